@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/system/result.hpp>
+#include <conn_grpc/lifecycle.hpp>
+#include <conn_grpc/options.hpp>
+#include <conn_grpc/status.hpp>
+
+#include <concepts>
+#include <utility>
+
+namespace conn_grpc {
+
+/// One gRPC channel with a TCP connection of its own, kept connected. Under load one connection may be too few: servers
+/// limit the streams of each; see `pool`.
+///
+/// Thread-safety, destruction and cancellation: see `lifecycle`.
+class CONN_GRPC_API channel : public lifecycle {
+ public:
+  /// Touches no network.
+  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
+  channel(executor_type executor, channel_options options);
+
+  template <std::convertible_to<asio::execution_context&> Context>
+  channel(Context& context, channel_options options)
+      : channel(executor_type(context.get_executor()), std::move(options)) {}
+
+  /// The gRPC channel while it is connected, or why not: errc::not_connected, not_started or stopped.
+  ///
+  /// Never blocks: no lock, no allocation, no system call. Thread-safe.
+  [[nodiscard]] boost::system::result<channel_ptr> try_get() noexcept { return next_channel(); }
+
+  /// `try_get()` for coroutines: never waits, stays on the coroutine's executor, and throws
+  /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The channel must
+  /// exist when it is awaited.
+  [[nodiscard]] asio::awaitable<channel_ptr> get() {
+    auto connected = try_get();
+    if (!connected) throw_unavailable(connected.error());
+    co_return *std::move(connected);
+  }
+
+  /// Thread-safe. Locks the status for the time of a copy.
+  [[nodiscard]] channel_status status() const;
+};
+
+}  // namespace conn_grpc

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSL-1.0
+// All of conn_grpc.
+#pragma once
+
+#include <conn_grpc/backoff.hpp>
+#include <conn_grpc/channel.hpp>
+#include <conn_grpc/error.hpp>
+#include <conn_grpc/lifecycle.hpp>
+#include <conn_grpc/options.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/status.hpp>
+#include <conn_grpc/unary.hpp>

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/system/result.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+#include <conn_grpc/error.hpp>
+#include <conn_grpc/options.hpp>
+#include <conn_grpc/status.hpp>
+
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace conn_grpc {
+
+namespace detail {
+class channels;
+}
+
+/// What a `channel` and a `pool` have in common: they work between `async_run` and `stop()`.
+///
+/// They do so on a strand of the executor they were constructed with. Either may be destroyed in any state: while it
+/// runs, from inside one of its own callbacks, before or after its execution context. Destruction is a `stop()` that
+/// waits for nothing. Channels that were handed out stay valid; from then on they are ordinary gRPC channels.
+///
+/// All functions are thread-safe, but nobody may be calling them while the object is being destroyed.
+class CONN_GRPC_API lifecycle {
+ public:
+  using executor_type = asio::any_io_executor;
+
+  lifecycle(const lifecycle&) = delete;
+  lifecycle& operator=(const lifecycle&) = delete;
+
+  /// Connects, and keeps connecting, until `stop()`. Completes with
+  ///
+  ///  - success, after `stop()` or destruction, once every connection has been let go of; if it had been stopped
+  ///    before, at once;
+  ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than 3 times in 5 s.
+  ///    Before that, each throw restarts the channel it happened to, and is logged as an error;
+  ///  - asio::error::already_started, if it is running;
+  ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good.
+  ///
+  /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
+  /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
+  /// destroyed without being called, as Asio does.
+  template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_run(Token&& token = {}) {
+    return asio::async_initiate<Token, void(error_code)>(
+        [](auto handler, lifecycle* self) {
+          self->start(detail::posted_handler(std::move(handler), self->get_executor()));
+        },
+        token, this);
+  }
+
+  /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
+  /// stopped. May be called again, by any thread, and after the execution context is gone.
+  void stop() noexcept;
+
+  /// The executor it was constructed with; empty once its execution context has been destroyed.
+  [[nodiscard]] executor_type get_executor() const noexcept;
+
+ protected:
+  explicit lifecycle(std::shared_ptr<detail::channels> channels) noexcept;
+  ~lifecycle();
+
+  [[nodiscard]] boost::system::result<channel_ptr> next_channel() noexcept;
+  [[nodiscard]] std::vector<channel_status> channel_statuses() const;
+
+  /// Throws boost::system::system_error; the text says who cannot serve and what the last attempt failed with.
+  [[noreturn]] void throw_unavailable(error_code why) const;
+
+ private:
+  using run_handler = asio::any_completion_handler<void(error_code)>;
+  void start(run_handler handler);
+
+  std::shared_ptr<detail::channels> channels_;
+};
+
+}  // namespace conn_grpc

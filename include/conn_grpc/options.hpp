@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <conn_grpc/backoff.hpp>
+#include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace spdlog {
+class logger;
+}
+
+namespace conn_grpc {
+
+using channel_ptr = std::shared_ptr<grpc::Channel>;
+
+/// How one channel connects. Checked by the constructors of `channel` and `pool`, which throw
+/// boost::system::system_error with errc::invalid_options and the name of the first field that is wrong.
+///
+/// Every function in here is called on the channel's strand, one at a time, and must not block: while it runs, no
+/// channel of the same pool makes progress. What it throws restarts that channel (see `pool::async_run`).
+struct channel_options {
+  /// For logs, status and telemetry. The channels of a pool are named "<pool>/<index>" instead.
+  std::string name{};
+
+  /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
+  /// Must not be empty.
+  std::string address{};
+
+  /// Null: grpc::InsecureChannelCredentials().
+  std::shared_ptr<grpc::ChannelCredentials> credentials{};
+
+  /// Given to gRPC as they are, with one exception: GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1, so that every
+  /// channel has a connection of its own. When `connect_timeout` is above gRPC's own limit of 20 s,
+  /// GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is raised to it.
+  grpc::ChannelArguments arguments{};
+
+  /// Handed to `make_backoff`.
+  backoff_range backoff{};
+
+  /// Makes the channel's backoff policy, once per channel. Empty: exponential_backoff. Must not return null.
+  std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff{};
+
+  /// How long one attempt may take, name resolution and TLS included. Above zero.
+  std::chrono::milliseconds connect_timeout{20'000};
+
+  /// A connection that lived at least this long is replaced at once when it is lost; after a shorter one the channel
+  /// waits for its backoff, so that a server that accepts and drops cannot make a hot loop. Above zero.
+  std::chrono::milliseconds stable_after{1'000};
+
+  /// Log one line per transition, at debug level.
+  bool debug = false;
+
+  /// Called after the channel was published, once per connection.
+  std::function<void()> on_connect{};
+
+  /// Called after the channel was withdrawn, once per connection that `on_connect` was called for; also when `stop()`
+  /// ends the connection.
+  std::function<void()> on_disconnect{};
+
+  /// Makes a new gRPC channel for each attempt, from the address, the credentials and the arguments above.
+  /// Empty: grpc::CreateCustomChannel. Must not return null.
+  std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
+                            const grpc::ChannelArguments&)>
+      create_channel{};
+
+  /// Where the lines go. Null: spdlog::default_logger() as it is when the channel is constructed.
+  std::shared_ptr<spdlog::logger> logger{};
+};
+
+/// A pool is `pool_size` channels with the same options.
+struct pool_options {
+  /// For logs and status.
+  std::string name{};
+
+  /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected.
+  std::size_t pool_size = 1;
+
+  channel_options channel{};
+
+  /// How often the pool reports its status. Above zero.
+  std::chrono::milliseconds status_interval{5'000};
+};
+
+}  // namespace conn_grpc

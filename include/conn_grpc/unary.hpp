@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace conn_grpc {
+
+namespace detail {
+
+using unary_handler = asio::any_completion_handler<void(grpc::Status)>;
+using unary_callback = std::function<void(grpc::Status)>;
+
+/// Calls `start` with the callback to give to gRPC.
+/// @param handler posts: it may be called by any thread.
+/// @param home where it posts to.
+CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& home, grpc::ClientContext& context,
+                               const std::function<void(unary_callback)>& start);
+
+}  // namespace detail
+
+/// One method of a generated stub as gRPC's callback API has it: `&Greeter::Stub::async::SayHello`.
+template <class Async, class Request, class Reply>
+using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply*, std::function<void(grpc::Status)>);
+
+/// Makes one unary RPC. Completes with signature void(grpc::Status), posted to the handler's associated executor; by
+/// default to the system executor, so a handler that has none should be given one with asio::bind_executor.
+///
+/// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
+/// ended by itself.
+///
+/// `stub`, `context` and `reply` must live until it completes, `request` until it has begun. When the execution context of
+/// the handler is destroyed before, the RPC is cancelled, and its end awaited, before the handler is destroyed: what
+/// lives in a coroutine's frame lives long enough.
+///
+/// Thread-safe, as far as gRPC's stubs are: they are.
+template <class Stub, class Async, class Request, class Reply, asio::completion_token_for<void(grpc::Status)> Token>
+auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::ClientContext& context,
+                 const std::type_identity_t<Request>& request, std::type_identity_t<Reply>& reply, Token&& token) {
+  auto start = [&stub, method, &context, &request, &reply](detail::unary_callback callback) {
+    (stub.async()->*method)(&context, &request, &reply, std::move(callback));
+  };
+  return asio::async_initiate<Token, void(grpc::Status)>(
+      [](auto handler, auto begin, grpc::ClientContext* rpc) {
+        detail::posted_handler posted(std::move(handler), asio::system_executor());
+        auto& home = posted.context();
+        detail::start_unary(std::move(posted), home, *rpc, begin);
+      },
+      token, std::move(start), &context);
+}
+
+/// The same as an awaitable:
+///
+///     grpc::Status status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+///
+/// The request is not read before it is awaited.
+template <class Stub, class Async, class Request, class Reply>
+[[nodiscard]] asio::awaitable<grpc::Status> unary(Stub& stub, unary_method<Async, Request, Reply> method,
+                                                  grpc::ClientContext& context,
+                                                  const std::type_identity_t<Request>& request,
+                                                  std::type_identity_t<Reply>& reply) {
+  return async_unary(stub, method, context, request, reply, asio::use_awaitable);
+}
+
+}  // namespace conn_grpc

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <conn_grpc/backoff.hpp>
+
+#include "core/checks.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace conn_grpc {
+namespace {
+
+using std::chrono::milliseconds;
+
+class exponential final : public backoff {
+ public:
+  exponential(backoff_range range, std::uint64_t seed) : range_(range), current_(range.min), random_(seed) {}
+
+  milliseconds next() override {
+    // Compounding jitter: the spread grows with what was drawn before, so that channels that failed together drift
+    // apart. A third of max keeps the upper end within max; a narrow range must not fall below min for it.
+    const milliseconds low = std::max(range_.min, std::min(current_, range_.max / 3));
+    const milliseconds high = low > range_.max / 3 ? range_.max : low * 3;
+    std::uniform_int_distribution<milliseconds::rep> between(low.count(), high.count());
+    current_ = milliseconds(between(random_));
+    return current_;
+  }
+
+  void reset() override { current_ = range_.min; }
+
+ private:
+  backoff_range range_;
+  milliseconds current_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace
+
+backoff::~backoff() = default;
+
+std::unique_ptr<backoff> exponential_backoff(backoff_range range, std::uint64_t seed) {
+  core::check_range("backoff", range);
+  return std::make_unique<exponential>(range, seed);
+}
+
+std::unique_ptr<backoff> exponential_backoff(backoff_range range) {
+  std::random_device entropy;
+  return exponential_backoff(range, (std::uint64_t{entropy()} << 32) | entropy());
+}
+
+}  // namespace conn_grpc

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
+// What makes options valid. Each check throws boost::system::system_error with errc::invalid_options, and a text that
+// names the field.
+#pragma once
+
+#include <conn_grpc/backoff.hpp>
+
+#include <chrono>
+#include <string_view>
+
+namespace conn_grpc::core {
+
+void check_not_empty(std::string_view field, std::string_view value);
+void check_positive(std::string_view field, std::chrono::milliseconds value);
+void check_range(std::string_view field, backoff_range range);
+
+}  // namespace conn_grpc::core

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "core/grace_period.hpp"
+
+namespace conn_grpc::core {
+namespace {
+
+constinit std::atomic<reader_record*> all_records{nullptr};
+
+// Gives the record back when the thread ends. A thread that reads after that, from the destructor of another
+// thread_local, takes a record that nobody gives back: 64 bytes, once.
+struct lease {
+  reader_record* record = nullptr;
+  ~lease() {
+    this_thread_record = nullptr;
+    if (record) record->taken.store(false, std::memory_order_release);
+  }
+};
+
+constinit thread_local bool lease_taken = false;
+thread_local lease this_thread_lease;
+
+reader_record& take_record() {
+  for (reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
+    bool taken = false;
+    if (r->taken.compare_exchange_strong(taken, true, std::memory_order_acquire)) return *r;
+  }
+  auto* fresh = new reader_record;
+  fresh->next = all_records.load(std::memory_order_relaxed);
+  while (!all_records.compare_exchange_weak(fresh->next, fresh, std::memory_order_release)) {
+  }
+  return *fresh;
+}
+
+}  // namespace
+
+constinit thread_local reader_record* this_thread_record = nullptr;
+
+reader_record& register_this_thread() {
+  this_thread_record = &take_record();
+  if (!lease_taken) {
+    lease_taken = true;
+    this_thread_lease.record = this_thread_record;
+  }
+  return *this_thread_record;
+}
+
+grace_period::grace_period() {
+  for (const reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
+    const auto sections = r->sections.load(std::memory_order_acquire);
+    if (sections % 2 == 1) inside_.emplace_back(r, sections);
+  }
+}
+
+bool grace_period::elapsed() {
+  std::erase_if(inside_, [](const auto& reader) {
+    return reader.first->sections.load(std::memory_order_acquire) != reader.second;
+  });
+  return inside_.empty();
+}
+
+}  // namespace conn_grpc::core

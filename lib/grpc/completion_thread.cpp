@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "grpc/completion_thread.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace conn_grpc::detail {
+
+completion_thread& completion_thread::instance() {
+  // Never deleted, so that gRPC may use the queue until the very end. What is pending then stays pending.
+  static auto* const thread = new completion_thread;
+  static const struct at_exit {
+    ~at_exit() { thread->shut_down(); }
+  } at_exit;
+  return *thread;
+}
+
+completion_thread::completion_thread() {
+  std::thread([this] {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) {
+      const std::unique_ptr<completion> what(static_cast<completion*>(tag));
+      what->complete(ok);
+    }
+    const std::lock_guard lock(mutex_);
+    drained_ = true;
+    drained_changed_.notify_all();
+  }).detach();
+}
+
+void completion_thread::shut_down() {
+  std::unique_lock lock(mutex_);
+  shut_down_ = true;
+  queue_.Shutdown();
+  // Let the thread end before static objects go, ours and gRPC's. It does within a millisecond, unless a channel that
+  // was handed out is still alive; then it sleeps in gRPC, which does no harm either.
+  drained_changed_.wait_for(lock, std::chrono::milliseconds(100), [this] { return drained_; });
+}
+
+}  // namespace conn_grpc::detail

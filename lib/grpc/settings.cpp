@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "grpc/settings.hpp"
+
+#include "core/checks.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace conn_grpc::detail {
+
+runtime::channel_settings checked_settings(const channel_options& options, const std::string& field) {
+  core::check_not_empty(field + "address", options.address);
+  core::check_range(field + "backoff", options.backoff);
+  core::check_positive(field + "connect_timeout", options.connect_timeout);
+  core::check_positive(field + "stable_after", options.stable_after);
+
+  runtime::channel_settings settings{
+      .pool_name = {},
+      .name = options.name,
+      .address = options.address,
+      .backoff = options.backoff,
+      .make_backoff = options.make_backoff,
+      .connect_timeout = options.connect_timeout,
+      .stable_after = options.stable_after,
+      .on_connect = options.on_connect,
+      .on_disconnect = options.on_disconnect,
+      .logger = options.logger ? options.logger : spdlog::default_logger(),
+      .debug = options.debug,
+  };
+  if (!settings.make_backoff) settings.make_backoff = [](backoff_range range) { return exponential_backoff(range); };
+  return settings;
+}
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <conn_grpc/unary.hpp>
+
+#include "runtime/context_registry.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace conn_grpc::detail {
+namespace {
+
+// An RPC in flight, owned by gRPC's callback. It ends in one of two ways: gRPC calls back, and the handler is posted;
+// or the handler's execution context goes first, and takes the handler with it.
+//
+// gRPC may call back from inside any call into it, on the same thread, so none is made with the mutex held.
+class unary_call final : public runtime::context_dependent, public std::enable_shared_from_this<unary_call> {
+ public:
+  unary_call(unary_handler handler, grpc::ClientContext& context) : context_(context), handler_(std::move(handler)) {}
+
+  void start(asio::execution_context& home, const std::function<void(unary_callback)>& start) {
+    registration_.emplace(home, weak_from_this());
+    if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected())
+      slot.assign([weak = weak_from_this()](asio::cancellation_type) {
+        if (const auto call = weak.lock()) call->cancel();
+      });
+    start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
+  }
+
+  void context_gone() noexcept override {
+    unary_handler handler;
+    {
+      const std::lock_guard lock(mutex_);
+      handler.swap(handler_);
+    }
+    if (!handler) return;
+    // The frame that the handler owns holds what gRPC is still using. It lets go promptly once cancelled: its callbacks
+    // run on its own threads, which wait for nothing of ours.
+    context_.TryCancel();
+    std::unique_lock lock(mutex_);
+    ended_changed_.wait(lock, [this] { return ended_; });
+  }
+
+ private:
+  // Runs where the handler runs, hence not at the same time: if the RPC ends meanwhile, its context is still there.
+  void cancel() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (ended_) return;
+    }
+    context_.TryCancel();
+  }
+
+  void ended(grpc::Status status) {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    ended_changed_.notify_all();
+    if (handler_) std::exchange(handler_, {})(std::move(status));
+  }
+
+  grpc::ClientContext& context_;
+  std::mutex mutex_;
+  std::condition_variable ended_changed_;
+  bool ended_ = false;
+  unary_handler handler_;  // empty once called, or gone with its context
+  std::optional<runtime::context_registration> registration_;
+};
+
+}  // namespace
+
+void start_unary(unary_handler handler, asio::execution_context& home, grpc::ClientContext& context,
+                 const std::function<void(unary_callback)>& start) {
+  std::make_shared<unary_call>(std::move(handler), context)->start(home, start);
+}
+
+}  // namespace conn_grpc::detail

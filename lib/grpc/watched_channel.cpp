@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "grpc/watched_channel.hpp"
+
+#include "grpc/completion_thread.hpp"
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <chrono>
+#include <utility>
+
+namespace conn_grpc::detail {
+
+using runtime::connection_state;
+
+class watched_channel::watch final : public completion {
+ public:
+  watch(std::shared_ptr<watched_channel> watched, grpc_connectivity_state last)
+      : watched_(std::move(watched)), last_(last) {}
+  void complete(bool) noexcept override { watched_->changed_from(last_); }
+
+ private:
+  std::shared_ptr<watched_channel> watched_;
+  grpc_connectivity_state last_;
+};
+
+// A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
+// status is the only place where gRPC says why.
+class watched_channel::reason_call final : public completion {
+ public:
+  reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
+      : watched_(std::move(watched)), stub_(channel) {
+    context_.set_wait_for_ready(false);
+    // Should the channel have recovered in between, this bounds the wait for a server that does not know the method.
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  }
+
+  void start(::grpc::CompletionQueue* queue, void* tag) {
+    call_ = stub_.PrepareUnaryCall(&context_, "/conn_grpc/why", ::grpc::ByteBuffer(), queue);
+    call_->StartCall();
+    call_->Finish(&reply_, &status_, tag);
+  }
+
+  void complete(bool) noexcept override { watched_->end(connection_state::failed, status_.error_message()); }
+
+ private:
+  std::shared_ptr<watched_channel> watched_;
+  ::grpc::GenericStub stub_;
+  ::grpc::ClientContext context_;
+  std::unique_ptr<::grpc::ClientAsyncResponseReader<::grpc::ByteBuffer>> call_;
+  ::grpc::ByteBuffer reply_;
+  ::grpc::Status status_;
+};
+
+void watched_channel::start() {
+  const std::lock_guard lock(mutex_);
+  channel_->GetState(true);
+  // From IDLE even if the channel is past that: then the watch completes at once.
+  wait_for_change_from(GRPC_CHANNEL_IDLE);
+}
+
+void watched_channel::abandon() noexcept {
+  // Destroyed without the lock: a channel takes its time to close, and the callback is somebody else's.
+  channel_ptr channel;
+  std::function<void()> changed;
+  const std::lock_guard lock(mutex_);
+  channel.swap(channel_);
+  changed.swap(changed_);
+}
+
+connection_state watched_channel::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+std::string watched_channel::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+channel_ptr watched_channel::channel() const {
+  const std::lock_guard lock(mutex_);
+  return channel_;
+}
+
+// With mutex_ held and a channel to watch.
+void watched_channel::wait_for_change_from(grpc_connectivity_state last) {
+  completion_thread::instance().submit(
+      std::make_unique<watch>(shared_from_this(), last), [&](::grpc::CompletionQueue* queue, void* tag) {
+        channel_->NotifyOnStateChange(last, gpr_inf_future(GPR_CLOCK_REALTIME), queue, tag);
+      });
+}
+
+void watched_channel::changed_from(grpc_connectivity_state last) {
+  std::unique_lock lock(mutex_);
+  if (!channel_) return;
+  const auto now = last == GRPC_CHANNEL_READY ? GRPC_CHANNEL_IDLE : channel_->GetState(false);
+  switch (now) {
+    case GRPC_CHANNEL_CONNECTING:
+      wait_for_change_from(now);
+      break;
+    case GRPC_CHANNEL_READY: {
+      state_ = connection_state::connected;
+      wait_for_change_from(now);
+      const auto changed = changed_;
+      lock.unlock();
+      changed();
+      break;
+    }
+    case GRPC_CHANNEL_IDLE:
+      lock.unlock();
+      end(connection_state::lost);
+      break;
+    case GRPC_CHANNEL_TRANSIENT_FAILURE:
+    case GRPC_CHANNEL_SHUTDOWN:
+      ask_for_reason();
+      break;
+  }
+}
+
+// With mutex_ held.
+void watched_channel::ask_for_reason() {
+  auto call = std::make_unique<reason_call>(shared_from_this(), channel_);
+  auto& starting = *call;
+  completion_thread::instance().submit(
+      std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
+}
+
+void watched_channel::end(connection_state outcome, std::string failure) {
+  std::function<void()> changed;
+  channel_ptr channel;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!channel_) return;
+    state_ = outcome;
+    failure_ = std::move(failure);
+    channel.swap(channel_);
+    changed = changed_;
+  }
+  channel.reset();  // before anyone begins another attempt
+  changed();
+}
+
+}  // namespace conn_grpc::detail

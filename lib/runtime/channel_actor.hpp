@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "core/rotation.hpp"
+#include "runtime/channel_probe.hpp"
+#include "runtime/channel_settings.hpp"
+#include "runtime/condition.hpp"
+#include "runtime/connector.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// `delay` from now, which is now when it is negative and the end of time where it would overflow.
+template <class Clock>
+typename Clock::time_point deadline_after(std::chrono::milliseconds delay) {
+  const auto now = Clock::now();
+  const auto end = (Clock::time_point::max)();
+  if (delay.count() <= 0) return now;
+  return delay < std::chrono::duration_cast<std::chrono::milliseconds>(end - now) ? now + delay : end;
+}
+
+/// One channel. `run()` is its life; everything happens on the strand that runs it.
+template <class Clock, connector Connector>
+class channel_actor {
+ public:
+  using rotation_type = core::rotation<typename Connector::channel_type>;
+
+  /// @param changed tells the actor's owner, from any thread, to call `look_again()` on the strand.
+  channel_actor(channel_settings settings, Connector connector, rotation_type& rotation, std::size_t slot,
+                std::function<void()> changed)
+      : settings_(std::move(settings)),
+        connector_(std::move(connector)),
+        rotation_(rotation),
+        slot_(slot),
+        changed_(std::move(changed)),
+        probe_(settings_) {}
+
+  channel_actor(const channel_actor&) = delete;
+  channel_actor& operator=(const channel_actor&) = delete;
+
+  /// Connects, serves and connects again until `stop()`. What user code throws ends it, with the channel withdrawn; it
+  /// may be run again.
+  boost::asio::awaitable<void> run() {
+    const auto backoff = make_backoff();
+    while (!stopping_) {
+      bool stable = false;
+      if (const auto made = co_await connect(); made.connection) stable = co_await serve(made, *backoff);
+      if (!stable && !stopping_) co_await back_off(backoff->next());
+    }
+    probe_.stopped();
+  }
+
+  void stop() {
+    stopping_ = true;
+    look_again();
+  }
+
+  [[nodiscard]] bool stopping() const { return stopping_; }
+
+  void look_again() { news_.notify(); }
+
+  [[nodiscard]] channel_probe& probe() { return probe_; }
+  [[nodiscard]] const channel_probe& probe() const { return probe_; }
+
+ private:
+  using connection_ptr = decltype(std::declval<const Connector&>().connect(std::declval<std::function<void()>>()));
+  using connection_type = typename connection_ptr::element_type;
+
+  struct attempt {
+    connection_ptr connection;  // null when it failed
+    std::chrono::nanoseconds took;
+  };
+
+  std::unique_ptr<conn_grpc::backoff> make_backoff() const {
+    auto policy = settings_.make_backoff(settings_.backoff);
+    if (!policy) throw std::invalid_argument("make_backoff returned null");
+    return policy;
+  }
+
+  boost::asio::awaitable<attempt> connect() {
+    probe_.connecting();
+    const auto begin = Clock::now();
+    const auto deadline = deadline_after<Clock>(settings_.connect_timeout);
+    auto connection = connector_.connect(changed_);
+    while (connection->state() == connection_state::connecting && !stopping_ && Clock::now() < deadline)
+      co_await news_.wait_until(deadline);
+
+    const std::chrono::nanoseconds took = Clock::now() - begin;
+    const auto outcome = connection->state();
+    if (outcome != connection_state::connected || stopping_) {
+      if (!stopping_) probe_.connect_failed(took, failure(*connection, outcome));
+      connection.reset();  // gives the attempt up
+    }
+    co_return attempt{std::move(connection), took};
+  }
+
+  std::string failure(const connection_type& connection, connection_state outcome) const {
+    switch (outcome) {
+      case connection_state::failed:
+        return connection.failure();
+      case connection_state::lost:
+        return "the connection was closed as soon as it was established";
+      default:
+        return "connect_timeout of " + std::to_string(settings_.connect_timeout.count()) + " ms expired";
+    }
+  }
+
+  /// Hands the channel out until the connection is lost, or `stop()`. Did it live long enough to be replaced at once?
+  boost::asio::awaitable<bool> serve(const attempt& made, conn_grpc::backoff& backoff) {
+    const auto begin = Clock::now();
+    backoff.reset();
+    {
+      const publication published(rotation_, slot_, made.connection->channel());
+      probe_.connected(steady(begin), made.took);
+      if (settings_.on_connect) settings_.on_connect();
+      while (made.connection->state() == connection_state::connected && !stopping_) co_await news_.wait();
+    }
+    if (settings_.on_disconnect) settings_.on_disconnect();
+    const auto up = Clock::now() - begin;
+    if (stopping_)
+      probe_.connection_closed(up);
+    else
+      probe_.connection_lost(up);
+    co_return up >= settings_.stable_after;
+  }
+
+  boost::asio::awaitable<void> back_off(std::chrono::milliseconds delay) {
+    const auto until = deadline_after<Clock>(delay);
+    probe_.backing_off(steady(until), delay);
+    while (!stopping_ && Clock::now() < until) co_await news_.wait_until(until);
+  }
+
+  /// In the rotation for as long as it lives, whichever way the scope is left.
+  class publication {
+   public:
+    publication(rotation_type& rotation, std::size_t slot, typename Connector::channel_type channel)
+        : rotation_(rotation), slot_(slot) {
+      rotation_.insert(slot_, std::move(channel));
+    }
+    ~publication() { rotation_.erase(slot_); }
+    publication(const publication&) = delete;
+    publication& operator=(const publication&) = delete;
+
+   private:
+    rotation_type& rotation_;
+    std::size_t slot_;
+  };
+
+  static channel_probe::time_point steady(typename Clock::time_point when) {
+    return channel_probe::time_point(when.time_since_epoch());
+  }
+
+  const channel_settings settings_;
+  const Connector connector_;
+  rotation_type& rotation_;
+  const std::size_t slot_;
+  const std::function<void()> changed_;
+  channel_probe probe_;
+  condition<Clock> news_;
+  bool stopping_ = false;
+};
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "core/restart_budget.hpp"
+#include "core/rotation.hpp"
+#include "runtime/channel_actor.hpp"
+#include "runtime/context_gate.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace conn_grpc::runtime {
+
+/// The actors of one pool, and their supervisor. A channel on its own is a group of one.
+///
+/// The group is shared: its owner holds it, and so does each coroutine of it. The owner's functions are thread-safe;
+/// the coroutines all run on one strand, and only they touch the actors. One strand for all, because every actor's
+/// news ends up in the one rotation: a strand each would hop for every connect and every loss, and gain nothing, since
+/// gRPC does the work on its own threads.
+template <class Clock, connector Connector>
+class channel_group : public std::enable_shared_from_this<channel_group<Clock, Connector>> {
+ public:
+  using channel_type = typename Connector::channel_type;
+  using run_handler = boost::asio::any_completion_handler<void(error_code)>;
+
+  explicit channel_group(const boost::asio::any_io_executor& executor) : gate_(context_gate::make(executor)) {}
+
+  channel_group(const channel_group&) = delete;
+  channel_group& operator=(const channel_group&) = delete;
+
+  /// Adds a channel; before anything else is called. The group must be owned by a shared_ptr.
+  void add(channel_settings settings, const Connector& connector) {
+    const std::size_t slot = actors_.size();
+    actors_.push_back(std::make_unique<actor>(std::move(settings), connector, rotation_, slot, news_for(slot)));
+  }
+
+  [[nodiscard]] boost::asio::any_io_executor executor() const { return gate_->executor(); }
+
+  [[nodiscard]] boost::system::result<channel_type> next() noexcept { return rotation_.next(); }
+
+  [[nodiscard]] std::vector<channel_status> status() const {
+    std::vector<channel_status> all;
+    all.reserve(actors_.size());
+    for (const auto& a : actors_) all.push_back(a->probe().status());
+    return all;
+  }
+
+  /// The status of a channel that is down and knows why. During an outage the first one answers.
+  [[nodiscard]] std::optional<channel_status> last_failure() const {
+    for (const auto& a : actors_)
+      if (auto status = a->probe().status(); status.state != channel_state::connected && !status.last_error.empty())
+        return status;
+    return std::nullopt;
+  }
+
+  /// Runs all actors until `stop()`. Completes with already_started when it is running, and at once with success when
+  /// it has been stopped before. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
+  /// @param handler may be called by any thread, in any function: it posts.
+  void async_run(run_handler handler) {
+    auto was = phase::idle;
+    if (!phase_.compare_exchange_strong(was, phase::running)) {
+      std::move(handler)(was == phase::running ? boost::asio::error::already_started : error_code());
+      return;
+    }
+    rotation_.open();
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+      slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
+        if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
+      });
+    gate_->enter([&](const strand_type& strand) {
+      boost::asio::co_spawn(strand, run(this->shared_from_this(), strand),
+                            [self = this->shared_from_this(), handler = std::move(handler)](
+                                const std::exception_ptr&) mutable { std::move(handler)(self->result_); });
+    });
+  }
+
+  /// From now on `next()` is errc::stopped; `async_run` ends once every actor has let go of its connection.
+  void stop(error_code result = {}) {
+    const auto was = phase_.exchange(phase::stopped);
+    rotation_.close();
+    if (was == phase::running)
+      gate_->post([weak = this->weak_from_this(), result] {
+        if (const auto self = weak.lock()) self->stop_actors(result);
+      });
+  }
+
+ private:
+  using actor = channel_actor<Clock, Connector>;
+  enum class phase { idle, running, stopped };
+
+  // Tells an actor, from whatever thread, that its connection has news. Weak, because gRPC may hold on to it for as
+  // long as a user holds on to the channel.
+  std::function<void()> news_for(std::size_t slot) {
+    return [weak = this->weak_from_this(), slot] {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->gate_->post([weak, slot] {
+        if (const auto still = weak.lock()) still->actors_[slot]->look_again();
+      });
+    };
+  }
+
+  boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, strand_type strand) {
+    for (const auto& a : actors_) {
+      ++living_;
+      boost::asio::co_spawn(strand, supervise(*a), [self](const std::exception_ptr&) {
+        --self->living_;
+        self->ended_.notify();
+      });
+    }
+    while (living_ > 0 || !stopping_) co_await ended_.wait();
+  }
+
+  /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted alone and at once, until that
+  /// happens too often.
+  boost::asio::awaitable<void> supervise(actor& supervised) {
+    for (;;) {
+      std::string what;
+      try {
+        co_await supervised.run();
+        co_return;
+      } catch (const std::exception& e) {
+        what = e.what();
+      } catch (...) {
+        what = "something that is no std::exception";
+      }
+      auto& probe = supervised.probe();
+      if (!stopping_ && restarts_.spend(Clock::now())) {
+        probe.user_code_threw(what, "restart " + std::to_string(restarts_.spent()) + " of at most " +
+                                        std::to_string(restarts_.limit()) + " in 5 s");
+        continue;
+      }
+      probe.user_code_threw(what, stopping_ ? "while stopping" : "too often, stopping");
+      probe.stopped();
+      stop(errc::restart_limit);
+      co_return;
+    }
+  }
+
+  void stop_actors(error_code result) {
+    if (std::exchange(stopping_, true)) return;
+    result_ = result;
+    for (const auto& a : actors_) a->stop();
+    ended_.notify();
+  }
+
+  const std::shared_ptr<context_gate> gate_;
+  core::rotation<channel_type> rotation_;
+  std::vector<std::unique_ptr<actor>> actors_;
+  std::atomic<phase> phase_{phase::idle};
+
+  // Touched on the strand only.
+  core::restart_budget<typename Clock::time_point> restarts_{3, std::chrono::seconds(5)};
+  condition<Clock> ended_;
+  std::size_t living_ = 0;
+  bool stopping_ = false;
+  error_code result_;
+};
+
+}  // namespace conn_grpc::runtime

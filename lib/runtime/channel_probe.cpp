@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "runtime/channel_probe.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace conn_grpc::runtime {
+namespace {
+
+std::string in_ms(channel_probe::duration d) {
+  return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(d).count());
+}
+
+std::string_view or_dash(const std::string& text) { return text.empty() ? std::string_view("-") : text; }
+
+}  // namespace
+
+channel_probe::channel_probe(const channel_settings& settings)
+    : settings_(settings),
+      label_(fmt::format("conn_grpc pool={} channel={} address={}", or_dash(settings.pool_name), or_dash(settings.name),
+                         settings.address)) {
+  status_.name = settings.name;
+}
+
+void channel_probe::connect_failed(duration took, std::string_view reason) {
+  happened_ = fmt::format("attempt {} failed after {}: {}", status_.attempts, in_ms(took), reason);
+  set_last_error(reason);
+}
+
+void channel_probe::connection_lost(duration up) {
+  happened_ = fmt::format("connection lost after {}", in_ms(up));
+  set_last_error(happened_);
+}
+
+void channel_probe::connection_closed(duration up) { happened_ = fmt::format("connection closed after {}", in_ms(up)); }
+
+void channel_probe::user_code_threw(std::string_view what, std::string_view consequence) {
+  happened_ = fmt::format("user code threw \"{}\"; {}", what, consequence);
+  set_last_error(happened_);
+  settings_.logger->error("{}: {}", label_, happened_);
+}
+
+void channel_probe::connecting() {
+  enter({.to = channel_state::connecting, .detail = fmt::format("attempt {}", status_.attempts + 1)});
+}
+
+void channel_probe::connected(time_point now, duration took) {
+  enter({.to = channel_state::connected,
+         .detail = fmt::format("attempt {} took {}", status_.attempts, in_ms(took)),
+         .connected_since = now});
+}
+
+void channel_probe::backing_off(time_point until, std::chrono::milliseconds delay) {
+  enter({.to = channel_state::backing_off,
+         .detail = fmt::format("next attempt in {} ms", delay.count()),
+         .next_attempt = until});
+}
+
+void channel_probe::stopped() { enter({.to = channel_state::stopped}); }
+
+channel_status channel_probe::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void channel_probe::enter(const transition& made) {
+  const channel_state from = status_.state;
+  {
+    const std::lock_guard lock(mutex_);
+    status_.state = made.to;
+    status_.attempts += made.to == channel_state::connecting ? 1 : 0;
+    status_.connected_since = made.connected_since;
+    status_.next_attempt = made.next_attempt;
+  }
+  // Not under the lock: a sink is the user's, and may ask for the status.
+  std::string why = std::exchange(happened_, {});
+  if (!settings_.debug) return;
+  if (!why.empty() && !made.detail.empty()) why += "; ";
+  why += made.detail;
+  settings_.logger->debug("{}: {} -> {}{}{}", label_, to_string(from), to_string(made.to), why.empty() ? "" : ", ",
+                          why);
+}
+
+void channel_probe::set_last_error(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  status_.last_error = text;
+}
+
+}  // namespace conn_grpc::runtime

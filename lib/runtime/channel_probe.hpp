@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/channel_settings.hpp"
+
+#include <conn_grpc/status.hpp>
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace conn_grpc::runtime {
+
+/// What the world is told about one channel: its status and its log lines. The actor says what happened, the probe
+/// knows who hears of it. `status()` is thread-safe, the rest is for the actor's strand.
+class channel_probe {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+  using duration = std::chrono::nanoseconds;
+
+  explicit channel_probe(const channel_settings& settings);
+
+  // What happened …
+  void connect_failed(duration took, std::string_view reason);
+  void connection_lost(duration up);
+  void connection_closed(duration up);
+  void user_code_threw(std::string_view what, std::string_view consequence);
+
+  // … and the state it led to.
+  void connecting();
+  void connected(time_point now, duration took);
+  void backing_off(time_point until, std::chrono::milliseconds delay);
+  void stopped();
+
+  [[nodiscard]] channel_status status() const;
+
+ private:
+  struct transition {
+    channel_state to;
+    std::string detail{};
+    std::optional<time_point> connected_since{};
+    std::optional<time_point> next_attempt{};
+  };
+  void enter(const transition& made);
+  void set_last_error(std::string_view text);
+
+  const channel_settings& settings_;
+  std::string label_;     // how each line begins
+  std::string happened_;  // why the next transition is made
+  mutable std::mutex mutex_;
+  channel_status status_;  // written on the strand only, which reads it without the mutex
+};
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <conn_grpc/backoff.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace spdlog {
+class logger;
+}
+
+namespace conn_grpc::runtime {
+
+/// What an actor needs to know of the public options; how to connect is its connector's business. Valid and complete:
+/// nothing here is empty that the actor would have to look up.
+struct channel_settings {
+  std::string pool_name;  // empty for a channel on its own
+  std::string name;
+  std::string address;
+  backoff_range backoff;
+  std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff;
+  std::chrono::milliseconds connect_timeout;
+  std::chrono::milliseconds stable_after;
+  std::function<void()> on_connect;
+  std::function<void()> on_disconnect;
+  std::shared_ptr<spdlog::logger> logger;
+  bool debug = false;
+};
+
+}  // namespace conn_grpc::runtime

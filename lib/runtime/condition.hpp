@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// A condition variable for one coroutine: it waits in a loop for a state that it checks itself, and is woken to check
+/// again. All on one strand. What it needs of Asio lives in the waiting coroutine's frame, and goes with it.
+template <class Clock>
+class condition {
+ public:
+  /// Returns after the next `notify()`, or at the deadline.
+  boost::asio::awaitable<void> wait_until(typename Clock::time_point deadline) {
+    timer wake_up(co_await boost::asio::this_coro::executor, deadline);
+    const waiting here(waiting_, wake_up);
+    co_await wake_up.async_wait(boost::asio::as_tuple(boost::asio::deferred));
+  }
+
+  boost::asio::awaitable<void> wait() { return wait_until((Clock::time_point::max)()); }
+
+  void notify() {
+    if (waiting_) waiting_->cancel();
+  }
+
+ private:
+  using timer = boost::asio::basic_waitable_timer<Clock>;
+
+  struct waiting {
+    waiting(timer*& place, timer& wake_up) : place_(place) { place_ = &wake_up; }
+    ~waiting() { place_ = nullptr; }
+    waiting(const waiting&) = delete;
+    waiting& operator=(const waiting&) = delete;
+    timer*& place_;
+  };
+
+  timer* waiting_ = nullptr;
+};
+
+}  // namespace conn_grpc::runtime

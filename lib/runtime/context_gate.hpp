@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+// The way onto a strand for those outside of it: user threads that stop a pool, gRPC's thread that saw a state change.
+// It closes when the execution context is destroyed; whatever comes later is dropped, because nothing is left to run it.
+#pragma once
+
+#include "runtime/context_registry.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
+
+/// All functions are thread-safe.
+class context_gate final : public context_dependent {
+ public:
+  static std::shared_ptr<context_gate> make(const boost::asio::any_io_executor& executor) {
+    auto gate = std::make_shared<context_gate>(executor);
+    gate->registration_.emplace(boost::asio::query(executor, boost::asio::execution::context), gate);
+    return gate;
+  }
+
+  explicit context_gate(const boost::asio::any_io_executor& executor)
+      : executor_(executor), strand_(boost::asio::make_strand(executor)) {}
+
+  /// The executor it was made with; empty once the context is gone.
+  [[nodiscard]] boost::asio::any_io_executor executor() const {
+    const std::lock_guard lock(mutex_);
+    return executor_;
+  }
+
+  /// Calls `use` with the strand unless the context is gone, which cannot go before `use` returns. `use` must not block
+  /// nor run handlers: it initiates.
+  template <class Use>
+  void enter(Use use) {
+    const std::lock_guard lock(mutex_);
+    if (strand_) use(*strand_);
+  }
+
+  template <class Handler>
+  void post(Handler handler) {
+    enter([&](strand_type& strand) { boost::asio::post(strand, std::move(handler)); });
+  }
+
+  void context_gone() noexcept override {
+    boost::asio::any_io_executor executor;
+    std::optional<strand_type> strand;
+    const std::lock_guard lock(mutex_);
+    executor.swap(executor_);
+    strand.swap(strand_);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  boost::asio::any_io_executor executor_;
+  std::optional<strand_type> strand_;
+  std::optional<context_registration> registration_;
+};
+
+}  // namespace conn_grpc::runtime

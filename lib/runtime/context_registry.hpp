@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+// An execution context may be destroyed while objects that use it live on: a pool whose io_context went first, an RPC
+// in flight. Asio's own objects must not be touched from then on, not even destroyed (a strand's destructor locks a
+// mutex of its service). So who may outlive its context enters itself here, and is told in time to let go.
+#pragma once
+
+#include <boost/asio/execution_context.hpp>
+
+#include <list>
+#include <memory>
+#include <mutex>
+
+namespace conn_grpc::runtime {
+
+class context_dependent {
+ public:
+  /// Called at most once, while the context is being destroyed and its services still exist: let go of all that is
+  /// Asio's. By the thread that destroys the context: nothing runs there any more, but other contexts and gRPC do.
+  virtual void context_gone() noexcept = 0;
+
+ protected:
+  context_dependent() = default;
+  context_dependent(const context_dependent&) = default;
+  context_dependent& operator=(const context_dependent&) = default;
+  ~context_dependent() = default;
+};
+
+/// The dependents of one context. Thread-safe. Lives as long as its context or any registration, whichever is longer.
+class context_registry {
+ public:
+  static std::shared_ptr<context_registry> of(boost::asio::execution_context& context);
+
+  void tell_all() noexcept;
+
+ private:
+  friend class context_registration;
+  using entries = std::list<std::weak_ptr<context_dependent>>;
+
+  std::mutex mutex_;
+  entries dependents_;
+};
+
+/// An entry in the registry, for as long as it lives.
+class context_registration {
+ public:
+  context_registration(boost::asio::execution_context& context, std::weak_ptr<context_dependent> dependent);
+  ~context_registration();
+
+  context_registration(const context_registration&) = delete;
+  context_registration& operator=(const context_registration&) = delete;
+
+ private:
+  std::shared_ptr<context_registry> registry_;
+  context_registry::entries::iterator entry_;
+};
+
+}  // namespace conn_grpc::runtime
