@@ -23,7 +23,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   channel(executor_type executor, channel_options options);
 
-  template <std::convertible_to<asio::execution_context&> Context>
+  template <std::derived_from<asio::execution_context> Context>
   channel(Context& context, channel_options options)
       : channel(executor_type(context.get_executor()), std::move(options)) {}
 

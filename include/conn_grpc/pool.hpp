@@ -25,7 +25,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   pool(executor_type executor, pool_options options);
 
-  template <std::convertible_to<asio::execution_context&> Context>
+  template <std::derived_from<asio::execution_context> Context>
   pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
 
   /// The connected channel whose turn it is, or why there is none: errc::not_connected, not_started or stopped. Over

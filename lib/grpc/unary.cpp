@@ -59,7 +59,9 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
     const std::lock_guard lock(mutex_);
     ended_ = true;
     ended_changed_.notify_all();
-    if (handler_) std::exchange(handler_, {})(std::move(status));
+    if (!handler_) return;
+    unary_handler handler(std::move(handler_));  // not by assignment: Asio 1.26's recurses without end
+    std::move(handler)(std::move(status));
   }
 
   grpc::ClientContext& context_;

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace conn_grpc::test {
+
+/// A loopback port, picked by the kernel, that stays ours: a socket is bound to it, but does not listen. Whoever shares
+/// it with SO_REUSEPORT, as gRPC servers do, can listen there, go away and come back, and nobody else gets it meanwhile.
+class reserved_port {
+ public:
+  reserved_port();
+  ~reserved_port();
+  reserved_port(const reserved_port&) = delete;
+  reserved_port& operator=(const reserved_port&) = delete;
+
+  [[nodiscard]] std::uint16_t number() const { return number_; }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(number_); }
+
+ private:
+  int socket_;
+  std::uint16_t number_;
+};
+
+/// A greeter_server in a process of its own. It ends with this object, or with this process.
+class server_process {
+ public:
+  /// Returns once the server listens. Throws std::runtime_error if it cannot.
+  server_process(const std::string& executable, const std::string& address);
+  ~server_process();
+  server_process(const server_process&) = delete;
+  server_process& operator=(const server_process&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  /// SIGKILL, and wait for the process to be gone. Connections are reset or closed by the kernel.
+  void kill();
+
+  /// Let the server shut down by itself, and wait for that: GOAWAY, then the connections close.
+  void shut_down();
+
+ private:
+  void wait();
+
+  pid_t pid_ = -1;
+  int stdin_ = -1;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace conn_grpc::test
