@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <conn_grpc/backoff.hpp>
 #include <grpcpp/channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <conn_grpc/backoff.hpp>
 
 #include <chrono>
 #include <cstddef>

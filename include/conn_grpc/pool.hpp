@@ -15,7 +15,8 @@
 
 namespace conn_grpc {
 
-/// `pool_options::pool_size` gRPC channels, each with a TCP connection of its own, kept connected and handed out in turn.
+/// `pool_options::pool_size` gRPC channels, each with a TCP connection of its own, kept connected and handed out in
+/// turn.
 ///
 /// There is no checkout: any number of RPCs may use a channel at once, and a channel that was handed out need not be
 /// given back. Thread-safety, destruction and cancellation: see `lifecycle`.

@@ -22,7 +22,7 @@ enum class channel_state { not_started, connecting, connected, backing_off, stop
 struct channel_status {
   std::string name;
   channel_state state = channel_state::not_started;
-  std::uint64_t attempts = 0;  ///< attempts begun since `async_run`
+  std::uint64_t attempts = 0;                                            ///< attempts begun since `async_run`
   std::optional<std::chrono::steady_clock::time_point> connected_since;  ///< set while connected
   std::optional<std::chrono::steady_clock::time_point> next_attempt;     ///< set while backing off
   std::string last_error;  ///< why the last attempt failed or the last connection ended; kept after a reconnect

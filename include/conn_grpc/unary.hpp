@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -9,8 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <conn_grpc/detail/config.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
-#include <grpcpp/client_context.h>
-#include <grpcpp/support/status.h>
 
 #include <functional>
 #include <type_traits>
@@ -41,8 +41,8 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 /// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
 /// ended by itself.
 ///
-/// `stub`, `context` and `reply` must live until it completes, `request` until it has begun. When the execution context of
-/// the handler is destroyed before, the RPC is cancelled, and its end awaited, before the handler is destroyed: what
+/// `stub`, `context` and `reply` must live until it completes, `request` until it has begun. When the execution context
+/// of the handler is destroyed before, the RPC is cancelled, and its end awaited, before the handler is destroyed: what
 /// lives in a coroutine's frame lives long enough.
 ///
 /// Thread-safe, as far as gRPC's stubs are: they are.
@@ -63,7 +63,8 @@ auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::C
 
 /// The same as an awaitable:
 ///
-///     grpc::Status status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+///     grpc::Status status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request,
+///     reply);
 ///
 /// The request is not read before it is awaited.
 template <class Stub, class Async, class Request, class Reply>

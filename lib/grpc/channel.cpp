@@ -9,7 +9,8 @@
 namespace conn_grpc {
 namespace {
 
-std::shared_ptr<detail::channels> make_channels(const channel::executor_type& executor, const channel_options& options) {
+std::shared_ptr<detail::channels> make_channels(const channel::executor_type& executor,
+                                                const channel_options& options) {
   auto channels = std::make_shared<detail::channels>(executor);
   channels->add(detail::checked_settings(options, {}), detail::grpc_connector(options));
   return channels;

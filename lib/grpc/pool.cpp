@@ -33,8 +33,8 @@ pool::pool(executor_type executor, pool_options options)
 pool_status pool::status() const {
   pool_status status{.name = name_, .channels = channel_statuses()};
   status.expected_size = status.channels.size();
-  status.current_size = static_cast<std::size_t>(
-      std::ranges::count(status.channels, channel_state::connected, &channel_status::state));
+  status.current_size =
+      static_cast<std::size_t>(std::ranges::count(status.channels, channel_state::connected, &channel_status::state));
   return status;
 }
 

@@ -123,8 +123,8 @@ void watched_channel::changed_from(grpc_connectivity_state last) {
 void watched_channel::ask_for_reason() {
   auto call = std::make_unique<reason_call>(shared_from_this(), channel_);
   auto& starting = *call;
-  completion_thread::instance().submit(
-      std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
+  completion_thread::instance().submit(std::move(call),
+                                       [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {

@@ -3,8 +3,8 @@
 
 #include "runtime/connector.hpp"
 
-#include <conn_grpc/options.hpp>
 #include <grpc/grpc.h>
+#include <conn_grpc/options.hpp>
 
 #include <functional>
 #include <memory>
@@ -50,8 +50,8 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
   std::string failure_;
-  channel_ptr channel_;             // null once failed, lost or abandoned
-  std::function<void()> changed_;   // empty once abandoned
+  channel_ptr channel_;            // null once failed, lost or abandoned
+  std::function<void()> changed_;  // empty once abandoned
 };
 
 /// What the actor holds: the channel is abandoned with it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The way onto a strand for those outside of it: user threads that stop a pool, gRPC's thread that saw a state change.
-// It closes when the execution context is destroyed; whatever comes later is dropped, because nothing is left to run it.
+// It closes when the execution context is destroyed; whatever comes later is dropped, because nothing is left to run
+// it.
 #pragma once
 
 #include "runtime/context_registry.hpp"

@@ -9,7 +9,8 @@
 namespace conn_grpc::test {
 
 /// A loopback port, picked by the kernel, that stays ours: a socket is bound to it, but does not listen. Whoever shares
-/// it with SO_REUSEPORT, as gRPC servers do, can listen there, go away and come back, and nobody else gets it meanwhile.
+/// it with SO_REUSEPORT, as gRPC servers do, can listen there, go away and come back, and nobody else gets it
+/// meanwhile.
 class reserved_port {
  public:
   reserved_port();

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: BSL-1.0
+// What does a get cost?
+//
+// get GREETER_SERVER: nanoseconds per get, and the ratio to a limit that no pool can beat: one fetch_add, one modulo,
+// one copy of a shared_ptr out of a vector that never changes. All ways hand out the same connected channels.
+#include <conn_grpc/pool.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "process.hpp"
+#include "support.hpp"
+#include "support/server_process.hpp"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace conn_grpc::bench;
+using conn_grpc::channel_ptr;
+
+constexpr std::size_t gets_per_round = 100'000;  // 1 to 2 ms: most rounds are over before anybody else wants the CPU
+constexpr std::size_t rounds = 51;
+constexpr double budget_ms = 50'000;  // what is not measured by then stays unmeasured
+
+// --- the pool --------------------------------------------------------------------------------------------------------
+
+/// A pool whose channels are all connected. Its io_context runs on a thread of its own, which then sleeps.
+class connected_pool {
+ public:
+  connected_pool(const std::string& address, std::size_t size)
+      : pool_(io_, {.name = "bench", .pool_size = size, .channel = {.address = address}}) {
+    pool_.async_run(asio::detached);
+    thread_ = std::jthread([this] { io_.run(); });
+    const stopwatch waiting;
+    while (pool_.status().current_size < size) {
+      if (waiting.ms() > 5'000) {
+        pool_.stop();
+        throw std::runtime_error("cannot connect to " + address);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  ~connected_pool() { pool_.stop(); }
+
+  connected_pool(const connected_pool&) = delete;
+  connected_pool& operator=(const connected_pool&) = delete;
+
+  [[nodiscard]] conn_grpc::pool& pool() { return pool_; }
+
+  /// Each of the channels once.
+  [[nodiscard]] std::vector<channel_ptr> members() {
+    std::vector<channel_ptr> all(pool_.status().current_size);
+    for (auto& member : all) member = pool_.try_get_channel().value();
+    return all;
+  }
+
+ private:
+  asio::io_context io_{1};
+  conn_grpc::pool pool_;
+  std::jthread thread_;
+};
+
+// --- other ways to write it ------------------------------------------------------------------------------------------
+
+using member_list = std::vector<channel_ptr>;
+
+class limit_pool {
+ public:
+  explicit limit_pool(member_list members) : members_(std::move(members)) {}
+  channel_ptr get() { return members_[turn_.fetch_add(1, std::memory_order_relaxed) % members_.size()]; }
+
+ private:
+  alignas(64) std::atomic<std::uint64_t> turn_{0};
+  alignas(64) member_list members_;
+};
+
+class mutex_pool {
+ public:
+  explicit mutex_pool(member_list members) : members_(std::move(members)) {}
+  channel_ptr get() {
+    const std::lock_guard lock(mutex_);
+    return members_[turn_++ % members_.size()];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::uint64_t turn_ = 0;
+  member_list members_;
+};
+
+class snapshot_pool {
+ public:
+  explicit snapshot_pool(member_list members) : members_(std::make_shared<const member_list>(std::move(members))) {}
+  channel_ptr get() {
+    const auto now = members_.load(std::memory_order_acquire);
+    return (*now)[turn_.fetch_add(1, std::memory_order_relaxed) % now->size()];
+  }
+
+ private:
+  alignas(64) std::atomic<std::uint64_t> turn_{0};
+  alignas(64) std::atomic<std::shared_ptr<const member_list>> members_;
+};
+
+// --- how it is measured ----------------------------------------------------------------------------------------------
+
+struct timing {
+  double wall_ms;
+  double cpu_ms;  // of the thread that had least of it
+
+  [[nodiscard]] bool disturbed() const { return cpu_ms < 0.9 * wall_ms; }
+};
+
+/// Nanoseconds per get. Other processes may take the CPU away, or delay one of two threads until the other is alone:
+/// such a round says nothing, and is repeated.
+template <class Round>
+double undisturbed(std::size_t gets, Round round) {
+  timing took = round();
+  for (int tries = 0; took.disturbed() && tries < 20; ++tries) took = round();
+  return took.wall_ms * 1e6 / static_cast<double>(gets);
+}
+
+template <class Get>
+timing on_threads(std::ptrdiff_t threads, Get get) {
+  std::barrier begin(threads), end(threads);
+  std::atomic<double> cpu_ms{std::numeric_limits<double>::max()};
+  const auto repeat = [&] {
+    begin.arrive_and_wait();
+    const stopwatch wall;
+    const double before = thread_cpu_ms();
+    for (std::size_t i = 0; i < gets_per_round; ++i) keep(get());
+    const double used = thread_cpu_ms() - before;
+    for (double least = cpu_ms; used < least && !cpu_ms.compare_exchange_weak(least, used);) continue;
+    end.arrive_and_wait();
+    return wall.ms();
+  };
+  std::vector<std::jthread> others;
+  while (std::ssize(others) < threads - 1) others.emplace_back(repeat);
+  const double wall_ms = repeat();
+  return {wall_ms, cpu_ms};
+}
+
+/// Runs a coroutine to its end on this thread, and throws what it throws.
+void run(asio::io_context& io, asio::awaitable<void> coroutine) {
+  std::exception_ptr failure;
+  asio::co_spawn(io, std::move(coroutine), [&](const std::exception_ptr& e) { failure = e; });
+  io.run();
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// `co_await get(io)`, all in one coroutine.
+template <class Get>
+timing in_coroutine(std::size_t gets, Get get) {
+  asio::io_context io{1};
+  timing took{};
+  const auto repeat = [&]() -> asio::awaitable<void> {
+    const stopwatch wall;
+    const double before = thread_cpu_ms();
+    for (std::size_t i = 0; i < gets; ++i) keep(co_await get(io));
+    took = {wall.ms(), thread_cpu_ms() - before};
+  };
+  run(io, repeat());
+  return took;
+}
+
+asio::awaitable<channel_ptr> awaited(limit_pool& pool) { co_return pool.get(); }
+
+// What a pool costs that lives on a strand and is asked there.
+double over_strand(limit_pool& pool) {
+  std::optional<asio::strand<asio::io_context::executor_type>> strand;
+  const auto hop = [&](asio::io_context& io) -> asio::awaitable<channel_ptr> {
+    if (!strand) strand.emplace(asio::make_strand(io));
+    co_await asio::post(asio::bind_executor(*strand, asio::use_awaitable));
+    auto channel = pool.get();
+    co_await asio::post(asio::use_awaitable);
+    co_return channel;
+  };
+  return undisturbed(gets_per_round / 4, [&] { return in_coroutine(gets_per_round / 4, hop); });
+}
+
+struct way {
+  std::string name;
+  std::size_t limit;  // the way that it is compared with
+  std::function<double()> measure;
+  samples ns{};
+};
+
+struct pools {
+  connected_pool& connected;
+  limit_pool limit{connected.members()};
+  mutex_pool mutex{connected.members()};
+  snapshot_pool snapshot{connected.members()};
+};
+
+template <class Get>
+std::function<double()> threads(int count, Get get) {
+  return [=] { return undisturbed(gets_per_round, [&] { return on_threads(count, get); }); };
+}
+
+template <class Get>
+std::function<double()> coroutine(Get get) {
+  return [=] { return undisturbed(gets_per_round, [&] { return in_coroutine(gets_per_round, get); }); };
+}
+
+std::vector<way> ways(pools& p) {
+  auto& pool = p.connected.pool();
+  const auto limit = [&p] { return p.limit.get(); };
+  const auto mutex = [&p] { return p.mutex.get(); };
+  const auto snapshot = [&p] { return p.snapshot.get(); };
+  const auto try_get = [&pool] { return pool.try_get_channel(); };
+  return {
+      {"1 thread: the limit", 0, threads(1, limit)},
+      {"  try_get_channel()", 0, threads(1, try_get)},
+      {"  mutex per get", 0, threads(1, mutex)},
+      {"  atomic<shared_ptr<snapshot>>", 0, threads(1, snapshot)},
+      {"2 threads: the limit", 4, threads(2, limit)},
+      {"  try_get_channel()", 4, threads(2, try_get)},
+      {"  mutex per get", 4, threads(2, mutex)},
+      {"  atomic<shared_ptr<snapshot>>", 4, threads(2, snapshot)},
+      {"coroutine: co_await of the limit", 8, coroutine([&p](auto&) { return awaited(p.limit); })},
+      {"  co_await get_channel()", 8, coroutine([&pool](auto&) { return pool.get_channel(); })},
+      {"  hop to a strand and back", 8, [&p] { return over_strand(p.limit); }},
+  };
+}
+
+std::vector<way> measure(const std::string& address, std::size_t size, const stopwatch& since_begin) {
+  connected_pool connected(address, size);
+  pools candidates{connected};
+  auto measured = ways(candidates);
+  for (std::size_t round = 0; round < rounds && since_begin.ms() < budget_ms; ++round)
+    for (auto& w : measured) w.ns.push_back(w.measure());
+  return measured;
+}
+
+[[gnu::noinline]] std::uintptr_t stack_address() {
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+
+void report_stack(const std::string& address) {
+  connected_pool connected(address, 5);
+  asio::io_context io{1};
+  std::uintptr_t lowest = UINTPTR_MAX, highest = 0;
+  const auto repeat = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < 1'000'000; ++i) {
+      keep(co_await connected.pool().get_channel());
+      lowest = std::min(lowest, stack_address());
+      highest = std::max(highest, stack_address());
+    }
+  };
+  const double resident = proc_status("VmRSS");
+  const auto before = usage::now();
+  run(io, repeat());
+  const auto used = usage::now() - before;
+  std::printf(
+      "\n1,000,000 co_await get_channel() in one coroutine: the stack moved by %zu bytes, the process grew by %.0f "
+      "KiB, %.0f voluntary context switches\n",
+      static_cast<std::size_t>(highest - lowest), proc_status("VmRSS") - resident, used.voluntary_switches);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc != 2) {
+    std::fputs("usage: get GREETER_SERVER\n", stderr);
+    return 2;
+  }
+  raise_file_limit();
+  warn_unless_optimized();
+  const conn_grpc::test::server_process server(argv[1], "127.0.0.1:0");
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+
+  const stopwatch since_begin;
+  const std::vector<std::size_t> sizes{1, 5, 1'000};
+  std::vector<std::string> head{"ns per get, ratio to the limit"};
+  std::vector<std::vector<std::string>> rows;
+  for (const std::size_t size : sizes) {
+    head.insert(head.end(), {"pool of " + std::to_string(size), "x"});
+    const auto measured = measure(address, size, since_begin);
+    rows.resize(measured.size());
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      const auto& [name, limit, how, ns] = measured[i];
+      if (rows[i].empty()) rows[i].push_back(name);
+      rows[i].insert(rows[i].end(), {number(median(ns), 1), number(median_ratio(ns, measured[limit].ns), 2)});
+    }
+  }
+  table result(head);
+  for (auto& row : rows) result.add(std::move(row));
+  std::printf("medians of %zu rounds of %zu gets\n\n", rounds, gets_per_round);
+  result.print();
+  report_stack(address);
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "get: %s\n", e.what());
+  return 1;
+}

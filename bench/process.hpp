@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the kernel says about this process.
+#pragma once
+
+#include <sys/resource.h>
+#include <time.h>
+
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <string>
+
+namespace conn_grpc::bench {
+
+/// CPU time and context switches, of all threads, since the process began.
+struct usage {
+  double cpu_ms = 0;
+  double voluntary_switches = 0;
+
+  [[nodiscard]] static usage now() {
+    rusage all{};
+    ::getrusage(RUSAGE_SELF, &all);
+    const auto ms = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+    };
+    return {.cpu_ms = ms(all.ru_utime) + ms(all.ru_stime), .voluntary_switches = static_cast<double>(all.ru_nvcsw)};
+  }
+
+  friend usage operator-(const usage& a, const usage& b) {
+    return {.cpu_ms = a.cpu_ms - b.cpu_ms, .voluntary_switches = a.voluntary_switches - b.voluntary_switches};
+  }
+};
+
+/// A number of /proc/self/status: "VmRSS" is in KiB, "Threads" is a count.
+[[nodiscard]] inline double proc_status(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string field; status >> field;) {
+    double value = 0;
+    if (field == name + ":" && status >> value) return value;
+    status.ignore(4096, '\n');
+  }
+  return 0;
+}
+
+/// Asks for as many open files as we are allowed, and says how many that is.
+inline std::size_t raise_file_limit() {
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  return static_cast<std::size_t>(files.rlim_cur);
+}
+
+/// CPU time of the calling thread.
+[[nodiscard]] inline double thread_cpu_ms() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+}
+
+class stopwatch {
+ public:
+  [[nodiscard]] double ms() const { return std::chrono::duration<double, std::milli>(clock::now() - begin_).count(); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  clock::time_point begin_ = clock::now();
+};
+
+}  // namespace conn_grpc::bench

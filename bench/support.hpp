@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+// What all benchmarks need: medians and tables. Times on shared machines are noise, so every number is a median, and is
+// set against a limit or a reference measured in the same run, right before or after it.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace conn_grpc::bench {
+
+/// Something to be measured once per round.
+using samples = std::vector<double>;
+
+[[nodiscard]] inline double median(samples values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// The median of the ratios within each round: what slows a whole round down cancels out.
+[[nodiscard]] inline double median_ratio(const samples& values, const samples& references) {
+  samples ratios;
+  for (std::size_t round = 0; round < std::min(values.size(), references.size()); ++round)
+    if (references[round] > 0) ratios.push_back(values[round] / references[round]);
+  return median(std::move(ratios));
+}
+
+[[nodiscard]] inline std::string number(double value, int digits) {
+  std::string text(32, '\0');
+  const int length = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  text.resize(static_cast<std::size_t>(std::max(length, 0)));
+  return text;
+}
+
+/// Makes the compiler believe that somebody looks at the object, and that all memory may have changed.
+template <class T>
+void keep(const T& object) {
+  asm volatile("" : : "r"(&object) : "memory");
+}
+
+/// Columns as wide as they need to be; the first to the left, numbers to the right.
+class table {
+ public:
+  explicit table(std::vector<std::string> head) : rows_{std::move(head)} {}
+
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+
+  void print() const {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows_) {
+      widths.resize(std::max(widths.size(), row.size()));
+      for (std::size_t column = 0; column < row.size(); ++column)
+        widths[column] = std::max(widths[column], row[column].size());
+    }
+    for (const auto& row : rows_) {
+      std::string line;
+      for (std::size_t column = 0; column < row.size(); ++column) {
+        const std::string padding(widths[column] - row[column].size(), ' ');
+        line += column == 0 ? row[column] + padding : "  " + padding + row[column];
+      }
+      std::puts(line.c_str());
+      if (&row == &rows_.front()) std::puts(std::string(line.size(), '-').c_str());
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// Says what the numbers below must not be taken for.
+inline void warn_unless_optimized() {
+#ifndef __OPTIMIZE__
+  std::puts("NOT OPTIMIZED: configure with --buildtype=release before believing any of this.");
+#endif
+}
+
+}  // namespace conn_grpc::bench

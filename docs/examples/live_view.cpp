@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <spdlog/fmt/fmt.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+
+#include "canvas.hpp"
+#include "view.hpp"
+
+namespace demo {
+namespace {
+
+using conn_grpc::channel_state;
+using conn_grpc::channel_status;
+using std::chrono::steady_clock;
+
+std::string seconds(steady_clock::duration d) {
+  return fmt::format("{:.1f} s", std::chrono::duration<double>(d).count());
+}
+
+bool has_value(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+struct look {
+  style colour;
+  std::string_view text;
+};
+
+look look_of(channel_state state) {
+  switch (state) {
+    case channel_state::connected:
+      return {style::green, "● connected"};
+    case channel_state::connecting:
+      return {style::yellow, "◐ connecting"};
+    case channel_state::backing_off:
+      return {style::red, "○ backing off"};
+    case channel_state::not_started:
+    case channel_state::stopped:
+      break;
+  }
+  return {style::dim, to_string(state)};
+}
+
+/// What happened to the connections from one scene to the next, in a few words.
+std::string changes(const conn_grpc::pool_status& before, const conn_grpc::pool_status& now) {
+  int made = 0;
+  int lost = 0;
+  for (std::size_t i = 0; i < now.channels.size(); ++i) {
+    const auto since = now.channels[i].connected_since;
+    const auto was = i < before.channels.size() ? before.channels[i].connected_since : std::nullopt;
+    if (since == was) continue;
+    made += since ? 1 : 0;
+    lost += was ? 1 : 0;
+  }
+  if (made + lost == 0) return {};
+  std::string text;
+  if (lost > 0) text += fmt::format("{} lost, ", lost);
+  if (made > 0) text += fmt::format("{} connected, ", made);
+  return text + fmt::format("{}/{} up", now.current_size, now.expected_size);
+}
+
+/// The calls of the last seconds, one column for each tenth.
+class call_history {
+ public:
+  void add(const call_counts& total) {
+    ticks_.push_back({.ok = total.ok - last_.ok, .bad = total.failed + total.turned_away - last_.failed - last_.turned_away});
+    if (ticks_.size() > longest) ticks_.pop_front();
+    last_ = total;
+  }
+
+  [[nodiscard]] std::uint64_t ok_per_second() const {
+    std::uint64_t sum = 0;
+    for (std::size_t i = ticks_.size() - std::min<std::size_t>(ticks_.size(), 10); i < ticks_.size(); ++i)
+      sum += ticks_[i].ok;
+    return sum;
+  }
+
+  void draw(canvas& to, std::size_t columns) const {
+    static constexpr std::array<std::string_view, 8> bars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const std::size_t shown = std::min(columns, ticks_.size());
+    std::uint64_t most = 1;
+    for (const tick& t : ticks_) most = std::max(most, t.ok + t.bad);
+    for (auto t = ticks_.end() - static_cast<std::ptrdiff_t>(shown); t != ticks_.end(); ++t)
+      to.put(bars[(t->ok + t->bad) * (bars.size() - 1) / most], t->bad == 0 ? style::green : style::red);
+  }
+
+ private:
+  struct tick {
+    std::uint64_t ok;
+    std::uint64_t bad;
+  };
+  static constexpr std::size_t longest = 200;
+
+  call_counts last_;
+  std::deque<tick> ticks_;
+};
+
+class live final : public view {
+ public:
+  // The alternate screen, no cursor, no line wrap.
+  live() { write("\x1b[?1049h\x1b[?25l\x1b[?7l"); }
+
+  ~live() override { write("\x1b[?7h\x1b[?25h\x1b[?1049l" + draw(last_) + "\n"); }
+
+  void show(const scene& moment) override {
+    history_.add(moment.calls);
+    if (const std::string text = changes(last_.pool, moment.pool); !text.empty()) remember(text, style::dim);
+    last_ = moment;
+    write("\x1b[H" + draw(moment) + "\x1b[J");
+  }
+
+  void happened(const std::string& what) override { remember(what, style::plain); }
+
+ private:
+  struct memory {
+    steady_clock::duration when;
+    std::string what;
+    style with;
+  };
+
+  void remember(const std::string& what, style with) {
+    happenings_.push_back({steady_clock::now() - begin_, what, with});
+  }
+
+  [[nodiscard]] std::string draw(const scene& moment) const {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) size = {24, 80, 0, 0};
+    canvas to(size.ws_col, size.ws_row, coloured_);
+
+    to.put(" " + seconds(steady_clock::now() - begin_), style::dim).at(10).put(moment.now, style::bold).end_line();
+    to.end_line();
+    to.put(" CHANNEL", style::dim).at(14).put("STATE", style::dim).at(30).put("     UP", style::dim);
+    to.at(40).put("ATTEMPTS", style::dim).at(51).put("RETRY IN", style::dim).at(62).put("LAST ERROR", style::dim);
+    to.end_line();
+    for (const channel_status& channel : moment.pool.channels) draw_channel(to, channel);
+    to.end_line();
+    draw_calls(to, moment);
+    to.end_line();
+    const std::size_t fitting = std::min(happenings_.size(), to.rows_left() > 0 ? to.rows_left() - 1 : 0);
+    for (std::size_t i = happenings_.size() - fitting; i < happenings_.size(); ++i) {
+      to.put(fmt::format("{:>6}", seconds(happenings_[i].when)), style::dim).at(10);
+      to.put(happenings_[i].what, happenings_[i].with).end_line();
+    }
+    return to.text();
+  }
+
+  static void draw_channel(canvas& to, const channel_status& channel) {
+    const auto now = steady_clock::now();
+    const auto [colour, state] = look_of(channel.state);
+    to.put(" " + channel.name).at(14).put(state, colour).at(30);
+    if (channel.connected_since) to.put(fmt::format("{:>7}", seconds(now - *channel.connected_since)));
+    to.at(40).put(fmt::format("{:>8}", channel.attempts)).at(51);
+    if (channel.next_attempt) to.put(fmt::format("{:>8}", seconds(*channel.next_attempt - now)));
+    to.at(62).put(channel.last_error, channel.connected_since ? style::dim : style::plain).end_line();
+  }
+
+  void draw_calls(canvas& to, const scene& moment) const {
+    to.put(" connected").at(14).put(fmt::format("{}/{}", moment.pool.current_size, moment.pool.expected_size));
+    to.end_line();
+    to.put(" calls").at(14).put(fmt::format("{} ok", moment.calls.ok), style::green).put("   ");
+    to.put(fmt::format("{} failed", moment.calls.failed), style::red).put("   ");
+    to.put(fmt::format("{} turned away", moment.calls.turned_away), style::red);
+    to.put(fmt::format("   {} ok/s", history_.ok_per_second())).end_line();
+    to.at(14);
+    history_.draw(to, to.columns() - std::min<std::size_t>(to.columns(), 16));
+    to.end_line();
+  }
+
+  static void write(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  const bool coloured_ = !has_value("NO_COLOR");
+  const steady_clock::time_point begin_ = steady_clock::now();
+  scene last_;
+  call_history history_;
+  std::deque<memory> happenings_;
+};
+
+}  // namespace
+
+bool on_terminal() { return ::isatty(STDOUT_FILENO) == 1 && has_value("TERM") && std::string_view(std::getenv("TERM")) != "dumb"; }
+
+std::unique_ptr<view> live_view() { return std::make_unique<live>(); }
+
+}  // namespace demo

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSL-1.0
+// The life of one channel, step by step.
+#include "support/catch.hpp"
+#include "support/group_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_state;
+using conn_grpc::errc;
+using trace = std::vector<std::string>;
+
+TEST_CASE("nothing happens before async_run", "[life]") {
+  group_fixture f;
+  f.make_group();
+  f.drain();
+  CHECK(f.connector.attempts() == 0);
+  CHECK(f.status().state == channel_state::not_started);
+  CHECK(f.group->next().error() == errc::not_started);
+  CHECK(f.happened().empty());
+}
+
+TEST_CASE("a channel is published before on_connect is called", "[life]") {
+  group_fixture f;
+  f.settings.on_connect = [&] { f.trace.push_back("on_connect sees " + **f.group->next()); };
+  f.run();
+  CHECK(f.status().state == channel_state::connecting);
+  CHECK(f.status().attempts == 1);
+  CHECK(f.group->next().error() == errc::not_connected);
+
+  f.advance(7ms);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.happened() == trace{"make_backoff 1000..30000", "reset", "on_connect sees channel of attempt 1"});
+  const auto status = f.status();
+  CHECK(status.state == channel_state::connected);
+  CHECK(status.connected_since.value().time_since_epoch() == 7ms);
+  CHECK(status.last_error.empty());
+  CHECK(**f.group->next() == "channel of attempt 1");
+}
+
+TEST_CASE("a failed attempt is let go of, and followed by the wait that the backoff asked for", "[life]") {
+  group_fixture f;
+  f.delays = {50ms, 200ms, 0ms, -5ms};
+  f.run();
+  (void)f.happened();
+
+  f.advance(3ms);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  CHECK(f.connector.last().given_up);
+  CHECK(f.happened() == trace{"next"});
+  CHECK(f.status().state == channel_state::backing_off);
+  CHECK(f.status().last_error == "Connection refused");
+  CHECK(f.status().next_attempt.value().time_since_epoch() == 53ms);
+  CHECK(f.group->next().error() == errc::not_connected);
+
+  f.advance(50ms - 1ns);
+  CHECK(f.connector.attempts() == 1);
+  f.advance(1ns);
+  CHECK(f.connector.attempts() == 2);
+  CHECK(f.status().state == channel_state::connecting);
+  CHECK_FALSE(f.status().next_attempt);
+
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  f.advance(200ms - 1ns);
+  CHECK(f.connector.attempts() == 2);
+  f.advance(1ns);
+  CHECK(f.connector.attempts() == 3);
+
+  // Zero and less: at once, but never in the same breath.
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  CHECK(f.connector.attempts() == 4);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  CHECK(f.connector.attempts() == 5);
+  CHECK(f.happened() == trace{"next", "next", "next"});
+}
+
+TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
+  group_fixture f;
+  f.delays = {std::chrono::milliseconds::max()};
+  f.settings.connect_timeout = std::chrono::milliseconds::max();
+  f.run();
+  f.advance(10'000h);
+  CHECK(f.connector.attempts() == 1);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  f.advance(10'000h);
+  CHECK(f.connector.attempts() == 1);
+  CHECK(f.status().state == channel_state::backing_off);
+}
+
+TEST_CASE("an attempt is given up at connect_timeout", "[life]") {
+  group_fixture f;
+  f.run();
+  f.advance(5'000ms - 1ns);
+  CHECK_FALSE(f.connector.last().given_up);
+  f.advance(1ns);
+  CHECK(f.connector.last().given_up);
+  CHECK(f.status().last_error == "connect_timeout of 5000 ms expired");
+  CHECK(f.status().state == channel_state::backing_off);
+  // What it still says is said to nobody.
+  f.connector.attempt(0).succeed();
+  f.drain();
+  CHECK(f.status().state == channel_state::backing_off);
+}
+
+TEST_CASE("a stable connection is replaced at once, a short one after a wait", "[life]") {
+  group_fixture f;
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(1'000ms);
+  (void)f.happened();
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.happened() == trace{"on_disconnect"});
+  CHECK(f.connector.attempts() == 2);
+  CHECK(f.connector.attempt(0).given_up);
+  CHECK(f.status().state == channel_state::connecting);
+  CHECK(f.status().last_error == "connection lost after 1000.0 ms");
+  CHECK(f.group->next().error() == errc::not_connected);
+
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(1'000ms - 1ns);
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.happened() == trace{"reset", "on_connect", "on_disconnect", "next"});
+  CHECK(f.connector.attempts() == 2);
+  f.advance(100ms);
+  CHECK(f.connector.attempts() == 3);
+}
+
+TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[life]") {
+  group_fixture f;
+  f.settings.on_disconnect = [&] { f.trace.push_back(f.group->next() ? "still there" : "withdrawn"); };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.connector.last().lose();
+  (void)f.happened();
+  f.drain();
+  CHECK(f.happened() == trace{"withdrawn", "next"});
+}
+
+TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
+  group_fixture f;
+  f.run();
+  (void)f.happened();
+  f.connector.last().succeed();
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.happened() == trace{"next"});
+  CHECK(f.status().last_error == "the connection was closed as soon as it was established");
+}
+
+TEST_CASE("each transition is one line, at debug level, and only with debug", "[life]") {
+  group_fixture f;
+  f.settings.debug = GENERATE(true, false);
+  f.run();
+  f.advance(2ms);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  f.advance(100ms);
+  f.advance(1500us);
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(30ms);
+  f.connector.last().lose();
+  f.drain();
+  f.advance(100ms);
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(2s);
+  f.connector.last().lose();
+  f.drain();
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(1s);
+  f.group->stop();
+  f.drain();
+  const std::string label = "conn_grpc pool=pool channel=pool/0 address=host:1: ";
+  std::string expected;
+  for (const char* line : {
+           "not_started -> connecting, attempt 1",
+           "connecting -> backing_off, attempt 1 failed after 2.0 ms: Connection refused; next attempt in 100 ms",
+           "backing_off -> connecting, attempt 2",
+           "connecting -> connected, attempt 2 took 1.5 ms",
+           "connected -> backing_off, connection lost after 30.0 ms; next attempt in 100 ms",
+           "backing_off -> connecting, attempt 3",
+           "connecting -> connected, attempt 3 took 0.0 ms",
+           "connected -> connecting, connection lost after 2000.0 ms; attempt 4",
+           "connecting -> connected, attempt 4 took 0.0 ms",
+           "connected -> stopped, connection closed after 1000.0 ms",
+       })
+    expected += label + line + "\n";
+  CHECK(f.lines() == (f.settings.debug ? expected : ""));
+}
+
+TEST_CASE("the same steps give the same trace, every time", "[life]") {
+  std::optional<trace> first;
+  for (int round = 0; round < 100; ++round) {
+    group_fixture f(3);
+    f.delays = {30ms, 10ms, 20ms};
+    f.run();
+    for (std::size_t a = 0; a < 3; ++a) f.connector.attempt(a).fail("no");
+    f.drain();
+    for (int step = 0; step < 4; ++step) {
+      f.advance(10ms);
+      f.trace.push_back(std::to_string(f.connector.attempts()));
+    }
+    f.connector.attempt(4).succeed();
+    f.connector.attempt(3).succeed();
+    f.drain();
+    f.trace.push_back(**f.group->next());
+    f.group->stop();
+    f.drain();
+    if (!first) first = f.trace;
+    REQUIRE(f.trace == *first);
+  }
+}

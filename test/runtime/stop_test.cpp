@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSL-1.0
+// Every way to an end, in every state.
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "support/catch.hpp"
+#include "support/group_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_state;
+using conn_grpc::errc;
+using conn_grpc::error_code;
+
+namespace {
+
+enum class place { not_started, connecting, connected, held_by_user, backing_off, events_pending };
+
+struct arrived : group_fixture {
+  std::shared_ptr<std::string> held;
+
+  explicit arrived(place where) : group_fixture(2) {
+    make_group();
+    if (where == place::not_started) return;
+    run();
+    if (where == place::connecting) return;
+    for (std::size_t slot = 0; slot < 2; ++slot) {
+      if (where == place::backing_off)
+        connector.attempt(slot).fail("no");
+      else
+        connector.attempt(slot).succeed();
+    }
+    if (where == place::events_pending) return;
+    drain();
+    if (where == place::held_by_user) held = *group->next();
+  }
+};
+
+place any_place() {
+  return GENERATE(place::not_started, place::connecting, place::connected, place::held_by_user, place::backing_off,
+                  place::events_pending);
+}
+
+}  // namespace
+
+TEST_CASE("stop ends async_run with success, and lets go of every connection", "[stop]") {
+  const place where = any_place();
+  CAPTURE(static_cast<int>(where));
+  arrived f(where);
+  (void)f.happened();
+  f.group->stop();
+  CHECK(f.group->next().error() == errc::stopped);  // at once, not when the strand gets there
+  f.group->stop();
+  f.drain();
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
+  CHECK(f.connector.attempts() <= 2);
+  if (where == place::not_started) {
+    CHECK_FALSE(f.ended);
+  } else {
+    CHECK(f.ended == error_code());
+    CHECK(f.status().state == channel_state::stopped);
+    CHECK(f.io->stopped());  // no work is left
+  }
+  const bool was_connected = where == place::connected || where == place::held_by_user;
+  CHECK(f.happened() == (was_connected ? std::vector<std::string>{"on_disconnect", "on_disconnect"}
+                                       : std::vector<std::string>{}));
+  f.advance(1h);
+  CHECK(f.connector.attempts() <= 2);
+}
+
+TEST_CASE("a stopped group stays stopped", "[stop]") {
+  arrived f(any_place());
+  f.group->stop();
+  f.drain();
+  f.ended.reset();
+  f.run();
+  CHECK(f.ended == error_code());
+  CHECK(f.group->next().error() == errc::stopped);
+}
+
+TEST_CASE("the owner may go at any time; whoever waits for async_run is told", "[stop]") {
+  const place where = any_place();
+  arrived f(where);
+  f.group->stop();  // as the destructors of channel and pool do
+  f.group.reset();
+  f.drain();
+  CHECK(f.ended.has_value() == (where != place::not_started));
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
+  CHECK(f.settings.on_connect);  // the fixture outlives all that refers to it
+}
+
+TEST_CASE("the context may go first", "[stop]") {
+  arrived f(any_place());
+  f.io.reset();
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
+  CHECK_FALSE(f.ended);
+  CHECK_FALSE(f.group->executor());
+  CHECK_FALSE(f.group->next());
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) f.connector.attempt(a).lose();  // gRPC does not know
+  f.group->stop();
+  CHECK(f.group->next().error() == errc::stopped);
+  f.group.reset();
+}
+
+TEST_CASE("the context may go between stop and its effect", "[stop]") {
+  arrived f(any_place());
+  f.group->stop();
+  if (GENERATE(true, false)) f.group.reset();
+  f.io.reset();
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
+}
+
+TEST_CASE("a context of a user's strand may go first", "[stop]") {
+  group_fixture f;
+  f.group = std::make_shared<group_fixture::group_type>(boost::asio::make_strand(*f.io));
+  f.group->add(f.settings, f.connector);
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.io.reset();
+  f.group.reset();
+}
+
+TEST_CASE("stop from inside a callback", "[stop]") {
+  group_fixture f;
+  SECTION("on_connect") {
+    f.settings.on_connect = [&] { f.group->stop(); };
+    f.run();
+    f.connector.last().succeed();
+    f.drain();
+  }
+  SECTION("on_disconnect") {
+    f.settings.on_disconnect = [&] { f.group->stop(); };
+    f.run();
+    f.connector.last().succeed();
+    f.drain();
+    f.connector.last().lose();
+    f.drain();
+  }
+  CHECK(f.ended == error_code());
+  CHECK(f.connector.attempts() == 1);
+}
+
+TEST_CASE("the owner goes from inside on_connect", "[stop]") {
+  group_fixture f;
+  f.settings.on_connect = [&] {
+    f.group->stop();
+    f.group.reset();
+  };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.ended == error_code());
+  CHECK(f.happened() == std::vector<std::string>{"make_backoff 1000..30000", "reset", "on_disconnect"});
+}
+
+TEST_CASE("a group runs once", "[stop]") {
+  arrived f(place::connected);
+  std::optional<error_code> second;
+  f.group->async_run([&](error_code ec) { second = ec; });
+  f.drain();
+  CHECK(second == boost::asio::error::already_started);
+  CHECK_FALSE(f.ended);
+}
+
+TEST_CASE("a group of none runs until it is stopped", "[stop]") {
+  group_fixture f(0);
+  f.run();
+  CHECK_FALSE(f.ended);
+  CHECK(f.group->next().error() == errc::not_connected);
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+}
+
+TEST_CASE("cancellation of async_run is a stop", "[stop]") {
+  const auto type = GENERATE(boost::asio::cancellation_type::terminal, boost::asio::cancellation_type::partial,
+                             boost::asio::cancellation_type::total);
+  group_fixture f(2);
+  f.make_group();
+  boost::asio::cancellation_signal signal;
+  f.group->async_run(
+      boost::asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { f.ended = ec; }));
+  f.drain();
+  f.connector.attempt(0).succeed();
+  f.drain();
+  signal.emit(type);
+  CHECK_FALSE(f.ended);
+  f.drain();
+  CHECK(f.ended == boost::asio::error::operation_aborted);
+  CHECK(f.group->next().error() == errc::stopped);
+  CHECK(f.connector.attempt(0).given_up);
+  CHECK(f.connector.attempt(1).given_up);
+}
+
+TEST_CASE("the actors take turns in the rotation by slot, the connected ones only", "[stop]") {
+  group_fixture f(3);
+  f.run();
+  for (const std::size_t slot : {2U, 0U, 1U}) f.connector.attempt(slot).succeed();
+  f.drain();
+  const auto take = [&](int times) {
+    std::string taken;
+    for (int i = 0; i < times; ++i) taken += (*f.group->next())->back();
+    return taken;
+  };
+  const std::string taken = take(6);
+  CHECK((taken == "123123" || taken == "231231" || taken == "312312"));
+  f.connector.attempt(1).lose();
+  f.drain();
+  const std::string others = take(4);
+  CHECK((others == "1313" || others == "3131"));
+  f.advance(100ms);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(take(3).find('4') != std::string::npos);
+}

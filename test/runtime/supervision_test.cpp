@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+// What user code throws.
+#include "support/catch.hpp"
+#include "support/group_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_state;
+using conn_grpc::errc;
+using conn_grpc::error_code;
+
+namespace {
+
+struct throwing_backoff final : conn_grpc::backoff {
+  explicit throwing_backoff(std::string where) : where_(std::move(where)) {}
+  std::chrono::milliseconds next() override {
+    if (where_ == "next") throw std::runtime_error("next threw");
+    return 100ms;
+  }
+  void reset() override {
+    if (where_ == "reset") throw std::runtime_error("reset threw");
+  }
+
+ private:
+  std::string where_;
+};
+
+}  // namespace
+
+TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]") {
+  const std::string where =
+      GENERATE("on_connect", "on_disconnect", "next", "reset", "make_backoff", "make_backoff null", "create_channel");
+  CAPTURE(where);
+  group_fixture f(2);
+  bool armed = true;
+  const auto throw_once = [&] {
+    if (std::exchange(armed, false)) throw std::runtime_error(where + " threw");
+  };
+  if (where == "on_connect") f.settings.on_connect = throw_once;
+  if (where == "on_disconnect") f.settings.on_disconnect = throw_once;
+  if (where == "create_channel") f.connector.throw_next();
+  f.settings.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
+    if (where == "make_backoff") throw_once();
+    if (where == "make_backoff null" && std::exchange(armed, false)) return nullptr;
+    const bool throws = (where == "next" || where == "reset") && std::exchange(armed, false);
+    return std::make_unique<throwing_backoff>(throws ? where : "");
+  };
+  f.run();
+
+  // Slot 0 is the one whose code throws, where it has not yet.
+  if (where == "next") f.connector.attempt(0).fail("no");
+  if (where == "on_connect" || where == "reset" || where == "on_disconnect") f.connector.attempt(0).succeed();
+  f.drain();
+  if (where == "on_disconnect") f.connector.attempt(0).lose();
+  f.drain();
+
+  CHECK_FALSE(f.ended);
+  const std::string error = f.status(0).last_error;
+  CHECK(error.find(where == "make_backoff null" ? "make_backoff returned null" : where + " threw") == 17);
+  CHECK(error.find("restart 1 of at most 3 in 5 s") != std::string::npos);
+  CHECK(f.status(1).last_error.empty());
+  CHECK(f.lines().find(error) != std::string::npos);  // an error is logged without debug
+  CHECK(f.status(0).state == channel_state::connecting);
+  CHECK(f.group->next().error() == errc::not_connected);
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a)
+    if (!f.connector.attempt(a).given_up) f.connector.attempt(a).succeed();
+  f.drain();
+  CHECK(f.status(0).state == channel_state::connected);
+  CHECK(f.status(1).state == channel_state::connected);
+}
+
+TEST_CASE("the fourth throw within five seconds ends async_run with restart_limit", "[supervision]") {
+  group_fixture f(2);
+  f.settings.on_connect = [] { throw 42; };
+  f.run();
+  f.connector.attempt(1).succeed();
+  f.drain();
+  f.advance(4'999ms);
+  f.connector.attempt(0).succeed();
+  f.drain();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK_FALSE(f.ended);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.ended == errc::restart_limit);
+  CHECK(f.status(0).state == channel_state::stopped);
+  CHECK(f.status(1).state == channel_state::stopped);
+  CHECK(f.status(0).last_error == "user code threw \"something that is no std::exception\"; too often, stopping");
+  CHECK(f.group->next().error() == errc::stopped);
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
+  CHECK(f.io->stopped());
+}
+
+TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
+  group_fixture f;
+  f.settings.on_connect = [] { throw std::runtime_error("again"); };
+  f.run();
+  for (int i = 0; i < 20; ++i) {
+    f.connector.last().succeed();
+    f.drain();
+    f.advance(1'700ms);
+  }
+  CHECK_FALSE(f.ended);
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+}
+
+TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]") {
+  group_fixture f;
+  f.settings.on_disconnect = [] { throw std::runtime_error("late"); };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+  CHECK(f.connector.attempts() == 1);
+  CHECK(f.status().state == channel_state::stopped);
+}
