@@ -29,6 +29,9 @@ struct usage {
   friend usage operator-(const usage& a, const usage& b) {
     return {.cpu_ms = a.cpu_ms - b.cpu_ms, .voluntary_switches = a.voluntary_switches - b.voluntary_switches};
   }
+  friend usage operator/(const usage& a, double by) {
+    return {.cpu_ms = a.cpu_ms / by, .voluntary_switches = a.voluntary_switches / by};
+  }
 };
 
 /// A number of /proc/self/status: "VmRSS" is in KiB, "Threads" is a count.

@@ -6,13 +6,20 @@ namespace {
 
 constexpr std::string_view escape_of(style s) {
   switch (s) {
-    case style::plain: return "";
-    case style::dim: return "\x1b[2m";
-    case style::bold: return "\x1b[1m";
-    case style::green: return "\x1b[32m";
-    case style::yellow: return "\x1b[33m";
-    case style::red: return "\x1b[31m";
-    case style::cyan: return "\x1b[36m";
+    case style::plain:
+      return "";
+    case style::dim:
+      return "\x1b[2m";
+    case style::bold:
+      return "\x1b[1m";
+    case style::green:
+      return "\x1b[32m";
+    case style::yellow:
+      return "\x1b[33m";
+    case style::red:
+      return "\x1b[31m";
+    case style::cyan:
+      return "\x1b[36m";
   }
   return "";
 }
@@ -35,9 +42,7 @@ canvas& canvas::put(std::string_view text, style with) {
   return *this;
 }
 
-canvas& canvas::at(std::size_t column) {
-  return column > column_ ? put(std::string(column - column_, ' ')) : *this;
-}
+canvas& canvas::at(std::size_t column) { return column > column_ ? put(std::string(column - column_, ' ')) : *this; }
 
 void canvas::end_line() {
   if (row_ >= rows_) return;

@@ -22,6 +22,8 @@ using conn_grpc::test::HelloRequest;
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
+constexpr auto period = 50ms;  // of each caller
+
 greeting_service::greeting_service(asio::io_context& io, const std::string& server_address, bool log_transitions)
     : io_(io),
       pool_(io, {.name = "greeter",
@@ -32,28 +34,29 @@ greeting_service::greeting_service(asio::io_context& io, const std::string& serv
                              .on_connect = [this] { last_connect_ = steady_clock::now(); },
                              .on_disconnect = [this] { last_disconnect_ = steady_clock::now(); }}}) {}
 
-void greeting_service::start() {
-  pool_.async_run(asio::detached);
-  for (int caller = 0; caller < callers; ++caller) asio::co_spawn(io_, keep_calling(caller), asio::detached);
+void greeting_service::connect() { pool_.async_run(asio::detached); }
+
+void greeting_service::make_calls() {
+  // One after the other, so that they do not call in step.
+  for (int i = 0; i < callers; ++i)
+    asio::co_spawn(io_, keep_calling("caller " + std::to_string(i), i * period / callers), asio::detached);
 }
 
 void greeting_service::stop() { pool_.stop(); }
 
-asio::awaitable<void> greeting_service::keep_calling(int caller) {
-  const std::string name = "caller " + std::to_string(caller);
-  asio::steady_timer pause(co_await asio::this_coro::executor);
+asio::awaitable<void> greeting_service::keep_calling(std::string caller, std::chrono::milliseconds after) {
+  asio::steady_timer pause(co_await asio::this_coro::executor, after);
   for (;;) {
+    co_await pause.async_wait(asio::use_awaitable);
     const auto begin = steady_clock::now();
     try {
-      ++(co_await say_hello(name) ? calls_.ok : calls_.failed);
+      ++(co_await say_hello(caller) ? calls_.ok : calls_.failed);
     } catch (const boost::system::system_error& e) {
       if (e.code() == conn_grpc::errc::stopped) co_return;
       ++calls_.turned_away;
     }
     calls_.slowest = std::max(calls_.slowest, steady_clock::now() - begin);
-
-    pause.expires_after(50ms);
-    co_await pause.async_wait(asio::use_awaitable);
+    pause.expires_at(pause.expiry() + period);
   }
 }
 
@@ -65,7 +68,7 @@ asio::awaitable<bool> greeting_service::say_hello(std::string name) {
   context.set_deadline(std::chrono::system_clock::now() + 1s);
   HelloRequest request;
   request.set_name(std::move(name));
-  request.set_delay_ms(5);
+  request.set_delay_ms(20);
   HelloReply reply;
   const grpc::Status status =
       co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);

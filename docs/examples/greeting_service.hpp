@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// A small service that calls another one. This, with its .cpp, is the part to learn from: all of it that knows
-// conn_grpc is the constructor, start(), stop() and the two coroutines.
+// A small service that calls another one: this, with its .cpp, is the part to learn from.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -18,7 +17,7 @@ namespace asio = boost::asio;
 /// How the calls went so far.
 struct call_counts {
   std::uint64_t ok = 0;
-  std::uint64_t failed = 0;   ///< had a connection, which broke
+  std::uint64_t failed = 0;       ///< had a connection, which broke
   std::uint64_t turned_away = 0;  ///< had none: the pool said so at once
   std::chrono::steady_clock::duration slowest{};
 };
@@ -34,8 +33,12 @@ class greeting_service {
   /// @param log_transitions let the pool log each step of each channel through spdlog.
   greeting_service(asio::io_context& io, const std::string& server_address, bool log_transitions);
 
-  /// Connects, and makes calls until `stop()`.
-  void start();
+  /// Connects, and stays connected until `stop()`.
+  void connect();
+
+  /// Starts the callers, who go on until `stop()`.
+  void make_calls();
+
   void stop();
 
   [[nodiscard]] conn_grpc::pool_status status() const { return pool_.status(); }
@@ -44,7 +47,7 @@ class greeting_service {
   [[nodiscard]] time_point last_disconnect() const { return last_disconnect_; }
 
  private:
-  asio::awaitable<void> keep_calling(int caller);
+  asio::awaitable<void> keep_calling(std::string caller, std::chrono::milliseconds after);
   asio::awaitable<bool> say_hello(std::string name);
 
   asio::io_context& io_;

@@ -20,13 +20,19 @@ using conn_grpc::channel_state;
 using conn_grpc::channel_status;
 using std::chrono::steady_clock;
 
+/// gRPC tells what it was doing, from the outside in: the last part is the reason.
+std::string_view reason(std::string_view error) {
+  const auto colon = error.rfind(": ");
+  return colon == error.npos ? error : error.substr(colon + 2);
+}
+
 std::string seconds(steady_clock::duration d) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(d).count());
 }
 
-bool has_value(const char* variable) {
+std::string_view environment(const char* variable) {
   const char* value = std::getenv(variable);
-  return value != nullptr && *value != '\0';
+  return value == nullptr ? std::string_view() : value;
 }
 
 struct look {
@@ -71,7 +77,8 @@ std::string changes(const conn_grpc::pool_status& before, const conn_grpc::pool_
 class call_history {
  public:
   void add(const call_counts& total) {
-    ticks_.push_back({.ok = total.ok - last_.ok, .bad = total.failed + total.turned_away - last_.failed - last_.turned_away});
+    ticks_.push_back(
+        {.ok = total.ok - last_.ok, .bad = total.failed + total.turned_away - last_.failed - last_.turned_away});
     if (ticks_.size() > longest) ticks_.pop_front();
     last_ = total;
   }
@@ -87,9 +94,9 @@ class call_history {
     static constexpr std::array<std::string_view, 8> bars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     const std::size_t shown = std::min(columns, ticks_.size());
     std::uint64_t most = 1;
-    for (const tick& t : ticks_) most = std::max(most, t.ok + t.bad);
+    for (const tick& t : ticks_) most = std::max(most, t.ok);
     for (auto t = ticks_.end() - static_cast<std::ptrdiff_t>(shown); t != ticks_.end(); ++t)
-      to.put(bars[(t->ok + t->bad) * (bars.size() - 1) / most], t->bad == 0 ? style::green : style::red);
+      to.put(bars[(t->ok * (bars.size() - 1) + most / 2) / most], t->bad == 0 ? style::green : style::red);
   }
 
  private:
@@ -108,16 +115,22 @@ class live final : public view {
   // The alternate screen, no cursor, no line wrap.
   live() { write("\x1b[?1049h\x1b[?25l\x1b[?7l"); }
 
-  ~live() override { write("\x1b[?7h\x1b[?25h\x1b[?1049l" + draw(last_) + "\n"); }
+  ~live() override {
+    canvas to(size().ws_col, happenings_.size() + 1, coloured_);
+    draw_happenings(to);
+    write("\x1b[?7h\x1b[?25h\x1b[?1049l" + to.text() + "\n");
+  }
 
   void show(const scene& moment) override {
     history_.add(moment.calls);
-    if (const std::string text = changes(last_.pool, moment.pool); !text.empty()) remember(text, style::dim);
-    last_ = moment;
+    notice_changes(moment.pool);
     write("\x1b[H" + draw(moment) + "\x1b[J");
   }
 
-  void happened(const std::string& what) override { remember(what, style::plain); }
+  void turn_to(const scene& moment) override {
+    notice_changes(moment.pool);
+    remember(moment.title, style::plain);
+  }
 
  private:
   struct memory {
@@ -130,12 +143,21 @@ class live final : public view {
     happenings_.push_back({steady_clock::now() - begin_, what, with});
   }
 
-  [[nodiscard]] std::string draw(const scene& moment) const {
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) size = {24, 80, 0, 0};
-    canvas to(size.ws_col, size.ws_row, coloured_);
+  void notice_changes(const conn_grpc::pool_status& pool) {
+    if (const std::string text = changes(pool_, pool); !text.empty()) remember(text, style::dim);
+    pool_ = pool;
+  }
 
-    to.put(" " + seconds(steady_clock::now() - begin_), style::dim).at(10).put(moment.now, style::bold).end_line();
+  static winsize size() {
+    winsize size{};
+    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+    return known ? size : winsize{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  }
+
+  [[nodiscard]] std::string draw(const scene& moment) const {
+    canvas to(size().ws_col, size().ws_row, coloured_);
+    to.put(fmt::format("{:>7}", seconds(steady_clock::now() - begin_)), style::dim);
+    to.at(10).put(moment.title, style::bold).end_line();
     to.end_line();
     to.put(" CHANNEL", style::dim).at(14).put("STATE", style::dim).at(30).put("     UP", style::dim);
     to.at(40).put("ATTEMPTS", style::dim).at(51).put("RETRY IN", style::dim).at(62).put("LAST ERROR", style::dim);
@@ -144,12 +166,17 @@ class live final : public view {
     to.end_line();
     draw_calls(to, moment);
     to.end_line();
-    const std::size_t fitting = std::min(happenings_.size(), to.rows_left() > 0 ? to.rows_left() - 1 : 0);
+    draw_happenings(to);
+    return to.text();
+  }
+
+  /// The last ones that fit.
+  void draw_happenings(canvas& to) const {
+    const std::size_t fitting = std::min(happenings_.size(), to.rows_left());
     for (std::size_t i = happenings_.size() - fitting; i < happenings_.size(); ++i) {
-      to.put(fmt::format("{:>6}", seconds(happenings_[i].when)), style::dim).at(10);
+      to.put(fmt::format("{:>7}", seconds(happenings_[i].when)), style::dim).at(10);
       to.put(happenings_[i].what, happenings_[i].with).end_line();
     }
-    return to.text();
   }
 
   static void draw_channel(canvas& to, const channel_status& channel) {
@@ -159,11 +186,14 @@ class live final : public view {
     if (channel.connected_since) to.put(fmt::format("{:>7}", seconds(now - *channel.connected_since)));
     to.at(40).put(fmt::format("{:>8}", channel.attempts)).at(51);
     if (channel.next_attempt) to.put(fmt::format("{:>8}", seconds(*channel.next_attempt - now)));
-    to.at(62).put(channel.last_error, channel.connected_since ? style::dim : style::plain).end_line();
+    to.at(62).put(reason(channel.last_error), channel.connected_since ? style::dim : style::plain).end_line();
   }
 
   void draw_calls(canvas& to, const scene& moment) const {
-    to.put(" connected").at(14).put(fmt::format("{}/{}", moment.pool.current_size, moment.pool.expected_size));
+    const bool complete = moment.pool.current_size == moment.pool.expected_size;
+    to.put(" connected").at(14);
+    to.put(fmt::format("{}/{}", moment.pool.current_size, moment.pool.expected_size),
+           complete ? style::green : style::red);
     to.end_line();
     to.put(" calls").at(14).put(fmt::format("{} ok", moment.calls.ok), style::green).put("   ");
     to.put(fmt::format("{} failed", moment.calls.failed), style::red).put("   ");
@@ -179,16 +209,19 @@ class live final : public view {
     std::fflush(stdout);
   }
 
-  const bool coloured_ = !has_value("NO_COLOR");
+  const bool coloured_ = environment("NO_COLOR").empty();
   const steady_clock::time_point begin_ = steady_clock::now();
-  scene last_;
+  conn_grpc::pool_status pool_;  // when it was looked at last
   call_history history_;
   std::deque<memory> happenings_;
 };
 
 }  // namespace
 
-bool on_terminal() { return ::isatty(STDOUT_FILENO) == 1 && has_value("TERM") && std::string_view(std::getenv("TERM")) != "dumb"; }
+bool on_terminal() {
+  const auto kind = environment("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && !kind.empty() && kind != "dumb";
+}
 
 std::unique_ptr<view> live_view() { return std::make_unique<live>(); }
 

@@ -20,7 +20,7 @@ class plain final : public view {
                  moment.pool.expected_size, moment.calls.ok, moment.calls.failed, moment.calls.turned_away);
   }
 
-  void happened(const std::string& what) override { spdlog::info("*** {}", what); }
+  void turn_to(const scene& moment) override { spdlog::info("*** {}", moment.title); }
 
  private:
   int shown_ = 0;

@@ -32,8 +32,8 @@ std::size_t threads_of_this_process() {
 
 }  // namespace
 
-story::story(greeting_service& service, background_server& server, std::function<void(const std::string&)> tell)
-    : service_(service), server_(server), tell_(std::move(tell)) {}
+story::story(greeting_service& service, background_server& server, std::function<void()> turn_page)
+    : service_(service), server_(server), turn_page_(std::move(turn_page)) {}
 
 asio::awaitable<findings> story::run() {
   findings found;
@@ -52,8 +52,9 @@ asio::awaitable<findings> story::run() {
 asio::awaitable<void> story::begin() {
   next_chapter("starting the server, then the service");
   co_await server_.start();
-  service_.start();
+  service_.connect();
   co_await wait_until("every connection is up", [this] { return all_connected(); });
+  service_.make_calls();
   next_chapter(fmt::format("all is well: {} coroutines make calls through {} connections", greeting_service::callers,
                            greeting_service::connections));
 }
@@ -88,20 +89,25 @@ asio::awaitable<void> story::replace_server(findings& found) {
   co_await wait_for_a_call();
   const auto& after = service_.calls();
   found.replaced = service_.last_connect() - goodbye;
-  found.calls_replacing = {.failed = after.failed - before.failed, .turned_away = after.turned_away - before.turned_away};
+  found.calls_replacing = {.failed = after.failed - before.failed,
+                           .turned_away = after.turned_away - before.turned_away};
   next_chapter(fmt::format("server replaced, all connections renewed within {:.1f} ms", ms(found.replaced)));
 }
 
 void story::next_chapter(std::string title) {
-  tell_(title);
   chapter_ = std::move(title);
+  turn_page_();
 }
 
 /// Looks every 5 ms, which is often enough to go on; what is measured comes from the service's callbacks.
 asio::awaitable<void> story::wait_until(const char* what, std::function<bool()> happened) const {
   const auto deadline = steady_clock::now() + 5s;
   while (!happened()) {
-    if (steady_clock::now() > deadline) throw std::runtime_error(fmt::format("waited 5 s until {}, in vain", what));
+    if (steady_clock::now() > deadline) {
+      const auto status = service_.status();
+      throw std::runtime_error(fmt::format("waited 5 s until {}, in vain: {}/{} connected", what, status.current_size,
+                                           status.expected_size));
+    }
     co_await pass(5ms);
   }
 }

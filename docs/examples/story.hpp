@@ -24,12 +24,13 @@ struct findings {
 
 class story {
  public:
-  /// @param tell is called with each chapter's title.
-  story(greeting_service& service, background_server& server, std::function<void(const std::string&)> tell);
+  /// @param turn_page is called when a chapter begins.
+  story(greeting_service& service, background_server& server, std::function<void()> turn_page);
 
   /// Throws std::runtime_error if the service does not recover.
   asio::awaitable<findings> run();
 
+  /// What happens now, in a line.
   [[nodiscard]] const std::string& chapter() const { return chapter_; }
 
  private:
@@ -45,7 +46,7 @@ class story {
 
   greeting_service& service_;
   background_server& server_;
-  std::function<void(const std::string&)> tell_;
+  std::function<void()> turn_page_;
   std::string chapter_;
 };
 

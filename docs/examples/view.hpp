@@ -6,7 +6,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "greeting_service.hpp"
 
@@ -14,7 +13,7 @@ namespace demo {
 
 /// One moment.
 struct scene {
-  std::string_view now;  ///< what the demo is doing, in a line
+  std::string title;  ///< what the demo is doing, in a line
   conn_grpc::pool_status pool;
   call_counts calls;
 };
@@ -29,14 +28,14 @@ class view {
   /// Ten times a second.
   virtual void show(const scene& moment) = 0;
 
-  /// Something worth remembering.
-  virtual void happened(const std::string& what) = 0;
+  /// Each time the title changes.
+  virtual void turn_to(const scene& moment) = 0;
 };
 
 /// Is stdout a terminal that can be drawn on?
 [[nodiscard]] bool on_terminal();
 
-/// Redraws the terminal in place; leaves it as it was, with the last scene printed, when it goes.
+/// Redraws the terminal in place; leaves it as it was, with a list of what happened, when it goes.
 [[nodiscard]] std::unique_ptr<view> live_view();
 
 /// A line for each happening, and one with the counts each second.

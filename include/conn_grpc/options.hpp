@@ -36,9 +36,9 @@ struct channel_options {
   /// Null: grpc::InsecureChannelCredentials().
   std::shared_ptr<grpc::ChannelCredentials> credentials{};
 
-  /// Given to gRPC as they are, with one exception: GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1, so that every
-  /// channel has a connection of its own. When `connect_timeout` is above gRPC's own limit of 20 s,
-  /// GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is raised to it.
+  /// Given to gRPC as they are, with two exceptions: GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1, so that every
+  /// channel has a connection of its own, and GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, which limits how long gRPC itself
+  /// attempts to connect, is always `connect_timeout`.
   grpc::ChannelArguments arguments{};
 
   /// Handed to `make_backoff`.
@@ -47,7 +47,8 @@ struct channel_options {
   /// Makes the channel's backoff policy, once per channel. Empty: exponential_backoff. Must not return null.
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff{};
 
-  /// How long one attempt may take, name resolution and TLS included. Above zero.
+  /// How long one attempt may take, name resolution and TLS included. Above zero. gRPC closes the socket of a peer that
+  /// accepts and stays silent when this is over, but not before a second or so.
   std::chrono::milliseconds connect_timeout{20'000};
 
   /// A connection that lived at least this long is replaced at once when it is lost; after a shorter one the channel

@@ -6,23 +6,36 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <span>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace conn_grpc::detail {
 namespace {
 
-// gRPC gives up an attempt after this long, whatever it is told (grpc#12830) but for the argument below.
-constexpr std::chrono::milliseconds grpc_attempt_limit{20'000};
+/// Sets an integer argument, whether or not the user did: of equal keys gRPC takes the first, so it does not do to add
+/// another.
+void set_argument(::grpc::ChannelArguments& arguments, std::string_view key, int value) {
+  bool found = false;
+  const grpc_channel_args view = arguments.c_channel_args();  // its elements are those of `arguments`
+  for (grpc_arg& argument : std::span(view.args, view.num_args)) {
+    if (argument.key != key) continue;
+    argument.type = GRPC_ARG_INTEGER;
+    argument.value.integer = value;
+    found = true;
+  }
+  if (!found) arguments.SetInt(std::string(key), value);
+}
 
 ::grpc::ChannelArguments completed(::grpc::ChannelArguments arguments, std::chrono::milliseconds connect_timeout) {
-  // Channels with equal arguments share a connection (grpc#18487) unless each has its own pool of subchannels. Set
-  // last, which overrides what the user set.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  if (connect_timeout > grpc_attempt_limit) {
-    constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(std::min(connect_timeout.count(), most)));
-  }
+  // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
+  set_argument(arguments, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // Despite its name this is how long an attempt may take (grpc#12830), by default 20 s, and the only limit that gRPC
+  // knows for a peer that accepts and stays silent: until then the socket stays open, even when its channel is gone.
+  constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
+  set_argument(arguments, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(std::min(connect_timeout.count(), most)));
   return arguments;
 }
 

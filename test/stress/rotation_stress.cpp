@@ -22,7 +22,7 @@ struct canary {
 
 TEST_CASE("readers never see what is gone", "[rotation]") {
   constexpr std::size_t slots = 4;
-  constexpr int changes = 5'000;
+  constexpr int changes = 2'000;
   conn_grpc::core::rotation<std::shared_ptr<const canary>> r;
   r.open();
   std::atomic<bool> done = false;

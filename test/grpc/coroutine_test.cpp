@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSL-1.0
+// get_channel() and unary() as coroutines see them.
+#include <grpcpp/client_context.h>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+#include <conn_grpc/channel.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "greeter.grpc.pb.h"
+#include "support/catch.hpp"
+#include "support/environment.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_ptr;
+using conn_grpc::error_code;
+
+namespace {
+
+struct connected_pool {
+  connected_pool() {
+    pool.async_run([](error_code) {});
+    run(io, seen.until([&] { return seen.connects == 2; }));
+    stub = Greeter::NewStub(*pool.try_get_channel());
+  }
+
+  const server_process server{greeter_server(), "127.0.0.1:0"};
+  asio::io_context io;
+  observer seen;
+  conn_grpc::pool pool{io,
+                       {.name = "greeter",
+                        .pool_size = 2,
+                        .channel = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())})}};
+  std::unique_ptr<Greeter::Stub> stub;
+};
+
+/// Where the stack is, as seen by a function called here.
+[[gnu::noinline]] std::uintptr_t stack_depth() {
+  const char here = 0;
+  return reinterpret_cast<std::uintptr_t>(&here);
+}
+
+HelloRequest slow(std::chrono::milliseconds delay) {
+  HelloRequest request;
+  request.set_delay_ms(static_cast<int>(delay.count()));
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("a million gets in a row do not grow the stack", "[coroutine]") {
+  connected_pool w;
+  run(w.io, [&]() -> asio::awaitable<void> {
+    (void)co_await w.pool.get_channel();
+    const auto before = stack_depth();
+    for (int i = 0; i < 1'000'000; ++i)
+      if (!co_await w.pool.get_channel()) FAIL("no channel");
+    CHECK(stack_depth() == before);
+  }());
+}
+
+TEST_CASE("a coroutine stays on its own context", "[coroutine]") {
+  connected_pool w;
+  asio::thread_pool elsewhere(1);
+  auto done = asio::co_spawn(
+      elsewhere,
+      [&]() -> asio::awaitable<bool> {
+        const auto here = std::this_thread::get_id();
+        bool stays = true;
+        for (int i = 0; i < 10; ++i) {
+          const auto channel = co_await w.pool.get_channel();
+          stays = stays && std::this_thread::get_id() == here;
+          const auto stub = Greeter::NewStub(channel);
+          grpc::ClientContext context;
+          HelloReply reply;
+          const auto status =
+              co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, HelloRequest(), reply);
+          stays = stays && status.ok() && std::this_thread::get_id() == here;
+        }
+        co_return stays;
+      },
+      asio::use_future);
+  CHECK(done.get());
+}
+
+TEST_CASE("a get does not leave its coroutine", "[coroutine]") {
+  connected_pool w;
+  int others = 0;
+  run(w.io, [&]() -> asio::awaitable<void> {
+    asio::post(w.io, [&] { ++others; });
+    for (int i = 0; i < 100; ++i) (void)co_await w.pool.get_channel();
+    CHECK(others == 0);  // nothing else ran in between
+  }());
+}
+
+TEST_CASE("a channel on its own", "[coroutine]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  conn_grpc::channel channel(
+      io, seen.watch({.name = "single", .address = "127.0.0.1:" + std::to_string(server.port())}));
+  CHECK(channel.try_get().error() == conn_grpc::errc::not_started);
+  channel.async_run([](error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 1; });
+    CHECK(co_await channel.get() == *channel.try_get());
+    CHECK(channel.status().name == "single");
+    CHECK(channel.status().state == conn_grpc::channel_state::connected);
+  }());
+}
+
+TEST_CASE("cancellation ends an RPC with CANCELLED", "[coroutine]") {
+  using namespace boost::asio::experimental::awaitable_operators;
+  connected_pool w;
+  std::optional<grpc::Status> status;
+  run(w.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    HelloReply reply;
+    const auto request = slow(1h);
+    const auto call = [&]() -> asio::awaitable<void> {
+      status = co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply);
+    };
+    asio::steady_timer soon(w.io, 10ms);
+    co_await (call() || soon.async_wait(asio::use_awaitable));
+  }());
+  REQUIRE(status);
+  CHECK(status->error_code() == grpc::StatusCode::CANCELLED);
+}
+
+TEST_CASE("a deadline of the context is gRPC's business", "[coroutine]") {
+  connected_pool w;
+  run(w.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + 20ms);
+    HelloReply reply;
+    const auto status =
+        co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, slow(1h), reply);
+    CHECK(status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  }());
+}
+
+TEST_CASE("an RPC takes any token, and completes on the handler's executor", "[coroutine]") {
+  connected_pool w;
+  grpc::ClientContext context;
+  HelloReply reply;
+  HelloRequest request;
+  request.set_name("future");
+  auto future = conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply,
+                                       asio::use_future);
+  CHECK(future.get().ok());
+  CHECK(reply.message() == "Hello future");
+
+  const auto strand = asio::make_strand(w.io);
+  grpc::ClientContext second;
+  std::optional<bool> on_strand;
+  conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, second, request, reply,
+                         asio::bind_executor(strand, [&](grpc::Status status) {
+                           on_strand = status.ok() && strand.running_in_this_thread();
+                           w.seen.changed.notify();
+                         }));
+  CHECK_FALSE(on_strand);
+  run(w.io, w.seen.until([&] { return on_strand.has_value(); }));
+  CHECK(*on_strand);
+}
+
+TEST_CASE("an RPC whose coroutine is destroyed half-way is over before its frame is gone", "[coroutine]") {
+  connected_pool w;
+  asio::io_context other;
+  auto doomed = std::make_unique<asio::io_context>();
+  for (int i = 0; i < 5; ++i)
+    asio::co_spawn(
+        *doomed,
+        [&]() -> asio::awaitable<void> {
+          grpc::ClientContext context;
+          HelloReply reply;  // gRPC would write here
+          const auto request = slow(1h);
+          (void)co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply);
+          FAIL("resumed");
+        },
+        [](std::exception_ptr) {});
+  doomed->poll();
+  doomed.reset();
+}

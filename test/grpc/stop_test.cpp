@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSL-1.0
+// stop() and destruction wait for nothing: what they could have to wait for here is far longer than a test may run.
+#include <grpcpp/client_context.h>
+
+#include <boost/asio/steady_timer.hpp>
+#include <conn_grpc/channel.hpp>
+#include <conn_grpc/pool.hpp>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "greeter.grpc.pb.h"
+#include "support/catch.hpp"
+#include "support/environment.hpp"
+#include "support/listener.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
+#include "support/sockets.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_ptr;
+using conn_grpc::errc;
+using conn_grpc::error_code;
+
+namespace {
+
+enum class place { connecting, connected, held_by_user, rpc_in_flight, backing_off };
+
+/// A pool of three in the state that the test asks for, and a peer to match.
+struct world {
+  explicit world(place w) : where(w) {
+    seen.delay = [](int) { return 1h; };
+    io.emplace();
+    switch (where) {
+      case place::connecting:
+        silent.emplace(*io, manner::stays_silent);
+        address = silent->address();
+        break;
+      case place::backing_off:
+        address = port.address();
+        break;
+      default:
+        server.emplace(greeter_server(), port.address());
+        address = port.address();
+    }
+    pool.emplace(*io, conn_grpc::pool_options{.pool_size = 3, .channel = seen.watch({.address = address})});
+    pool->async_run([this](error_code ec) {
+      ended = ec;
+      seen.changed.notify();
+    });
+    run(*io, arrive());
+  }
+
+  asio::awaitable<void> arrive() {
+    if (where == place::backing_off) {
+      co_await seen.until([&] { return seen.waits == 3; });
+    } else if (where == place::connecting) {
+      asio::steady_timer retry(*io);
+      while (silent->accepted() < 3) {
+        retry.expires_after(1ms);
+        co_await retry.async_wait(asio::deferred);
+      }
+    } else {
+      co_await seen.until([&] { return seen.connects == 3; });
+      if (where == place::held_by_user) held = co_await pool->get_channel();
+      if (where == place::rpc_in_flight) call();
+    }
+  }
+
+  /// An RPC that would take an hour.
+  void call() {
+    stub = Greeter::NewStub(*pool->try_get_channel());
+    request.set_delay_ms(3'600'000);
+    stub->async()->SayHello(&context, &request, &reply, [this](const grpc::Status&) { call_ended = true; });
+  }
+
+  ~world() {
+    if (!stub) return;
+    context.TryCancel();
+    call_ended.wait(false);
+  }
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
+
+  place where;
+  const reserved_port port;
+  std::optional<server_process> server;
+  std::string address;
+  observer seen;
+  channel_ptr held;
+  std::unique_ptr<Greeter::Stub> stub;
+  grpc::ClientContext context;
+  HelloRequest request;
+  HelloReply reply;
+  std::atomic<bool> call_ended = false;
+  std::optional<asio::io_context> io;
+  std::optional<listener> silent;
+  std::optional<conn_grpc::pool> pool;
+  std::optional<error_code> ended;
+};
+
+place any_place() {
+  return GENERATE(place::connecting, place::connected, place::held_by_user, place::rpc_in_flight, place::backing_off);
+}
+
+}  // namespace
+
+TEST_CASE("stop ends async_run in every state", "[stop]") {
+  world w(any_place());
+  w.pool->stop();
+  CHECK(w.pool->try_get_channel().error() == errc::stopped);
+  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  CHECK(w.ended == error_code());
+  CHECK(w.pool->status().current_size == 0);
+  if (w.where == place::rpc_in_flight) CHECK_FALSE(w.call_ended);  // it is the user's
+}
+
+TEST_CASE("destruction ends async_run in every state", "[stop]") {
+  world w(any_place());
+  w.pool.reset();
+  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  CHECK(w.ended == error_code());
+}
+
+TEST_CASE("the io_context may be destroyed first, in every state", "[stop]") {
+  world w(any_place());
+  w.silent.reset();
+  w.io.reset();
+  CHECK_FALSE(w.ended);
+  if (GENERATE(true, false)) w.pool->stop();
+  w.pool.reset();
+}
+
+TEST_CASE("stop and destruction from inside on_connect", "[stop]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  std::optional<conn_grpc::pool> pool;
+  std::optional<error_code> ended;
+  auto options = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())});
+  const bool destroy = GENERATE(false, true);
+  options.on_connect = [&] {
+    pool->stop();
+    if (destroy) pool.reset();
+  };
+  pool.emplace(io, conn_grpc::pool_options{.pool_size = 1, .channel = options});
+  pool->async_run([&](error_code ec) {
+    ended = ec;
+    seen.changed.notify();
+  });
+  run(io, seen.until([&] { return ended.has_value(); }));
+  CHECK(ended == error_code());
+  CHECK(seen.disconnects == 1);
+}
+
+TEST_CASE("a stopped pool's connections are closed, unless the user holds them", "[stop]") {
+  world w(GENERATE(place::connected, place::held_by_user));
+  const auto port = w.port.number();
+  CHECK(established_to(port) == 3);
+  w.pool->stop();
+  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  // gRPC closes the sockets on a thread of its own.
+  while (established_to(port) > (w.held ? 1U : 0U)) std::this_thread::yield();
+  if (w.held) CHECK(w.held->GetState(false) == GRPC_CHANNEL_READY);
+}
+
+TEST_CASE("a pool that was never run, or never started, leaves nothing behind", "[stop]") {
+  asio::io_context io;
+  const reserved_port closed;
+  conn_grpc::pool pool(io, {.pool_size = 2, .channel = {.address = closed.address()}});
+  CHECK(pool.get_executor() == io.get_executor());
+  if (GENERATE(true, false)) pool.async_run([](error_code) { FAIL("nobody ran it"); });
+}

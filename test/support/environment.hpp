@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+namespace conn_grpc::test {
+
+/// Where Meson put the greeter_server.
+inline std::string greeter_server() {
+  const char* path = std::getenv("GREETER_SERVER");
+  if (!path) throw std::runtime_error("GREETER_SERVER is not set; run the tests with `meson test`");
+  return path;
+}
+
+}  // namespace conn_grpc::test

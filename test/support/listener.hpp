@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace conn_grpc::test {
+
+/// What a listener does with each connection that it accepts.
+enum class manner {
+  closes,         // accepts and closes
+  speaks_http1,   // answers as a web server would
+  flaps,          // sends SETTINGS, which makes gRPC say READY, and closes
+  stays_silent,   // accepts, and never writes
+};
+
+/// A TCP server that is no gRPC server, on the loopback and on the test's io_context.
+class listener {
+ public:
+  listener(boost::asio::io_context& io, manner m);
+
+  [[nodiscard]] std::string address() const;
+  [[nodiscard]] std::size_t accepted() const { return accepted_at_.size(); }
+  [[nodiscard]] const std::vector<std::chrono::steady_clock::time_point>& accepted_at() const { return accepted_at_; }
+  /// Connections of a silent listener that the client has closed.
+  [[nodiscard]] std::size_t closed_by_client() const { return closed_by_client_; }
+
+ private:
+  boost::asio::awaitable<void> accept();
+  boost::asio::awaitable<void> treat(boost::asio::ip::tcp::socket socket);
+
+  boost::asio::ip::tcp::acceptor acceptor_;
+  manner manner_;
+  std::vector<std::chrono::steady_clock::time_point> accepted_at_;
+  std::size_t closed_by_client_ = 0;
+};
+
+/// A DNS server that knows nobody: it answers every question with NXDOMAIN.
+class ignorant_dns_server {
+ public:
+  explicit ignorant_dns_server(boost::asio::io_context& io);
+  [[nodiscard]] std::string authority() const;
+
+ private:
+  boost::asio::awaitable<void> answer();
+
+  boost::asio::ip::udp::socket socket_;
+};
+
+}  // namespace conn_grpc::test

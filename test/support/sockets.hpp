@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace conn_grpc::test {
+
+/// TCP connections of this process to that port of the loopback, in state ESTABLISHED, as the kernel counts them.
+std::size_t established_to(std::uint16_t port);
+
+/// Open file descriptors and threads of this process.
+std::size_t open_files();
+std::size_t threads();
+
+/// Resident memory of this process, in KiB.
+std::size_t resident_kib();
+
+}  // namespace conn_grpc::test
