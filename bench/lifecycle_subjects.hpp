@@ -22,6 +22,8 @@
 
 namespace conn_grpc::bench {
 
+// Both have: stop(), after which nothing is retried; and a destructor that waits until every connection is let go of.
+
 /// As short as gRPC's own backoff can be.
 constexpr std::chrono::milliseconds retry_delay(100);
 
@@ -55,21 +57,21 @@ class constant_backoff final : public backoff {
 class pooled_channels {
  public:
   pooled_channels(const std::string& address, int n, tally& connected)
-      : pool_(io_, {.name = "bench",
-                    .pool_size = static_cast<std::size_t>(n),
-                    .channel = {.address = address,
-                                .make_backoff = [](backoff_range) { return std::make_unique<constant_backoff>(); },
-                                .on_connect = [&connected] { connected.add(1); },
-                                .on_disconnect = [&connected] { connected.add(-1); }}}) {
+      : pool_(io_,
+              {.name = "bench",
+               .pool_size = static_cast<std::size_t>(n),
+               .channel = {.address = address,
+                           .make_backoff = [](backoff_range) { return std::make_unique<constant_backoff>(); },
+                           .stable_after = std::chrono::milliseconds(1),  // reconnect at once, as plain_channels does
+                           .on_connect = [&connected] { connected.add(1); },
+                           .on_disconnect = [&connected] { connected.add(-1); }}}) {
     pool_.async_run(asio::detached);
     thread_ = std::jthread([this] { io_.run(); });
   }
 
-  /// Waits until every connection has been let go of.
-  ~pooled_channels() {
-    pool_.stop();
-    thread_.join();
-  }
+  ~pooled_channels() { stop(); }
+
+  void stop() { pool_.stop(); }
 
   pooled_channels(const pooled_channels&) = delete;
   pooled_channels& operator=(const pooled_channels&) = delete;
@@ -96,13 +98,14 @@ class plain_channels {
   }
 
   ~plain_channels() {
-    std::vector<channel_ptr> dropped;
-    {
-      const std::lock_guard lock(mutex_);
-      for (auto& w : watches_) dropped.push_back(std::move(w.channel));
-    }
-    dropped.clear();  // which ends the watches
+    stop();
     queue_.Shutdown();
+  }
+
+  void stop() {
+    std::vector<channel_ptr> dropped;  // without the lock, after it: that is what ends the watches
+    const std::lock_guard lock(mutex_);
+    for (auto& w : watches_) dropped.push_back(std::move(w.channel));
   }
 
   plain_channels(const plain_channels&) = delete;

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <utility>
 
 #include "canvas.hpp"
 #include "view.hpp"
@@ -73,10 +74,12 @@ std::string changes(const conn_grpc::pool_status& before, const conn_grpc::pool_
   return text + fmt::format("{}/{} up", now.current_size, now.expected_size);
 }
 
-/// The calls of the last seconds, one column for each tenth.
+/// The calls of the last seconds, five columns for each: all of the demo fits on 80.
 class call_history {
  public:
+  /// Ten times a second.
   void add(const call_counts& total) {
+    if (++added_ % 2 != 0) return;
     ticks_.push_back(
         {.ok = total.ok - last_.ok, .bad = total.failed + total.turned_away - last_.failed - last_.turned_away});
     if (ticks_.size() > longest) ticks_.pop_front();
@@ -85,7 +88,7 @@ class call_history {
 
   [[nodiscard]] std::uint64_t ok_per_second() const {
     std::uint64_t sum = 0;
-    for (std::size_t i = ticks_.size() - std::min<std::size_t>(ticks_.size(), 10); i < ticks_.size(); ++i)
+    for (std::size_t i = ticks_.size() - std::min<std::size_t>(ticks_.size(), 5); i < ticks_.size(); ++i)
       sum += ticks_[i].ok;
     return sum;
   }
@@ -106,6 +109,7 @@ class call_history {
   };
   static constexpr std::size_t longest = 200;
 
+  int added_ = 0;
   call_counts last_;
   std::deque<tick> ticks_;
 };
@@ -190,16 +194,15 @@ class live final : public view {
   }
 
   void draw_calls(canvas& to, const scene& moment) const {
-    const bool complete = moment.pool.current_size == moment.pool.expected_size;
+    const auto [up, all] = std::pair(moment.pool.current_size, moment.pool.expected_size);
+    const auto bad = [](std::uint64_t count) { return count == 0 ? style::dim : style::red; };
     to.put(" connected").at(14);
-    to.put(fmt::format("{}/{}", moment.pool.current_size, moment.pool.expected_size),
-           complete ? style::green : style::red);
-    to.end_line();
+    to.put(fmt::format("{}/{}", up, all), up == all ? style::green : up == 0 ? style::red : style::yellow).end_line();
     to.put(" calls").at(14).put(fmt::format("{} ok", moment.calls.ok), style::green).put("   ");
-    to.put(fmt::format("{} failed", moment.calls.failed), style::red).put("   ");
-    to.put(fmt::format("{} turned away", moment.calls.turned_away), style::red);
+    to.put(fmt::format("{} failed", moment.calls.failed), bad(moment.calls.failed)).put("   ");
+    to.put(fmt::format("{} turned away", moment.calls.turned_away), bad(moment.calls.turned_away));
     to.put(fmt::format("   {} ok/s", history_.ok_per_second())).end_line();
-    to.at(14);
+    to.put(" ok over time").at(14);
     history_.draw(to, to.columns() - std::min<std::size_t>(to.columns(), 16));
     to.end_line();
   }

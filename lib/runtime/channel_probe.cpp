@@ -38,7 +38,7 @@ void channel_probe::connection_closed(duration up) { happened_ = fmt::format("co
 void channel_probe::user_code_threw(std::string_view what, std::string_view consequence) {
   happened_ = fmt::format("user code threw \"{}\"; {}", what, consequence);
   set_last_error(happened_);
-  settings_.logger->error("{}: {}", label_, happened_);
+  if (settings_.logger) settings_.logger->error("{}: {}", label_, happened_);
 }
 
 void channel_probe::connecting() {
@@ -75,7 +75,7 @@ void channel_probe::enter(const transition& made) {
   }
   // Not under the lock: a sink is the user's, and may ask for the status.
   std::string why = std::exchange(happened_, {});
-  if (!settings_.debug) return;
+  if (!settings_.debug || !settings_.logger) return;
   if (!why.empty() && !made.detail.empty()) why += "; ";
   why += made.detail;
   settings_.logger->debug("{}: {} -> {}{}{}", label_, to_string(from), to_string(made.to), why.empty() ? "" : ", ",

@@ -14,8 +14,8 @@ class logger;
 
 namespace conn_grpc::runtime {
 
-/// What an actor needs to know of the public options; how to connect is its connector's business. Valid and complete:
-/// nothing here is empty that the actor would have to look up.
+/// What an actor needs to know of the public options, valid, with the defaults filled in. How to connect is not in
+/// here: that is its connector's business.
 struct channel_settings {
   std::string pool_name;  // empty for a channel on its own
   std::string name;
@@ -26,7 +26,7 @@ struct channel_settings {
   std::chrono::milliseconds stable_after;
   std::function<void()> on_connect;
   std::function<void()> on_disconnect;
-  std::shared_ptr<spdlog::logger> logger;
+  std::shared_ptr<spdlog::logger> logger;  // null when the user took the default one away
   bool debug = false;
 };
 

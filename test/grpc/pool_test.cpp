@@ -112,7 +112,7 @@ TEST_CASE("a killed server is noticed, and found again, fifty times over", "[poo
     CHECK(established_to(port.number()) == 5);
     CHECK(threads() <= threads_before + 2);  // gRPC's own come and go
     CHECK(open_files() <= files_before + 5);  // gRPC keeps a few descriptors in reserve
-    CHECK(resident_kib() < memory_before + 4'096);
+    if (memory_is_measurable) CHECK(resident_kib() < memory_before + 4'096);
   }());
 }
 
