@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
+#include <pthread.h>
+
 #include <chrono>
 #include <thread>
 
@@ -17,6 +19,7 @@ completion_thread& completion_thread::instance() {
 
 completion_thread::completion_thread() {
   std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), "conn_grpc");
     void* tag = nullptr;
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {

@@ -2,7 +2,9 @@
 // get_channel() and unary() as coroutines see them.
 #include <grpcpp/client_context.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
@@ -118,6 +120,35 @@ TEST_CASE("a channel on its own", "[coroutine]") {
     CHECK(channel.status().name == "single");
     CHECK(channel.status().state == conn_grpc::channel_state::connected);
   }());
+}
+
+TEST_CASE("async_run takes any token", "[coroutine]") {
+  using namespace boost::asio::experimental::awaitable_operators;
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::thread_pool context(1);
+  const conn_grpc::channel_options options{.address = "127.0.0.1:" + std::to_string(server.port())};
+  {
+    conn_grpc::channel channel(context, options);
+    channel.async_run(asio::detached);
+  }
+  {
+    conn_grpc::channel channel(context, options);
+    auto ended = channel.async_run(asio::use_future);
+    channel.stop();
+    ended.get();
+  }
+  const auto body = [&]() -> asio::awaitable<void> {
+    conn_grpc::channel channel(context, options);
+    channel.stop();
+    co_await channel.async_run();
+    conn_grpc::channel cancelled(context, options);
+    asio::steady_timer now(context, 0s);
+    const auto first = co_await (cancelled.async_run(asio::as_tuple(asio::use_awaitable)) ||
+                                 now.async_wait(asio::use_awaitable));
+    CHECK(first.index() == 1);
+    CHECK(cancelled.try_get().error() == conn_grpc::errc::stopped);
+  };
+  asio::co_spawn(context, body, asio::use_future).get();
 }
 
 TEST_CASE("cancellation ends an RPC with CANCELLED", "[coroutine]") {

@@ -33,7 +33,7 @@ std::set<std::string> own_sockets() {
 
 std::size_t established_to(std::uint16_t port) {
   const auto own = own_sockets();
-  std::size_t count = 0;
+  std::set<std::string> established;  // by inode: a table that changes while it is read may show a row twice
   for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {  // gRPC connects from dual-stack sockets
     std::ifstream rows(table);
     std::string line;
@@ -43,15 +43,27 @@ std::size_t established_to(std::uint16_t port) {
       std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
       fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
       const auto remote_port = std::stoul(remote.substr(remote.find(':') + 1), nullptr, 16);
-      if (remote_port == port && state == "01" && own.contains("socket:[" + inode + "]")) ++count;
+      if (remote_port == port && state == "01" && own.contains("socket:[" + inode + "]"))
+        established.insert(inode);
     }
   }
-  return count;
+  return established.size();
 }
 
 std::size_t open_files() { return entries("/proc/self/fd"); }
 
 std::size_t threads() { return entries("/proc/self/task"); }
+
+std::size_t threads_named(const std::string& name) {
+  std::size_t count = 0;
+  for (const auto& thread : fs::directory_iterator("/proc/self/task")) {
+    std::ifstream comm(thread.path() / "comm");
+    std::string found;
+    std::getline(comm, found);
+    if (found == name) ++count;
+  }
+  return count;
+}
 
 std::size_t resident_kib() {
   std::ifstream statm("/proc/self/statm");
