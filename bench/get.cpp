@@ -13,8 +13,8 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -125,39 +125,46 @@ class snapshot_pool {
 // --- how it is measured ----------------------------------------------------------------------------------------------
 
 struct timing {
-  double wall_ms;
-  double cpu_ms;  // of the thread that had least of it
+  double wall_ms;  // from the first thread's begin to the last one's end
+  double cpu_ms;   // of the thread that had least of it
 
   [[nodiscard]] bool disturbed() const { return cpu_ms < 0.9 * wall_ms; }
 };
 
 /// Nanoseconds per get. Other processes may take the CPU away, or delay one of two threads until the other is alone:
-/// such a round says nothing, and is repeated.
+/// such a round says nothing, and is repeated. If they never stop, it is not a number.
 template <class Round>
 double undisturbed(std::size_t gets, Round round) {
-  timing took = round();
-  for (int tries = 0; took.disturbed() && tries < 20; ++tries) took = round();
-  return took.wall_ms * 1e6 / static_cast<double>(gets);
+  for (int tries = 0; tries < 20; ++tries)
+    if (const timing took = round(); !took.disturbed()) return took.wall_ms * 1e6 / static_cast<double>(gets);
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 template <class Get>
-timing on_threads(std::ptrdiff_t threads, Get get) {
-  std::barrier begin(threads), end(threads);
-  std::atomic<double> cpu_ms{std::numeric_limits<double>::max()};
-  const auto repeat = [&] {
-    begin.arrive_and_wait();
-    const stopwatch wall;
-    const double before = thread_cpu_ms();
-    for (std::size_t i = 0; i < gets_per_round; ++i) keep(get());
-    const double used = thread_cpu_ms() - before;
-    for (double least = cpu_ms; used < least && !cpu_ms.compare_exchange_weak(least, used);) continue;
-    end.arrive_and_wait();
-    return wall.ms();
+timing on_threads(int threads, Get get) {
+  struct share {
+    double begin, end, cpu;
   };
-  std::vector<std::jthread> others;
-  while (std::ssize(others) < threads - 1) others.emplace_back(repeat);
-  const double wall_ms = repeat();
-  return {wall_ms, cpu_ms};
+  const stopwatch watch;
+  std::atomic<int> ready{0};
+  const auto run = [&](share& mine) {
+    ++ready;
+    while (ready < threads) std::this_thread::yield();  // sleeping at a barrier, one would wake up late
+    const double cpu = thread_cpu_ms();
+    mine.begin = watch.ms();
+    for (std::size_t i = 0; i < gets_per_round; ++i) keep(get());
+    mine.end = watch.ms();
+    mine.cpu = thread_cpu_ms() - cpu;
+  };
+  std::vector<share> shares(static_cast<std::size_t>(threads));
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < shares.size(); ++i) others.emplace_back(run, std::ref(shares[i]));
+    run(shares[0]);
+  }
+  const double begin = std::ranges::min_element(shares, {}, &share::begin)->begin;
+  const double end = std::ranges::max_element(shares, {}, &share::end)->end;
+  return {end - begin, std::ranges::min_element(shares, {}, &share::cpu)->cpu};
 }
 
 /// Runs a coroutine to its end on this thread, and throws what it throws.

@@ -4,19 +4,22 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace conn_grpc::bench {
 
-/// Something to be measured once per round.
+/// What was measured, once per round. Not a number where the measurement failed.
 using samples = std::vector<double>;
 
 [[nodiscard]] inline double median(samples values) {
-  if (values.empty()) return 0;
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
   std::ranges::sort(values);
   const std::size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
@@ -24,13 +27,13 @@ using samples = std::vector<double>;
 
 /// The median of the ratios within each round: what slows a whole round down cancels out.
 [[nodiscard]] inline double median_ratio(const samples& values, const samples& references) {
-  samples ratios;
-  for (std::size_t round = 0; round < std::min(values.size(), references.size()); ++round)
-    if (references[round] > 0) ratios.push_back(values[round] / references[round]);
+  samples ratios(std::min(values.size(), references.size()));
+  for (std::size_t round = 0; round < ratios.size(); ++round) ratios[round] = values[round] / references[round];
   return median(std::move(ratios));
 }
 
 [[nodiscard]] inline std::string number(double value, int digits) {
+  if (!std::isfinite(value)) return "-";
   std::string text(32, '\0');
   const int length = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
   text.resize(static_cast<std::size_t>(std::max(length, 0)));

@@ -14,9 +14,9 @@ using conn_grpc::backoff_range;
 using conn_grpc::exponential_backoff;
 
 TEST_CASE("a delay never leaves the range, whatever its width", "[backoff]") {
-  const backoff_range range = GENERATE(backoff_range{1'000ms, 30'000ms}, backoff_range{1'000ms, 2'000ms},
-                                       backoff_range{1ms, 1ms}, backoff_range{1ms, 2ms}, backoff_range{7ms, 10ms},
-                                       backoff_range{1ms, std::chrono::milliseconds::max()});
+  const backoff_range range =
+      GENERATE(backoff_range{1'000ms, 30'000ms}, backoff_range{1'000ms, 2'000ms}, backoff_range{1ms, 1ms},
+               backoff_range{1ms, 2ms}, backoff_range{7ms, 10ms}, backoff_range{1ms, std::chrono::milliseconds::max()});
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const auto backoff = exponential_backoff(range, seed);
     for (int step = 0; step < 50; ++step) {

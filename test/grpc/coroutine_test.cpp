@@ -110,8 +110,8 @@ TEST_CASE("a channel on its own", "[coroutine]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
-  conn_grpc::channel channel(
-      io, seen.watch({.name = "single", .address = "127.0.0.1:" + std::to_string(server.port())}));
+  conn_grpc::channel channel(io,
+                             seen.watch({.name = "single", .address = "127.0.0.1:" + std::to_string(server.port())}));
   CHECK(channel.try_get().error() == conn_grpc::errc::not_started);
   channel.async_run([](error_code) {});
   run(io, [&]() -> asio::awaitable<void> {
@@ -143,8 +143,8 @@ TEST_CASE("async_run takes any token", "[coroutine]") {
     co_await channel.async_run();
     conn_grpc::channel cancelled(context, options);
     asio::steady_timer now(context, 0s);
-    const auto first = co_await (cancelled.async_run(asio::as_tuple(asio::use_awaitable)) ||
-                                 now.async_wait(asio::use_awaitable));
+    const auto first =
+        co_await (cancelled.async_run(asio::as_tuple(asio::use_awaitable)) || now.async_wait(asio::use_awaitable));
     CHECK(first.index() == 1);
     CHECK(cancelled.try_get().error() == conn_grpc::errc::stopped);
   };
@@ -175,8 +175,7 @@ TEST_CASE("a deadline of the context is gRPC's business", "[coroutine]") {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + 20ms);
     HelloReply reply;
-    const auto status =
-        co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, slow(1h), reply);
+    const auto status = co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, slow(1h), reply);
     CHECK(status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   }());
 }
@@ -187,8 +186,8 @@ TEST_CASE("an RPC takes any token, and completes on the handler's executor", "[c
   HelloReply reply;
   HelloRequest request;
   request.set_name("future");
-  auto future = conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply,
-                                       asio::use_future);
+  auto future =
+      conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply, asio::use_future);
   CHECK(future.get().ok());
   CHECK(reply.message() == "Hello future");
 

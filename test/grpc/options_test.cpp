@@ -47,9 +47,11 @@ TEST_CASE("bad options are refused by the name of the field", "[options]") {
 TEST_CASE("bad options of a pool are refused by name", "[options]") {
   boost::asio::io_context io;
   const channel_options good{.address = "localhost:1"};
-  CHECK(refusal([&] { conn_grpc::pool(io, {.channel = good, .status_interval = 0ms}); })
-            .starts_with("status_interval: must be above zero"));
-  CHECK(refusal([&] { conn_grpc::pool(io, {.channel = good, .status_interval = -1ms}); })
-            .starts_with("status_interval: must be above zero"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.channel = good, .status_interval = 0ms});
+        }).starts_with("status_interval: must be above zero"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.channel = good, .status_interval = -1ms});
+        }).starts_with("status_interval: must be above zero"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
 }

@@ -111,7 +111,7 @@ TEST_CASE("a killed server is noticed, and found again, fifty times over", "[poo
     CHECK(seen.disconnects == 5 * 50);
     CHECK(seen.resets == seen.connects);
     CHECK(established_to(port.number()) == 5);
-    CHECK(threads() <= threads_before + 2);  // gRPC's own come and go
+    CHECK(threads() <= threads_before + 2);   // gRPC's own come and go
     CHECK(open_files() <= files_before + 5);  // gRPC keeps a few descriptors in reserve
     if (memory_is_measurable) CHECK(resident_kib() < memory_before + 4'096);
   }());
@@ -209,8 +209,8 @@ TEST_CASE("a unix socket and localhost are targets like any other", "[pool]") {
   asio::io_context io;
   observer seen;
   conn_grpc::pool pool(
-      io, {.channel = seen.watch(
-               {.address = target.empty() ? "dns:///localhost:" + std::to_string(server.port()) : target})});
+      io, {.channel =
+               seen.watch({.address = target.empty() ? "dns:///localhost:" + std::to_string(server.port()) : target})});
   pool.async_run([](conn_grpc::error_code) {});
   run(io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 1; });

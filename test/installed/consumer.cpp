@@ -37,21 +37,22 @@ asio::awaitable<void> greet(conn_grpc::pool& pool, conn_grpc::channel& single, i
 
 int main() {
   asio::io_context io;
-  conn_grpc::pool pool{io,
-                       {.name = "greeter",
-                        .pool_size = 5,
-                        .channel = {.address = "127.0.0.1:1",
-                                    .credentials = nullptr,
-                                    .arguments = {},
-                                    .backoff = {100ms, 1s},
-                                    .make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<every_second>(); },
-                                    .connect_timeout = 1s,
-                                    .stable_after = 1s,
-                                    .debug = true,
-                                    .on_connect = [] {},
-                                    .on_disconnect = [] {},
-                                    .create_channel = {}},
-                        .status_interval = 1s}};
+  conn_grpc::pool pool{
+      io,
+      {.name = "greeter",
+       .pool_size = 5,
+       .channel = {.address = "127.0.0.1:1",
+                   .credentials = nullptr,
+                   .arguments = {},
+                   .backoff = {100ms, 1s},
+                   .make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<every_second>(); },
+                   .connect_timeout = 1s,
+                   .stable_after = 1s,
+                   .debug = true,
+                   .on_connect = [] {},
+                   .on_disconnect = [] {},
+                   .create_channel = {}},
+       .status_interval = 1s}};
   conn_grpc::channel single{io.get_executor(), {.name = "single", .address = "unix:/nowhere"}};
   int errors = 0;
   bool ended = false;

@@ -66,8 +66,8 @@ TEST_CASE("stop ends async_run with success, and lets go of every connection", "
     CHECK(f.io->stopped());  // no work is left
   }
   const bool was_connected = where == place::connected || where == place::held_by_user;
-  CHECK(f.happened() == (was_connected ? std::vector<std::string>{"on_disconnect", "on_disconnect"}
-                                       : std::vector<std::string>{}));
+  CHECK(f.happened() ==
+        (was_connected ? std::vector<std::string>{"on_disconnect", "on_disconnect"} : std::vector<std::string>{}));
   f.advance(1h);
   CHECK(f.connector.attempts() <= 2);
 }
@@ -183,8 +183,7 @@ TEST_CASE("cancellation of async_run is a stop", "[stop]") {
   group_fixture f(2);
   f.make_group();
   boost::asio::cancellation_signal signal;
-  f.group->async_run(
-      boost::asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { f.ended = ec; }));
+  f.group->async_run(boost::asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { f.ended = ec; }));
   f.drain();
   f.connector.attempt(0).succeed();
   f.drain();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A group whose connections come and go on other threads, as gRPC's do, while user threads get, look, stop and destroy.
-#include <boost/asio/thread_pool.hpp>
 #include <atomic>
+#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <functional>
 #include <future>

@@ -13,10 +13,10 @@ namespace conn_grpc::test {
 
 /// What a listener does with each connection that it accepts.
 enum class manner {
-  closes,         // accepts and closes
-  speaks_http1,   // answers as a web server would
-  flaps,          // sends SETTINGS, which makes gRPC say READY, and closes
-  stays_silent,   // accepts, and never writes
+  closes,        // accepts and closes
+  speaks_http1,  // answers as a web server would
+  flaps,         // sends SETTINGS, which makes gRPC say READY, and closes
+  stays_silent,  // accepts, and never writes
 };
 
 /// A TCP server that is no gRPC server, on the loopback and on the test's io_context.

@@ -43,8 +43,7 @@ std::size_t established_to(std::uint16_t port) {
       std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
       fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >> inode;
       const auto remote_port = std::stoul(remote.substr(remote.find(':') + 1), nullptr, 16);
-      if (remote_port == port && state == "01" && own.contains("socket:[" + inode + "]"))
-        established.insert(inode);
+      if (remote_port == port && state == "01" && own.contains("socket:[" + inode + "]")) established.insert(inode);
     }
   }
   return established.size();
