@@ -39,9 +39,9 @@ namespace asio = boost::asio;
 using namespace conn_grpc::bench;
 using conn_grpc::channel_ptr;
 
-constexpr std::size_t gets_per_round = 100'000;  // 1 to 2 ms: most rounds are over before anybody else wants the CPU
-constexpr std::size_t rounds = 51;
-constexpr double budget_ms = 50'000;  // what is not measured by then stays unmeasured
+constexpr int gets_per_round = 20'000;  // a millisecond at most, but for the strand: often nobody else wants the CPU
+constexpr std::size_t rounds = 101;
+constexpr double budget_ms = 16'000;  // per size, when the machine is busy and rounds have to be repeated
 
 // --- the pool --------------------------------------------------------------------------------------------------------
 
@@ -125,36 +125,34 @@ class snapshot_pool {
 // --- how it is measured ----------------------------------------------------------------------------------------------
 
 struct timing {
-  double wall_ms;  // from the first thread's begin to the last one's end
-  double cpu_ms;   // of the thread that had least of it
-
-  [[nodiscard]] bool disturbed() const { return cpu_ms < 0.9 * wall_ms; }
+  double ms;
+  bool disturbed;
 };
 
 /// Nanoseconds per get. Other processes may take the CPU away, or delay one of two threads until the other is alone:
 /// such a round says nothing, and is repeated. If they never stop, it is not a number.
 template <class Round>
-double undisturbed(std::size_t gets, Round round) {
+double undisturbed(Round round) {
   for (int tries = 0; tries < 20; ++tries)
-    if (const timing took = round(); !took.disturbed()) return took.wall_ms * 1e6 / static_cast<double>(gets);
+    if (const timing took = round(); !took.disturbed) return took.ms * 1e6 / gets_per_round;
   return std::numeric_limits<double>::quiet_NaN();
 }
 
 template <class Get>
 timing on_threads(int threads, Get get) {
   struct share {
-    double begin, end, cpu;
+    double begin, end, preemptions;
   };
   const stopwatch watch;
   std::atomic<int> ready{0};
   const auto run = [&](share& mine) {
     ++ready;
     while (ready < threads) std::this_thread::yield();  // sleeping at a barrier, one would wake up late
-    const double cpu = thread_cpu_ms();
+    const double before = preemptions_of_this_thread();
     mine.begin = watch.ms();
-    for (std::size_t i = 0; i < gets_per_round; ++i) keep(get());
+    for (int i = 0; i < gets_per_round; ++i) keep(get());
     mine.end = watch.ms();
-    mine.cpu = thread_cpu_ms() - cpu;
+    mine.preemptions = preemptions_of_this_thread() - before;
   };
   std::vector<share> shares(static_cast<std::size_t>(threads));
   {
@@ -162,9 +160,10 @@ timing on_threads(int threads, Get get) {
     for (std::size_t i = 1; i < shares.size(); ++i) others.emplace_back(run, std::ref(shares[i]));
     run(shares[0]);
   }
-  const double begin = std::ranges::min_element(shares, {}, &share::begin)->begin;
-  const double end = std::ranges::max_element(shares, {}, &share::end)->end;
-  return {end - begin, std::ranges::min_element(shares, {}, &share::cpu)->cpu};
+  const auto [first, last] = std::ranges::minmax(shares, {}, &share::begin);
+  const double ms = std::ranges::max(shares, {}, &share::end).end - first.begin;
+  const bool preempted = std::ranges::max(shares, {}, &share::preemptions).preemptions > 0;
+  return {ms, preempted || last.begin - first.begin > ms / 10};
 }
 
 /// Runs a coroutine to its end on this thread, and throws what it throws.
@@ -175,16 +174,18 @@ void run(asio::io_context& io, asio::awaitable<void> coroutine) {
   if (failure) std::rethrow_exception(failure);
 }
 
-/// `co_await get(io)`, all in one coroutine.
-template <class Get>
-timing in_coroutine(std::size_t gets, Get get) {
+/// `co_await get()`, all in one coroutine.
+/// @param prepare makes `get`, for an io_context.
+template <class Prepare>
+timing in_coroutine(Prepare prepare) {
   asio::io_context io{1};
+  auto get = prepare(io);
   timing took{};
   const auto repeat = [&]() -> asio::awaitable<void> {
-    const stopwatch wall;
-    const double before = thread_cpu_ms();
-    for (std::size_t i = 0; i < gets; ++i) keep(co_await get(io));
-    took = {wall.ms(), thread_cpu_ms() - before};
+    const double before = preemptions_of_this_thread();
+    const stopwatch watch;
+    for (int i = 0; i < gets_per_round; ++i) keep(co_await get());
+    took = {watch.ms(), preemptions_of_this_thread() > before};
   };
   run(io, repeat());
   return took;
@@ -192,17 +193,14 @@ timing in_coroutine(std::size_t gets, Get get) {
 
 asio::awaitable<channel_ptr> awaited(limit_pool& pool) { co_return pool.get(); }
 
-// What a pool costs that lives on a strand and is asked there.
-double over_strand(limit_pool& pool) {
-  std::optional<asio::strand<asio::io_context::executor_type>> strand;
-  const auto hop = [&](asio::io_context& io) -> asio::awaitable<channel_ptr> {
-    if (!strand) strand.emplace(asio::make_strand(io));
-    co_await asio::post(asio::bind_executor(*strand, asio::use_awaitable));
+/// What a pool costs that lives on a strand and is asked there.
+auto over_strand(limit_pool& pool, asio::io_context& io) {
+  return [&pool, strand = asio::make_strand(io)]() -> asio::awaitable<channel_ptr> {
+    co_await asio::post(asio::bind_executor(strand, asio::use_awaitable));
     auto channel = pool.get();
     co_await asio::post(asio::use_awaitable);
     co_return channel;
   };
-  return undisturbed(gets_per_round / 4, [&] { return in_coroutine(gets_per_round / 4, hop); });
 }
 
 struct way {
@@ -221,12 +219,12 @@ struct pools {
 
 template <class Get>
 std::function<double()> threads(int count, Get get) {
-  return [=] { return undisturbed(gets_per_round, [&] { return on_threads(count, get); }); };
+  return [=] { return undisturbed([&] { return on_threads(count, get); }); };
 }
 
-template <class Get>
-std::function<double()> coroutine(Get get) {
-  return [=] { return undisturbed(gets_per_round, [&] { return in_coroutine(gets_per_round, get); }); };
+template <class Prepare>
+std::function<double()> coroutine(Prepare prepare) {
+  return [=] { return undisturbed([&] { return in_coroutine(prepare); }); };
 }
 
 std::vector<way> ways(pools& p) {
@@ -244,17 +242,18 @@ std::vector<way> ways(pools& p) {
       {"  try_get_channel()", 4, threads(2, try_get)},
       {"  mutex per get", 4, threads(2, mutex)},
       {"  atomic<shared_ptr<snapshot>>", 4, threads(2, snapshot)},
-      {"coroutine: co_await of the limit", 8, coroutine([&p](auto&) { return awaited(p.limit); })},
-      {"  co_await get_channel()", 8, coroutine([&pool](auto&) { return pool.get_channel(); })},
-      {"  hop to a strand and back", 8, [&p] { return over_strand(p.limit); }},
+      {"coroutine: co_await of the limit", 8, coroutine([&p](auto&) { return [&p] { return awaited(p.limit); }; })},
+      {"  co_await get_channel()", 8, coroutine([&pool](auto&) { return [&pool] { return pool.get_channel(); }; })},
+      {"  hop to a strand and back", 8, coroutine([&p](auto& io) { return over_strand(p.limit, io); })},
   };
 }
 
-std::vector<way> measure(const std::string& address, std::size_t size, const stopwatch& since_begin) {
+std::vector<way> measure(const std::string& address, std::size_t size) {
   connected_pool connected(address, size);
   pools candidates{connected};
   auto measured = ways(candidates);
-  for (std::size_t round = 0; round < rounds && since_begin.ms() < budget_ms; ++round)
+  const stopwatch spent;
+  for (std::size_t round = 0; round < rounds && spent.ms() < budget_ms; ++round)
     for (auto& w : measured) w.ns.push_back(w.measure());
   return measured;
 }
@@ -296,13 +295,12 @@ int main(int argc, char** argv) try {
   const conn_grpc::test::server_process server(argv[1], "127.0.0.1:0");
   const std::string address = "127.0.0.1:" + std::to_string(server.port());
 
-  const stopwatch since_begin;
   const std::vector<std::size_t> sizes{1, 5, 1'000};
   std::vector<std::string> head{"ns per get, ratio to the limit"};
   std::vector<std::vector<std::string>> rows;
   for (const std::size_t size : sizes) {
     head.insert(head.end(), {"pool of " + std::to_string(size), "x"});
-    const auto measured = measure(address, size, since_begin);
+    const auto measured = measure(address, size);
     rows.resize(measured.size());
     for (std::size_t i = 0; i < measured.size(); ++i) {
       const auto& [name, limit, how, ns] = measured[i];
@@ -312,7 +310,7 @@ int main(int argc, char** argv) try {
   }
   table result(head);
   for (auto& row : rows) result.add(std::move(row));
-  std::printf("medians of %zu rounds of %zu gets\n\n", rounds, gets_per_round);
+  std::printf("medians of %zu rounds of %d gets\n\n", rounds, gets_per_round);
   result.print();
   report_stack(address);
 } catch (const std::exception& e) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <sys/resource.h>
-#include <time.h>
 
 #include <chrono>
 #include <cstddef>
@@ -54,11 +53,11 @@ inline std::size_t raise_file_limit() {
   return static_cast<std::size_t>(files.rlim_cur);
 }
 
-/// CPU time of the calling thread.
-[[nodiscard]] inline double thread_cpu_ms() {
-  timespec used{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+/// How often somebody else took the CPU away from the calling thread.
+[[nodiscard]] inline double preemptions_of_this_thread() {
+  rusage self{};
+  ::getrusage(RUSAGE_THREAD, &self);
+  return static_cast<double>(self.ru_nivcsw);
 }
 
 class stopwatch {

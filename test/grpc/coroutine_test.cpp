@@ -47,11 +47,8 @@ struct connected_pool {
   std::unique_ptr<Greeter::Stub> stub;
 };
 
-/// Where the stack is, as seen by a function called here.
-[[gnu::noinline]] std::uintptr_t stack_depth() {
-  const char here = 0;
-  return reinterpret_cast<std::uintptr_t>(&here);
-}
+/// Where the stack is.
+[[gnu::noinline]] std::uintptr_t stack_depth() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
 
 HelloRequest slow(std::chrono::milliseconds delay) {
   HelloRequest request;

@@ -69,9 +69,9 @@ class observer {
    public:
     explicit eye(observer& seen) : seen_(seen) {}
     std::chrono::milliseconds next() override {
-      const auto delay = seen_.delay(seen_.waits++);
+      const auto wait = seen_.delay(seen_.waits++);
       seen_.changed.notify();
-      return delay;
+      return wait;
     }
     void reset() override { ++seen_.resets; }
 
