@@ -5,13 +5,10 @@
 // one copy of a shared_ptr out of a vector that never changes. All ways hand out the same connected channels.
 #include <conn_grpc/pool.hpp>
 
-#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -21,14 +18,13 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "other_pools.hpp"
 #include "process.hpp"
 #include "support.hpp"
 #include "support/server_process.hpp"
@@ -37,13 +33,10 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace conn_grpc::bench;
-using conn_grpc::channel_ptr;
 
 constexpr int gets_per_round = 20'000;  // a millisecond at most, but for the strand: often nobody else wants the CPU
 constexpr std::size_t rounds = 101;
 constexpr double budget_ms = 16'000;  // per size, when the machine is busy and rounds have to be repeated
-
-// --- the pool --------------------------------------------------------------------------------------------------------
 
 /// A pool whose channels are all connected. Its io_context runs on a thread of its own, which then sleeps.
 class connected_pool {
@@ -69,8 +62,8 @@ class connected_pool {
   [[nodiscard]] conn_grpc::pool& pool() { return pool_; }
 
   /// Each of the channels once.
-  [[nodiscard]] std::vector<channel_ptr> members() {
-    std::vector<channel_ptr> all(pool_.status().current_size);
+  [[nodiscard]] member_list members() {
+    member_list all(pool_.status().current_size);
     for (auto& member : all) member = pool_.try_get_channel().value();
     return all;
   }
@@ -80,49 +73,6 @@ class connected_pool {
   conn_grpc::pool pool_;
   std::jthread thread_;
 };
-
-// --- other ways to write it ------------------------------------------------------------------------------------------
-
-using member_list = std::vector<channel_ptr>;
-
-class limit_pool {
- public:
-  explicit limit_pool(member_list members) : members_(std::move(members)) {}
-  channel_ptr get() { return members_[turn_.fetch_add(1, std::memory_order_relaxed) % members_.size()]; }
-
- private:
-  alignas(64) std::atomic<std::uint64_t> turn_{0};
-  alignas(64) member_list members_;
-};
-
-class mutex_pool {
- public:
-  explicit mutex_pool(member_list members) : members_(std::move(members)) {}
-  channel_ptr get() {
-    const std::lock_guard lock(mutex_);
-    return members_[turn_++ % members_.size()];
-  }
-
- private:
-  std::mutex mutex_;
-  std::uint64_t turn_ = 0;
-  member_list members_;
-};
-
-class snapshot_pool {
- public:
-  explicit snapshot_pool(member_list members) : members_(std::make_shared<const member_list>(std::move(members))) {}
-  channel_ptr get() {
-    const auto now = members_.load(std::memory_order_acquire);
-    return (*now)[turn_.fetch_add(1, std::memory_order_relaxed) % now->size()];
-  }
-
- private:
-  alignas(64) std::atomic<std::uint64_t> turn_{0};
-  alignas(64) std::atomic<std::shared_ptr<const member_list>> members_;
-};
-
-// --- how it is measured ----------------------------------------------------------------------------------------------
 
 struct timing {
   double ms;
@@ -189,18 +139,6 @@ timing in_coroutine(Prepare prepare) {
   };
   run(io, repeat());
   return took;
-}
-
-asio::awaitable<channel_ptr> awaited(limit_pool& pool) { co_return pool.get(); }
-
-/// What a pool costs that lives on a strand and is asked there.
-auto over_strand(limit_pool& pool, asio::io_context& io) {
-  return [&pool, strand = asio::make_strand(io)]() -> asio::awaitable<channel_ptr> {
-    co_await asio::post(asio::bind_executor(strand, asio::use_awaitable));
-    auto channel = pool.get();
-    co_await asio::post(asio::use_awaitable);
-    co_return channel;
-  };
 }
 
 struct way {

@@ -3,6 +3,8 @@
 //
 // lifecycle GREETER_SERVER [--full]: conn_grpc beside the same number of plain gRPC channels, watched by hand. Each
 // measurement is made in a process of its own, whose memory and threads are nobody else's, and by turns.
+#include <grpcpp/create_channel.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -31,31 +33,33 @@ constexpr std::size_t runs = 5;
 constexpr std::chrono::milliseconds window(400);  // per run; five of them are two seconds
 
 struct measurement {
-  double connect_ms = 0, loss_ms = 0, return_ms = 0, stop_ms = 0, drained_ms = 0;
-  double threads = 0, rss_kib_per_channel = 0;
-  double cpu_ms_before = 0, cpu_ms_idle = 0, cpu_ms_outage = 0;  // per second
-  double switches_before = 0, switches_idle = 0;                 // per second
+  double connect_ms, loss_ms, return_ms, stop_ms, drained_ms;
+  double threads, rss_kib_per_channel;
+  usage before, idle, outage;  // per second
 };
 
 struct row {
   const char* what;
-  double measurement::* value;
   int digits;
+  double (*value)(const measurement&);
 };
 
-constexpr row rows[] = {
-    {"start -> all connected, ms", &measurement::connect_ms, 1},
-    {"SIGKILL -> all losses seen, ms", &measurement::loss_ms, 1},
-    {"server back -> all connected, ms", &measurement::return_ms, 1},
-    {"stop() returns (plain: channels dropped), ms", &measurement::stop_ms, 2},
-    {"stop() -> every connection let go of, ms", &measurement::drained_ms, 1},
-    {"threads in the process", &measurement::threads, 0},
-    {"RSS per connected channel, KiB", &measurement::rss_kib_per_channel, 1},
-    {"CPU before, ms/s", &measurement::cpu_ms_before, 2},
-    {"CPU connected and idle, ms/s", &measurement::cpu_ms_idle, 2},
-    {"CPU while the server is away, ms/s", &measurement::cpu_ms_outage, 0},
-    {"voluntary switches before, /s", &measurement::switches_before, 1},
-    {"voluntary switches idle, /s", &measurement::switches_idle, 1},
+constexpr row medians[] = {
+    {"start -> all connected, ms", 1, [](const measurement& m) { return m.connect_ms; }},
+    {"SIGKILL -> all losses seen, ms", 1, [](const measurement& m) { return m.loss_ms; }},
+    {"server back -> all connected, ms", 1, [](const measurement& m) { return m.return_ms; }},
+    {"stop() returns (plain: channels dropped), ms", 2, [](const measurement& m) { return m.stop_ms; }},
+    {"stop() -> every connection let go of, ms", 1, [](const measurement& m) { return m.drained_ms; }},
+    {"threads in the process", 0, [](const measurement& m) { return m.threads; }},
+    {"RSS per connected channel, KiB", 1, [](const measurement& m) { return m.rss_kib_per_channel; }},
+};
+
+constexpr row means[] = {
+    {"CPU before, ms/s", 2, [](const measurement& m) { return m.before.cpu_ms; }},
+    {"CPU connected and idle, ms/s", 2, [](const measurement& m) { return m.idle.cpu_ms; }},
+    {"CPU while the server is away, ms/s", 0, [](const measurement& m) { return m.outage.cpu_ms; }},
+    {"voluntary switches before, /s", 1, [](const measurement& m) { return m.before.voluntary_switches; }},
+    {"voluntary switches connected and idle, /s", 1, [](const measurement& m) { return m.idle.voluntary_switches; }},
 };
 
 void expect(bool reached, const char* what) {
@@ -69,6 +73,13 @@ usage watch_idly() {
   return (usage::now() - before) / std::chrono::duration<double>(window).count();
 }
 
+// What gRPC needs once per process is not what N channels cost.
+void warm_up(const std::string& address) {
+  tally connected;
+  const plain_channels one(address, 1, connected);
+  expect(connected.wait_for(1), "warming up");
+}
+
 template <class Subject>
 measurement live_through(const std::string& executable, int n) {
   const reserved_port port;
@@ -76,14 +87,10 @@ measurement live_through(const std::string& executable, int n) {
   // With the last channel of a process gRPC 1.51 ends its threads, and waits up to a second for one that sleeps
   // (PosixEventEngine, ThreadPool::Quiesce). That hits plain channels in one run of six; it is not what is measured.
   const auto last_channel = grpc::CreateChannel(port.address(), grpc::InsecureChannelCredentials());
-  {
-    // What gRPC needs once per process is not what N channels cost.
-    tally connected;
-    const plain_channels warm_up(port.address(), 1, connected);
-    expect(connected.wait_for(1), "warming up");
-  }
-  measurement m;
-  const auto before = watch_idly();
+  warm_up(port.address());
+
+  measurement m{};
+  m.before = watch_idly();
   const double rss_before = proc_status("VmRSS");
 
   tally connected;
@@ -94,13 +101,13 @@ measurement live_through(const std::string& executable, int n) {
   std::this_thread::sleep_for(window / 2);  // what was allocated for connecting is freed, threads come to rest
   m.rss_kib_per_channel = (proc_status("VmRSS") - rss_before) / n;
   m.threads = proc_status("Threads");
-  const auto idle = watch_idly();
+  m.idle = watch_idly();
 
   const stopwatch losing;
   server->kill();
   expect(connected.wait_for(0), "losing");
   m.loss_ms = losing.ms();
-  const auto outage = watch_idly();
+  m.outage = watch_idly();
 
   server.emplace(executable, port.address());
   const stopwatch returning;
@@ -112,30 +119,30 @@ measurement live_through(const std::string& executable, int n) {
   m.stop_ms = stopping.ms();
   subject.reset();
   m.drained_ms = stopping.ms();
-
-  m.cpu_ms_before = before.cpu_ms;
-  m.cpu_ms_idle = idle.cpu_ms;
-  m.cpu_ms_outage = outage.cpu_ms;
-  m.switches_before = before.voluntary_switches;
-  m.switches_idle = idle.voluntary_switches;
   return m;
 }
 
-samples values(const std::vector<measurement>& measured, double measurement::* value) {
+samples values(const std::vector<measurement>& measured, const row& r) {
   samples all;
-  for (const auto& m : measured) all.push_back(m.*value);
+  for (const auto& m : measured) all.push_back(r.value(m));
   return all;
 }
 
 void report(int n, const std::vector<measurement>& library, const std::vector<measurement>& plain) {
-  std::printf("\n");
-  table result({"N = " + std::to_string(n) + ", medians of " + std::to_string(plain.size()) + " runs", "conn_grpc",
-                "plain gRPC", "x"});
-  for (const auto& [what, value, digits] : rows) {
-    const auto ours = values(library, value), theirs = values(plain, value);
-    result.add(
-        {what, number(median(ours), digits), number(median(theirs), digits), number(median_ratio(ours, theirs), 2)});
+  table result(
+      {"N = " + std::to_string(n) + ", " + std::to_string(plain.size()) + " runs", "conn_grpc", "plain gRPC", "x"});
+  const auto add = [&](const row& r, double ours, double theirs, double ratio) {
+    result.add({r.what, number(ours, r.digits), number(theirs, r.digits), number(ratio, 2)});
+  };
+  for (const auto& r : medians) {
+    const auto ours = values(library, r), theirs = values(plain, r);
+    add(r, median(ours), median(theirs), median_ratio(ours, theirs));
   }
+  for (const auto& r : means) {
+    const double ours = mean(values(library, r)), theirs = mean(values(plain, r));
+    add(r, ours, theirs, ours / theirs);
+  }
+  std::printf("\n");
   result.print();
 }
 
@@ -150,8 +157,11 @@ int main(int argc, char** argv) try {
   const std::string executable = argv[1];
   const std::size_t files = raise_file_limit();
   warn_unless_optimized();
-  std::printf("Both try again %d ms after a failed attempt (conn_grpc: make_backoff; gRPC: its arguments, +-20 %%).\n",
-              static_cast<int>(retry_delay.count()));
+  std::printf("Medians; of CPU time and context switches, means.\n");
+  std::printf(
+      "Both reconnect at once, then %d ms after each failed attempt (by make_backoff; by gRPC's arguments, +-20 %%).\n",
+      static_cast<int>(retry_delay.count()));
+  std::printf("gRPC's one-time costs are paid before; conn_grpc's, and its io_context's thread, are in every row.\n");
 
   std::vector<int> sizes{1, 100, 1'000};
   if (full) sizes.push_back(4'000);

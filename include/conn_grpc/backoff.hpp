@@ -18,7 +18,7 @@ struct backoff_range {
 /// Decides how long a channel waits before its next attempt.
 ///
 /// One object per channel. Both functions are called on that channel's strand only, so they need no lock; they should
-/// not block. What they throw restarts the channel (see `pool::async_run`).
+/// not block. What they throw restarts the channel (see `lifecycle::async_run`).
 class CONN_GRPC_API backoff {
  public:
   virtual ~backoff();

@@ -12,14 +12,14 @@ namespace conn_grpc {
 
 using boost::system::error_code;
 
-/// What this library itself reports. The text of `error_code::message()` is one sentence; what gRPC said of the last
-/// failed attempt is in the text of the exception and in `channel_status::last_error`.
+/// What this library itself reports. The text of `error_code::message()` is the same each time; what gRPC
+/// said of the last failed attempt is in the text of the exception and in `channel_status::last_error`.
 enum class errc {
   not_connected = 1,  ///< no channel is connected now
   not_started,        ///< `async_run` has not been called
   stopped,            ///< `stop()` has been called, or `async_run` has ended
   invalid_options,    ///< thrown by a constructor; the text names the field
-  name_taken,         ///< another object runs under this name in the same execution context
+  name_taken,         ///< for access by name, which is still to come: the name is taken in this execution context
   restart_limit,      ///< user code threw too often, see `async_run`
 };
 

@@ -12,7 +12,7 @@
 #include <conn_grpc/status.hpp>
 
 #include <memory>
-#include <string_view>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,8 +40,9 @@ class CONN_GRPC_API lifecycle {
   ///
   ///  - success, after `stop()` or destruction, once every connection has been let go of; if it had been stopped
   ///    before, at once;
-  ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than 3 times in 5 s.
-  ///    Before that, each throw restarts the channel it happened to, and is logged as an error;
+  ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than 3 times in 5 s,
+  ///    over all channels of a pool. Before that, each throw restarts the channel it happened to, and is logged as an
+  ///    error;
   ///  - asio::error::already_started, if it is running;
   ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good.
   ///
@@ -58,20 +59,23 @@ class CONN_GRPC_API lifecycle {
   }
 
   /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
-  /// stopped. May be called again, by any thread, and after the execution context is gone.
+  /// stopped. RPCs in flight go on: they, and whoever was given a channel, keep its connection open. May be called
+  /// again, by any thread, and after the execution context is gone.
   void stop() noexcept;
 
   /// The executor it was constructed with; empty once its execution context has been destroyed.
   [[nodiscard]] executor_type get_executor() const noexcept;
 
  protected:
-  explicit lifecycle(std::shared_ptr<detail::channels> channels) noexcept;
+  /// @param label how exceptions name it: "pool greeter".
+  lifecycle(std::shared_ptr<detail::channels> channels, std::string label);
   ~lifecycle();
 
   [[nodiscard]] boost::system::result<channel_ptr> next_channel() noexcept;
   [[nodiscard]] std::vector<channel_status> channel_statuses() const;
 
-  /// Throws boost::system::system_error; the text says who cannot serve and what the last attempt failed with.
+  /// Throws boost::system::system_error; the text says who cannot serve and, while nothing is connected, what the last
+  /// attempt failed with.
   [[noreturn]] void throw_unavailable(error_code why) const;
 
  private:
@@ -79,6 +83,7 @@ class CONN_GRPC_API lifecycle {
   void start(run_handler handler);
 
   std::shared_ptr<detail::channels> channels_;
+  std::string label_;
 };
 
 }  // namespace conn_grpc

@@ -20,17 +20,17 @@ namespace conn_grpc {
 
 using channel_ptr = std::shared_ptr<grpc::Channel>;
 
-/// How one channel connects. Checked by the constructors of `channel` and `pool`, which throw
-/// boost::system::system_error with errc::invalid_options and the name of the first field that is wrong.
+/// How one channel connects. Name the fields in this order. Checked by the constructors of `channel` and `pool`, which
+/// throw boost::system::system_error with errc::invalid_options and the name of the first field that is wrong.
 ///
 /// Every function in here is called on the channel's strand, one at a time, and must not block: while it runs, no
-/// channel of the same pool makes progress. What it throws restarts that channel (see `pool::async_run`).
+/// channel of the same pool makes progress. What it throws restarts that channel (see `lifecycle::async_run`).
 struct channel_options {
-  /// For logs, status and telemetry. The channels of a pool are named "<pool>/<index>" instead.
+  /// For logs, status and exceptions. The channels of a pool are named "<pool>/<index>" instead.
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
-  /// Must not be empty.
+  /// Must not be empty. To gRPC "host" without a port is port 443, and "http://host" no target at all.
   std::string address{};
 
   /// Null: grpc::InsecureChannelCredentials().
@@ -55,13 +55,17 @@ struct channel_options {
   /// waits for its backoff, so that a server that accepts and drops cannot make a hot loop. Above zero.
   std::chrono::milliseconds stable_after{1'000};
 
-  /// Log one line per transition, at debug level.
+  /// Log one line per transition, at debug level, which spdlog does not show unless told to:
+  /// spdlog::set_level(spdlog::level::debug). Without it, only what user code threw is logged.
   bool debug = false;
+
+  /// Where the lines go. Null: spdlog::default_logger() as it is when the channel is constructed.
+  std::shared_ptr<spdlog::logger> logger{};
 
   /// Called after the channel was published, once per connection.
   std::function<void()> on_connect{};
 
-  /// Called after the channel was withdrawn, once per connection that `on_connect` was called for; also when `stop()`
+  /// Called after the channel was withdrawn, once per connection that `on_connect` returned for; also when `stop()`
   /// ends the connection.
   std::function<void()> on_disconnect{};
 
@@ -70,14 +74,11 @@ struct channel_options {
   std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
                             const grpc::ChannelArguments&)>
       create_channel{};
-
-  /// Where the lines go. Null: spdlog::default_logger() as it is when the channel is constructed.
-  std::shared_ptr<spdlog::logger> logger{};
 };
 
 /// A pool is `pool_size` channels with the same options.
 struct pool_options {
-  /// For logs and status.
+  /// For logs, status and exceptions.
   std::string name{};
 
   /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected.
@@ -85,7 +86,7 @@ struct pool_options {
 
   channel_options channel{};
 
-  /// How often the pool reports its status. Above zero.
+  /// How often the pool will report its status to telemetry, which is still to come. Above zero.
   std::chrono::milliseconds status_interval{5'000};
 };
 

@@ -75,4 +75,10 @@ template <class Stub, class Async, class Request, class Reply>
   return async_unary(stub, method, context, request, reply, asio::use_awaitable);
 }
 
+/// `&Stub::Method` blocks; `&Stub::async::Method` is the one to pass.
+template <class Stub, class Class, class Request, class Reply>
+void unary(Stub& stub, grpc::Status (Class::*blocking)(grpc::ClientContext*, const Request&, Reply*),
+           grpc::ClientContext& context, const std::type_identity_t<Request>& request,
+           std::type_identity_t<Reply>& reply) = delete;
+
 }  // namespace conn_grpc

@@ -18,7 +18,9 @@ std::shared_ptr<detail::channels> make_channels(const channel::executor_type& ex
 
 }  // namespace
 
-channel::channel(executor_type executor, channel_options options) : lifecycle(make_channels(executor, options)) {}
+channel::channel(executor_type executor, channel_options options)
+    : lifecycle(make_channels(executor, options),
+                "channel " + (options.name.empty() ? "to " + options.address : options.name)) {}
 
 channel_status channel::status() const { return channel_statuses().front(); }
 

@@ -4,10 +4,13 @@
 #include "grpc/channels.hpp"
 
 #include <boost/system/system_error.hpp>
+#include <string>
+#include <utility>
 
 namespace conn_grpc {
 
-lifecycle::lifecycle(std::shared_ptr<detail::channels> channels) noexcept : channels_(std::move(channels)) {}
+lifecycle::lifecycle(std::shared_ptr<detail::channels> channels, std::string label)
+    : channels_(std::move(channels)), label_(std::move(label)) {}
 
 lifecycle::~lifecycle() { stop(); }
 
@@ -22,8 +25,10 @@ boost::system::result<channel_ptr> lifecycle::next_channel() noexcept { return c
 std::vector<channel_status> lifecycle::channel_statuses() const { return channels_->status(); }
 
 void lifecycle::throw_unavailable(error_code why) const {
-  const auto failed = channels_->last_failure();
-  throw boost::system::system_error(why, failed ? failed->name + ": " + failed->last_error : "conn_grpc");
+  std::string who = "conn_grpc " + label_;
+  if (const auto failed = channels_->last_failure(); failed && why == errc::not_connected)
+    who += ": " + failed->name + ": " + failed->last_error;
+  throw boost::system::system_error(why, who);
 }
 
 }  // namespace conn_grpc

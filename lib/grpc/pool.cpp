@@ -28,7 +28,9 @@ std::shared_ptr<detail::channels> make_channels(const pool::executor_type& execu
 }  // namespace
 
 pool::pool(executor_type executor, pool_options options)
-    : lifecycle(make_channels(executor, options)), name_(std::move(options.name)) {}
+    : lifecycle(make_channels(executor, options),
+                "pool " + (options.name.empty() ? "of " + options.channel.address : options.name)),
+      name_(std::move(options.name)) {}
 
 pool_status pool::status() const {
   pool_status status{.name = name_, .channels = channel_statuses()};

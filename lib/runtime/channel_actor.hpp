@@ -127,7 +127,7 @@ class channel_actor {
     if (settings_.on_disconnect) settings_.on_disconnect();
     const auto up = Clock::now() - begin;
     if (stopping_)
-      probe_.connection_closed(up);
+      probe_.connection_released(up);
     else
       probe_.connection_lost(up);
     co_return up >= settings_.stable_after;

@@ -114,6 +114,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, strand_type strand) {
+    const closing_time closing(*this);
     for (const auto& a : actors_) {
       ++living_;
       boost::asio::co_spawn(strand, supervise(*a), [self](const std::exception_ptr&) {
@@ -139,16 +140,31 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       }
       auto& probe = supervised.probe();
       if (!stopping_ && restarts_.spend(Clock::now())) {
-        probe.user_code_threw(what, "restart " + std::to_string(restarts_.spent()) + " of at most " +
-                                        std::to_string(restarts_.limit()) + " in 5 s");
+        probe.user_code_failed(what, "restart " + std::to_string(restarts_.spent()) + " of at most " +
+                                         std::to_string(restarts_.limit()) + " in 5 s");
         continue;
       }
-      probe.user_code_threw(what, stopping_ ? "while stopping" : "too often, stopping");
+      probe.user_code_failed(what, stopping_ ? "while stopping" : "too often, stopping");
       probe.stopped();
       stop(errc::restart_limit);
       co_return;
     }
   }
+
+  /// However `run` ends, nothing is handed out after it: also when its context is destroyed, and its frame with it.
+  class closing_time {
+   public:
+    explicit closing_time(channel_group& group) : group_(group) {}
+    ~closing_time() {
+      group_.phase_ = phase::stopped;
+      group_.rotation_.close();
+    }
+    closing_time(const closing_time&) = delete;
+    closing_time& operator=(const closing_time&) = delete;
+
+   private:
+    channel_group& group_;
+  };
 
   void stop_actors(error_code result) {
     if (std::exchange(stopping_, true)) return;

@@ -9,7 +9,8 @@ namespace conn_grpc::runtime {
 namespace {
 
 std::string in_ms(channel_probe::duration d) {
-  return fmt::format("{:.1f} ms", std::chrono::duration<double, std::milli>(d).count());
+  const double ms = std::chrono::duration<double, std::milli>(d).count();
+  return fmt::format("{:.{}f} ms", ms, ms < 10 ? 1 : 0);
 }
 
 std::string_view or_dash(const std::string& text) { return text.empty() ? std::string_view("-") : text; }
@@ -33,10 +34,10 @@ void channel_probe::connection_lost(duration up) {
   set_last_error(happened_);
 }
 
-void channel_probe::connection_closed(duration up) { happened_ = fmt::format("connection closed after {}", in_ms(up)); }
+void channel_probe::connection_released(duration up) { happened_ = fmt::format("released after {}", in_ms(up)); }
 
-void channel_probe::user_code_threw(std::string_view what, std::string_view consequence) {
-  happened_ = fmt::format("user code threw \"{}\"; {}", what, consequence);
+void channel_probe::user_code_failed(std::string_view what, std::string_view consequence) {
+  happened_ = fmt::format("user code failed: {}; {}", what, consequence);
   set_last_error(happened_);
   if (settings_.logger) settings_.logger->error("{}: {}", label_, happened_);
 }

@@ -25,8 +25,8 @@ class channel_probe {
   // What happened …
   void connect_failed(duration took, std::string_view reason);
   void connection_lost(duration up);
-  void connection_closed(duration up);
-  void user_code_threw(std::string_view what, std::string_view consequence);
+  void connection_released(duration up);
+  void user_code_failed(std::string_view what, std::string_view consequence);
 
   // … and the state it led to.
   void connecting();

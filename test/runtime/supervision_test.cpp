@@ -55,7 +55,7 @@ TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]"
 
   CHECK_FALSE(f.ended);
   const std::string error = f.status(0).last_error;
-  CHECK(error.find(where == "make_backoff null" ? "make_backoff returned null" : where + " threw") == 17);
+  CHECK(error.find(where == "make_backoff null" ? "make_backoff returned null" : where + " threw") == 18);
   CHECK(error.find("restart 1 of at most 3 in 5 s") != std::string::npos);
   CHECK(f.status(1).last_error.empty());
   CHECK(f.lines().find(error) != std::string::npos);  // an error is logged without debug
@@ -85,7 +85,7 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
   CHECK(f.ended == errc::restart_limit);
   CHECK(f.status(0).state == channel_state::stopped);
   CHECK(f.status(1).state == channel_state::stopped);
-  CHECK(f.status(0).last_error == "user code threw \"something that is no std::exception\"; too often, stopping");
+  CHECK(f.status(0).last_error == "user code failed: something that is no std::exception; too often, stopping");
   CHECK(f.group->next().error() == errc::stopped);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.io->stopped());
