@@ -14,7 +14,6 @@ using conn_grpc::test::HelloReply;
 using conn_grpc::test::HelloRequest;
 using namespace std::chrono_literals;
 
-// [readme
 asio::awaitable<void> greet(conn_grpc::pool& pool) {
   auto channel = co_await pool.get_channel();  // std::shared_ptr<grpc::Channel>; throws if none is connected
   auto stub = Greeter::NewStub(channel);       // 150 ns: make one for each call, as the next channel is another one
@@ -42,9 +41,8 @@ asio::awaitable<void> greet_every_second(conn_grpc::pool& pool) {
 
 int main(int argc, char** argv) {
   asio::io_context io;
-  conn_grpc::pool pool{io, {.name = "greeter",
-                            .pool_size = 5,
-                            .channel = {.address = argc > 1 ? argv[1] : "localhost:50051"}}};
+  conn_grpc::pool pool{
+      io, {.name = "greeter", .pool_size = 5, .channel = {.address = argc > 1 ? argv[1] : "localhost:50051"}}};
   pool.async_run([](conn_grpc::error_code ec) {  // connects, retries, reconnects until stop()
     std::cout << "the pool has ended: " << ec.message() << std::endl;
   });
@@ -53,4 +51,3 @@ int main(int argc, char** argv) {
   signals.async_wait([&](auto...) { pool.stop(); });
   io.run();
 }
-// readme]
