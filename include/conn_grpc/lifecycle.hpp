@@ -44,16 +44,17 @@ class CONN_GRPC_API lifecycle {
   ///    over all channels of a pool. Before that, each throw restarts the channel it happened to, and is logged as an
   ///    error;
   ///  - asio::error::already_started, if it is running;
-  ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good.
+  ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good;
+  ///  - errc::stopped, if its execution context has been destroyed.
   ///
   /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
   /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
-  /// destroyed without being called, as Asio does.
+  /// destroyed without being called, as Asio does. The context of a handler's own executor must outlive its completion.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_run(Token&& token = {}) {
     return asio::async_initiate<Token, void(error_code)>(
         [](auto handler, lifecycle* self) {
-          self->start(detail::posted_handler(std::move(handler), self->get_executor()));
+          self->start(detail::posted_handler(std::move(handler), self->completion_executor()));
         },
         token, this);
   }
@@ -81,6 +82,7 @@ class CONN_GRPC_API lifecycle {
  private:
   using run_handler = asio::any_completion_handler<void(error_code)>;
   void start(run_handler handler);
+  [[nodiscard]] executor_type completion_executor() const;
 
   std::shared_ptr<detail::channels> channels_;
   std::string label_;

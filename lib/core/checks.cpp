@@ -17,8 +17,12 @@ std::string in_ms(std::chrono::milliseconds value) { return std::to_string(value
 
 }  // namespace
 
+void check(bool ok, std::string_view field, std::string_view why) {
+  if (!ok) reject(field, why);
+}
+
 void check_not_empty(std::string_view field, std::string_view value) {
-  if (value.empty()) reject(field, "must not be empty");
+  check(!value.empty(), field, "must not be empty");
 }
 
 void check_positive(std::string_view field, std::chrono::milliseconds value) {

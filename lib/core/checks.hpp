@@ -10,6 +10,7 @@
 
 namespace conn_grpc::core {
 
+void check(bool ok, std::string_view field, std::string_view why);
 void check_not_empty(std::string_view field, std::string_view value);
 void check_positive(std::string_view field, std::chrono::milliseconds value);
 void check_range(std::string_view field, backoff_range range);

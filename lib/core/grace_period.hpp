@@ -13,8 +13,10 @@
 //
 // The two operations on the turnstile are ordered by its modification order. If the reader's comes first, the writer's
 // reads from it or from a later one in its release sequence, hence sees the mark set before it. If the writer's comes
-// first, the reader sees what was stored before it: the new object. No fence, nothing that ThreadSanitizer does not
-// understand, nothing that only holds on x86.
+// first, the reader sees what was stored before it: the new object. No fence, and nothing that only holds on x86.
+//
+// A writer that looks again later may find the reader inside its next section: every store to the mark is a release,
+// so that whichever one it reads, all that the reader did in the earlier section happened before.
 #pragma once
 
 #include <atomic>
@@ -40,17 +42,15 @@ reader_record& register_this_thread();
 
 class [[nodiscard]] read_section {
  public:
-  read_section() noexcept : record_(this_thread_record ? *this_thread_record : register_this_thread()) {
-    advance(std::memory_order_relaxed);
-  }
-  ~read_section() { advance(std::memory_order_release); }
+  read_section() noexcept : record_(this_thread_record ? *this_thread_record : register_this_thread()) { advance(); }
+  ~read_section() { advance(); }
 
   read_section(const read_section&) = delete;
   read_section& operator=(const read_section&) = delete;
 
  private:
-  void advance(std::memory_order order) noexcept {
-    record_.sections.store(record_.sections.load(std::memory_order_relaxed) + 1, order);
+  void advance() noexcept {
+    record_.sections.store(record_.sections.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
 
   reader_record& record_;

@@ -23,22 +23,22 @@ namespace conn_grpc::core {
 /// @tparam T cheap to copy, and copying does not throw: a shared_ptr.
 ///
 /// Every function is thread-safe. `next()` takes no lock and never waits; the others lock a mutex that `next()` does
-/// not know of. They change the set of members in the order in which they were called.
+/// not know of. What they remove is kept until `reclaim()` finds that no reader is left.
 template <class T>
 class rotation {
  public:
-  rotation() { publish({}); }
+  rotation() { publish(make_snapshot()); }
 
   rotation(const rotation&) = delete;
   rotation& operator=(const rotation&) = delete;
 
   /// The member whose turn it is, or why there is none. Over any k x size() gets each member is returned k times, and a
-  /// change of the members goes on with the next in line.
+  /// change of the members goes on with the next in line. A thread's first call allocates its mark.
   [[nodiscard]] boost::system::result<T> next() noexcept {
     const read_section inside;
     const auto ticket = tickets_.fetch_add(1, std::memory_order_acq_rel);  // the turnstile of grace_period.hpp
-    // Relaxed will do: what this must not miss was stored before the writer's own turn at the turnstile. Acquire is
-    // for a snapshot stored since.
+    // What this must not miss was stored before the writer's own turn at the turnstile; acquire is for one stored
+    // since.
     const snapshot& now = *current_.load(std::memory_order_acquire);
     if (now.members.empty()) return make_error_code(now.unavailable);
     return now.members[now.turn(ticket)]->value;
@@ -46,39 +46,67 @@ class rotation {
 
   /// not_started becomes not_connected.
   void open() {
-    change([this](auto&) {
-      if (unavailable_ != errc::not_started) return false;
+    {
+      const std::lock_guard lock(writers_);
+      if (unavailable_ != errc::not_started) return;
       unavailable_ = errc::not_connected;
-      return true;
-    });
+      publish(make_snapshot());
+    }
+    (void)reclaim();
   }
 
   /// Adds a member to its place, in the order of slots, each of which has one member at most. Ignored after `close()`.
+  /// Throws std::bad_alloc without effect.
   void insert(std::size_t slot, T value) {
-    change([&](auto&) {
-      if (unavailable_ == errc::stopped) return false;
+    {
+      const std::lock_guard lock(writers_);
+      if (unavailable_ == errc::stopped) return;
       members_.insert(place_of(slot), std::make_unique<const member>(slot, std::move(value)));
-      return true;
-    });
+      std::unique_ptr<const snapshot> next;
+      try {
+        next = make_snapshot();
+      } catch (...) {
+        members_.erase(place_of(slot));
+        throw;
+      }
+      publish(std::move(next));
+    }
+    (void)reclaim();
   }
 
-  /// Removes the member of this slot, if there is one.
-  void erase(std::size_t slot) {
-    change([&](auto& removed) {
+  /// Removes the member of this slot, if there is one, and lets go of it unless a reader is just taking it.
+  void erase(std::size_t slot) noexcept {
+    {
+      const std::lock_guard lock(writers_);
       const auto place = place_of(slot);
-      if (place == members_.end() || (*place)->slot != slot) return false;
+      if (place == members_.end() || (*place)->slot != slot) return;
+      member_list removed;
       removed.push_back(std::move(*place));
       members_.erase(place);
-      return true;
-    });
+      publish(make_snapshot(), std::move(removed));
+    }
+    (void)reclaim();
   }
 
   /// Removes all members, for good: from now on `next()` is errc::stopped.
-  void close() {
-    change([this](auto& removed) {
-      removed = std::exchange(members_, {});
-      return std::exchange(unavailable_, errc::stopped) != errc::stopped;
-    });
+  void close() noexcept {
+    {
+      const std::lock_guard lock(writers_);
+      if (std::exchange(unavailable_, errc::stopped) == errc::stopped) return;
+      auto removed = std::exchange(members_, {});
+      publish(make_snapshot(), std::move(removed));
+    }
+    (void)reclaim();
+  }
+
+  /// Lets go of what was removed, but for what a reader is taking right now. Is nothing left?
+  [[nodiscard]] bool reclaim() {
+    std::vector<retired> left;  // destroyed without the lock: a channel takes its time to close
+    const std::lock_guard lock(writers_);
+    const auto elapsed = std::ranges::partition(retired_, [](retired& r) { return !r.readers.elapsed(); });
+    left.assign(std::make_move_iterator(elapsed.begin()), std::make_move_iterator(elapsed.end()));
+    retired_.erase(elapsed.begin(), elapsed.end());
+    return retired_.empty();
   }
 
   [[nodiscard]] std::size_t size() const {
@@ -94,12 +122,11 @@ class rotation {
   using member_list = std::vector<std::unique_ptr<const member>>;
 
   struct snapshot {
-    errc unavailable;            // what a get is told when there are no members
-    std::size_t first;           // the member that …
-    std::uint64_t first_ticket;  // … this ticket gets
+    errc unavailable;      // what a get is told when there are no members
+    std::uint64_t offset;  // so that the turn after a change is the next in line
     std::vector<const member*> members;
 
-    std::size_t turn(std::uint64_t ticket) const { return (first + (ticket - first_ticket)) % members.size(); }
+    std::size_t turn(std::uint64_t ticket) const { return (ticket + offset) % members.size(); }
   };
 
   // No longer published, but a reader may still be looking at it.
@@ -109,32 +136,24 @@ class rotation {
     member_list removed;
   };
 
-  // Deleting what readers have left happens without the lock: a channel takes its time to close.
-  template <class Edit>
-  void change(Edit edit) {
-    std::vector<retired> left;
-    const std::lock_guard lock(writers_);
-    member_list removed;
-    if (edit(removed)) left = publish(std::move(removed));
-  }
-
-  std::vector<retired> publish(member_list removed) {
-    auto next = std::make_unique<snapshot>(unavailable_, std::size_t{0}, std::uint64_t{0});
+  std::unique_ptr<const snapshot> make_snapshot() {
+    auto next = std::make_unique<snapshot>(unavailable_, std::uint64_t{0});
     next->members.reserve(members_.size());
     for (const auto& m : members_) next->members.push_back(m.get());
-    if (published_ && !published_->members.empty()) {
-      next->first_ticket = tickets_.load(std::memory_order_relaxed);
-      const std::size_t slot = published_->members[published_->turn(next->first_ticket)]->slot;
-      next->first = static_cast<std::size_t>(place_of(slot) - members_.begin());
+    if (published_ && !published_->members.empty() && !members_.empty()) {
+      const auto ticket = tickets_.load(std::memory_order_relaxed);
+      const auto next_in_line = place_of(published_->members[published_->turn(ticket)]->slot);
+      const auto first = static_cast<std::uint64_t>(next_in_line - members_.begin());
+      next->offset = first + members_.size() - ticket % members_.size();
     }
+    return next;
+  }
+
+  // Without memory to remember what to delete later there is no going on: terminates.
+  void publish(std::unique_ptr<const snapshot> next, member_list removed = {}) noexcept {
     current_.store(next.get(), std::memory_order_release);
     tickets_.fetch_add(0, std::memory_order_acq_rel);  // the writer's turn at the turnstile
     retired_.push_back({{}, std::exchange(published_, std::move(next)), std::move(removed)});
-
-    const auto elapsed = std::ranges::partition(retired_, [](retired& r) { return !r.readers.elapsed(); });
-    std::vector<retired> left(std::make_move_iterator(elapsed.begin()), std::make_move_iterator(elapsed.end()));
-    retired_.erase(elapsed.begin(), elapsed.end());
-    return left;
   }
 
   auto place_of(std::size_t slot) {

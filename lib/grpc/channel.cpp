@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/channel.hpp>
 
+#include "core/checks.hpp"
 #include "grpc/channels.hpp"
 #include "grpc/settings.hpp"
 
@@ -11,8 +12,10 @@ namespace {
 
 std::shared_ptr<detail::channels> make_channels(const channel::executor_type& executor,
                                                 const channel_options& options) {
+  auto settings = detail::checked_settings(options, {});
+  core::check(static_cast<bool>(executor), "executor", "must not be empty");
   auto channels = std::make_shared<detail::channels>(executor);
-  channels->add(detail::checked_settings(options, {}), detail::grpc_connector(options));
+  channels->add(std::move(settings), detail::grpc_connector(options));
   return channels;
 }
 

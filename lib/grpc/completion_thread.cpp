@@ -36,9 +36,9 @@ void completion_thread::shut_down() {
   std::unique_lock lock(mutex_);
   shut_down_ = true;
   queue_.Shutdown();
-  // Let the thread end before static objects go, ours and gRPC's. It does within a millisecond, unless a channel that
-  // was handed out is still alive; then it sleeps in gRPC, which does no harm either.
-  drained_changed_.wait_for(lock, std::chrono::milliseconds(100), [this] { return drained_; });
+  // Let the thread end before static objects go, ours and gRPC's. It does within a millisecond, unless a channel is
+  // still alive; then it sleeps in gRPC, which does no harm either.
+  drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
 }
 
 }  // namespace conn_grpc::detail

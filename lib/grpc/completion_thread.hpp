@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 
 namespace conn_grpc::detail {
 
@@ -31,7 +32,7 @@ class completion_thread {
   /// exiting: gRPC aborts when asked to watch on a queue that is shut down (grpc#38112). Thread-safe.
   template <class Start>
   void submit(std::unique_ptr<completion> what, Start start) {
-    const std::lock_guard lock(mutex_);
+    const std::shared_lock lock(mutex_);  // many may arm at once, but none while it shuts down
     if (shut_down_) return;
     start(&queue_, static_cast<void*>(what.release()));
   }
@@ -40,8 +41,8 @@ class completion_thread {
   completion_thread();
   void shut_down();
 
-  std::mutex mutex_;
-  std::condition_variable drained_changed_;
+  std::shared_mutex mutex_;
+  std::condition_variable_any drained_changed_;
   bool shut_down_ = false;
   bool drained_ = false;
   ::grpc::CompletionQueue queue_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/grpc_connector.hpp"
 
+#include "grpc/completion_thread.hpp"
+
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
@@ -45,7 +47,10 @@ grpc_connector::grpc_connector(const channel_options& options)
     : address_(options.address),
       credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
       arguments_(completed(options.arguments, options.connect_timeout)),
-      create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel) {}
+      create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel) {
+  // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
+  completion_thread::instance();
+}
 
 std::unique_ptr<grpc_connection> grpc_connector::connect(std::function<void()> changed) const {
   auto channel = create_channel_(address_, credentials_, arguments_);

@@ -3,6 +3,7 @@
 
 #include "grpc/channels.hpp"
 
+#include <boost/asio/system_executor.hpp>
 #include <boost/system/system_error.hpp>
 #include <string>
 #include <utility>
@@ -19,6 +20,12 @@ void lifecycle::start(run_handler handler) { channels_->async_run(std::move(hand
 void lifecycle::stop() noexcept { channels_->stop(); }
 
 lifecycle::executor_type lifecycle::get_executor() const noexcept { return channels_->executor(); }
+
+// Once its context is gone there is none of its own to complete on.
+lifecycle::executor_type lifecycle::completion_executor() const {
+  auto executor = get_executor();
+  return executor ? executor : executor_type(asio::system_executor());
+}
 
 boost::system::result<channel_ptr> lifecycle::next_channel() noexcept { return channels_->next(); }
 

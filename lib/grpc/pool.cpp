@@ -12,6 +12,7 @@ namespace conn_grpc {
 namespace {
 
 std::shared_ptr<detail::channels> make_channels(const pool::executor_type& executor, const pool_options& options) {
+  core::check(static_cast<bool>(executor), "executor", "must not be empty");
   core::check_positive("status_interval", options.status_interval);
   auto settings = detail::checked_settings(options.channel, "channel.");
   settings.pool_name = options.name;

@@ -28,46 +28,46 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
       slot.assign([weak = weak_from_this()](asio::cancellation_type) {
         if (const auto call = weak.lock()) call->cancel();
       });
-    start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
+    start([self = shared_from_this()](grpc::Status status) { self->finish(std::move(status)); });
   }
 
+  void context_going() noexcept override { cancel(); }
+
+  // The frame that the handler owns holds what gRPC is still using. gRPC lets go promptly, now that the call is
+  // cancelled: its callbacks run on its own threads, which wait for nothing of ours.
   void context_gone() noexcept override {
-    unary_handler handler;
-    {
-      const std::lock_guard lock(mutex_);
-      handler.swap(handler_);
-    }
-    if (!handler) return;
-    // The frame that the handler owns holds what gRPC is still using. It lets go promptly once cancelled: its callbacks
-    // run on its own threads, which wait for nothing of ours.
-    context_.TryCancel();
     std::unique_lock lock(mutex_);
-    ended_changed_.wait(lock, [this] { return ended_; });
+    unary_handler handler(std::move(handler_));
+    if (handler) finished_changed_.wait(lock, [this] { return finished_; });
+    lock.unlock();
   }
 
  private:
-  // Runs where the handler runs, hence not at the same time: if the RPC ends meanwhile, its context is still there.
+  // Runs where the handler runs, or instead of it, hence not at the same time: if the RPC ends meanwhile, its context
+  // is still there.
   void cancel() {
     {
       const std::lock_guard lock(mutex_);
-      if (ended_) return;
+      if (finished_) return;
     }
     context_.TryCancel();
   }
 
-  void ended(grpc::Status status) {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    ended_changed_.notify_all();
-    if (!handler_) return;
-    unary_handler handler(std::move(handler_));  // not by assignment: Asio 1.26's recurses without end
-    std::move(handler)(std::move(status));
+  void finish(grpc::Status status) {
+    {
+      const std::lock_guard lock(mutex_);
+      finished_ = true;
+      finished_changed_.notify_all();
+      unary_handler handler(std::move(handler_));  // not by assignment: Asio 1.26's recurses without end
+      if (handler) std::move(handler)(std::move(status));
+    }
+    registration_.reset();
   }
 
   grpc::ClientContext& context_;
   std::mutex mutex_;
-  std::condition_variable ended_changed_;
-  bool ended_ = false;
+  std::condition_variable finished_changed_;
+  bool finished_ = false;
   unary_handler handler_;  // empty once called, or gone with its context
   std::optional<runtime::context_registration> registration_;
 };

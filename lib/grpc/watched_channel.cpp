@@ -30,34 +30,52 @@ class watched_channel::watch final : public completion {
 class watched_channel::reason_call final : public completion {
  public:
   reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
-      : watched_(std::move(watched)), stub_(channel) {
-    context_.set_wait_for_ready(false);
-    // Should the channel have recovered in between, this bounds the wait for a server that does not know the method.
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-  }
+      : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
 
   void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_ = stub_.PrepareUnaryCall(&context_, "/conn_grpc/why", ::grpc::ByteBuffer(), queue);
-    call_->StartCall();
-    call_->Finish(&reply_, &status_, tag);
+    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, "/conn_grpc/why", ::grpc::ByteBuffer(), queue);
+    call_->reader->StartCall();
+    call_->reader->Finish(&call_->reply, &call_->status, tag);
   }
 
-  void complete(bool) noexcept override { watched_->end(connection_state::failed, status_.error_message()); }
+  void complete(bool) noexcept override {
+    std::string reason = call_->status.error_message();
+    call_.reset();  // holds the channel, which must be gone before anyone is told
+    watched_->end(connection_state::failed, std::move(reason));
+  }
 
  private:
+  struct call {
+    explicit call(const channel_ptr& channel) : stub(channel) {
+      context.set_wait_for_ready(false);
+      // Should the channel have recovered in between, this bounds the wait for a server that does not know the method.
+      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    }
+
+    ::grpc::GenericStub stub;
+    ::grpc::ClientContext context;
+    std::unique_ptr<::grpc::ClientAsyncResponseReader<::grpc::ByteBuffer>> reader;
+    ::grpc::ByteBuffer reply;
+    ::grpc::Status status;
+  };
+
   std::shared_ptr<watched_channel> watched_;
-  ::grpc::GenericStub stub_;
-  ::grpc::ClientContext context_;
-  std::unique_ptr<::grpc::ClientAsyncResponseReader<::grpc::ByteBuffer>> call_;
-  ::grpc::ByteBuffer reply_;
-  ::grpc::Status status_;
+  std::unique_ptr<call> call_;
 };
 
 void watched_channel::start() {
   const std::lock_guard lock(mutex_);
-  channel_->GetState(true);
-  // From IDLE even if the channel is past that: then the watch completes at once.
-  wait_for_change_from(GRPC_CHANNEL_IDLE);
+  switch (channel_->GetState(true)) {
+    case GRPC_CHANNEL_TRANSIENT_FAILURE:  // a lame channel: it never changes, so a watch would never complete
+      ask_for_reason();
+      break;
+    case GRPC_CHANNEL_SHUTDOWN:  // an in-process channel: there is no connection that could be lost, nor watched
+      state_ = connection_state::connected;
+      break;
+    default:
+      // From IDLE even if the channel is past that: then the watch completes at once.
+      wait_for_change_from(GRPC_CHANNEL_IDLE);
+  }
 }
 
 void watched_channel::abandon() noexcept {

@@ -9,7 +9,9 @@
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -38,6 +40,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
   explicit channel_group(const boost::asio::any_io_executor& executor) : gate_(context_gate::make(executor)) {}
 
+  ~channel_group() { gate_->close(); }
   channel_group(const channel_group&) = delete;
   channel_group& operator=(const channel_group&) = delete;
 
@@ -67,7 +70,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when it is running, and at once with success when
-  /// it has been stopped before. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
+  /// it has been stopped before, or with errc::stopped when its context is gone. Cancellation, of any type, is a
+  /// `stop()` that ends it with operation_aborted.
   /// @param handler may be called by any thread, in any function: it posts.
   void async_run(run_handler handler) {
     auto was = phase::idle;
@@ -75,16 +79,15 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       std::move(handler)(was == phase::running ? boost::asio::error::already_started : error_code());
       return;
     }
-    rotation_.open();
     if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
       slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
         if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
       });
-    gate_->enter([&](const strand_type& strand) {
-      boost::asio::co_spawn(strand, run(this->shared_from_this(), strand),
-                            [self = this->shared_from_this(), handler = std::move(handler)](
-                                const std::exception_ptr&) mutable { std::move(handler)(self->result_); });
-    });
+    rotation_.open();
+    startup begin{this->shared_from_this(), std::move(handler)};
+    if (gate_->post(std::move(begin))) return;
+    stop();  // the context is gone
+    std::move(begin.handler)(errc::stopped);
   }
 
   /// From now on `next()` is errc::stopped; `async_run` ends once every actor has let go of its connection.
@@ -92,7 +95,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     const auto was = phase_.exchange(phase::stopped);
     rotation_.close();
     if (was == phase::running)
-      gate_->post([weak = this->weak_from_this(), result] {
+      gate_->post([weak = this->weak_from_this(), result](const strand_type&) {
         if (const auto self = weak.lock()) self->stop_actors(result);
       });
   }
@@ -101,28 +104,43 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   using actor = channel_actor<Clock, Connector>;
   enum class phase { idle, running, stopped };
 
-  // Tells an actor, from whatever thread, that its connection has news. Weak, because gRPC may hold on to it for as
-  // long as a user holds on to the channel.
+  // On the strand, and posted to it: what co_spawn runs at once may be user code, which may call back into the group.
+  struct startup {
+    std::shared_ptr<channel_group> group;
+    run_handler handler;
+
+    void operator()(const strand_type& strand) {
+      boost::asio::co_spawn(strand, group->run(group, strand),
+                            [group = group, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
+                              std::move(handler)(failed ? make_error_code(errc::restart_limit) : group->result_);
+                            });
+    }
+  };
+
+  // Tells an actor, from whatever thread, that its connection has news. It owns nothing: gRPC may hold on to it for as
+  // long as a user holds on to the channel, and must not be the one who destroys a group.
   std::function<void()> news_for(std::size_t slot) {
-    return [weak = this->weak_from_this(), slot] {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->gate_->post([weak, slot] {
-        if (const auto still = weak.lock()) still->actors_[slot]->look_again();
-      });
+    return [gate = std::weak_ptr(gate_), weak = this->weak_from_this(), slot] {
+      if (const auto open = gate.lock())
+        open->post([weak, slot](const strand_type&) {
+          if (const auto self = weak.lock()) self->actors_[slot]->look_again();
+        });
     };
   }
 
   boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, strand_type strand) {
-    const closing_time closing(*this);
+    const stop_at_exit stop_whatever_happens(*this);
     for (const auto& a : actors_) {
       ++living_;
-      boost::asio::co_spawn(strand, supervise(*a), [self](const std::exception_ptr&) {
+      boost::asio::co_spawn(strand, supervise(*a), [self](const std::exception_ptr& failed) {
         --self->living_;
         self->ended_.notify();
+        if (failed) self->stop(errc::restart_limit);
       });
+      co_await boost::asio::post(boost::asio::deferred);  // let others on the context run between two attempts
     }
     while (living_ > 0 || !stopping_) co_await ended_.wait();
+    while (!rotation_.reclaim()) co_await ended_.wait_until(Clock::now() + std::chrono::milliseconds(1));
   }
 
   /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted alone and at once, until that
@@ -151,16 +169,18 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     }
   }
 
-  /// However `run` ends, nothing is handed out after it: also when its context is destroyed, and its frame with it.
-  class closing_time {
+  /// However `run` ends, nothing is handed out after it, and nobody is told otherwise: also when its context is
+  /// destroyed, and its frame with it.
+  class stop_at_exit {
    public:
-    explicit closing_time(channel_group& group) : group_(group) {}
-    ~closing_time() {
+    explicit stop_at_exit(channel_group& group) : group_(group) {}
+    ~stop_at_exit() {
       group_.phase_ = phase::stopped;
       group_.rotation_.close();
+      for (const auto& a : group_.actors_) a->probe().stopped();
     }
-    closing_time(const closing_time&) = delete;
-    closing_time& operator=(const closing_time&) = delete;
+    stop_at_exit(const stop_at_exit&) = delete;
+    stop_at_exit& operator=(const stop_at_exit&) = delete;
 
    private:
     channel_group& group_;

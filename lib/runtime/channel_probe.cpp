@@ -32,14 +32,25 @@ void channel_probe::connect_failed(duration took, std::string_view reason) {
 void channel_probe::connection_lost(duration up) {
   happened_ = fmt::format("connection lost after {}", in_ms(up));
   set_last_error(happened_);
+  leave_connected(channel_state::backing_off);
 }
 
-void channel_probe::connection_released(duration up) { happened_ = fmt::format("released after {}", in_ms(up)); }
+void channel_probe::connection_released(duration up) {
+  happened_ = fmt::format("released after {}", in_ms(up));
+  leave_connected(channel_state::stopped);
+}
+
+// Whoever looks before the next transition, on_disconnect for one, must not find it connected.
+void channel_probe::leave_connected(channel_state to) {
+  const std::lock_guard lock(mutex_);
+  status_.state = to;
+  status_.connected_since.reset();
+}
 
 void channel_probe::user_code_failed(std::string_view what, std::string_view consequence) {
   happened_ = fmt::format("user code failed: {}; {}", what, consequence);
   set_last_error(happened_);
-  if (settings_.logger) settings_.logger->error("{}: {}", label_, happened_);
+  log(spdlog::level::err, happened_);
 }
 
 void channel_probe::connecting() {
@@ -58,7 +69,9 @@ void channel_probe::backing_off(time_point until, std::chrono::milliseconds dela
          .next_attempt = until});
 }
 
-void channel_probe::stopped() { enter({.to = channel_state::stopped}); }
+void channel_probe::stopped() {
+  if (told_ != channel_state::stopped) enter({.to = channel_state::stopped});
+}
 
 channel_status channel_probe::status() const {
   const std::lock_guard lock(mutex_);
@@ -66,7 +79,7 @@ channel_status channel_probe::status() const {
 }
 
 void channel_probe::enter(const transition& made) {
-  const channel_state from = status_.state;
+  const channel_state from = std::exchange(told_, made.to);
   {
     const std::lock_guard lock(mutex_);
     status_.state = made.to;
@@ -74,13 +87,22 @@ void channel_probe::enter(const transition& made) {
     status_.connected_since = made.connected_since;
     status_.next_attempt = made.next_attempt;
   }
-  // Not under the lock: a sink is the user's, and may ask for the status.
   std::string why = std::exchange(happened_, {});
-  if (!settings_.debug || !settings_.logger) return;
+  if (!settings_.debug) return;
   if (!why.empty() && !made.detail.empty()) why += "; ";
   why += made.detail;
-  settings_.logger->debug("{}: {} -> {}{}{}", label_, to_string(from), to_string(made.to), why.empty() ? "" : ", ",
-                          why);
+  log(spdlog::level::debug,
+      fmt::format("{} -> {}{}{}", to_string(from), to_string(made.to), why.empty() ? "" : ", ", why));
+}
+
+// Without the mutex: sinks and error handlers are the user's. They may ask for the status, or throw; but to be told of
+// an error must not become one.
+void channel_probe::log(int level, std::string_view line) const noexcept {
+  if (!settings_.logger) return;
+  try {
+    settings_.logger->log(static_cast<spdlog::level::level_enum>(level), "{}: {}", label_, line);
+  } catch (...) {
+  }
 }
 
 void channel_probe::set_last_error(std::string_view text) {

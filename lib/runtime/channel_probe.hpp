@@ -32,7 +32,7 @@ class channel_probe {
   void connecting();
   void connected(time_point now, duration took);
   void backing_off(time_point until, std::chrono::milliseconds delay);
-  void stopped();
+  void stopped();  // may be said twice
 
   [[nodiscard]] channel_status status() const;
 
@@ -44,11 +44,14 @@ class channel_probe {
     std::optional<time_point> next_attempt{};
   };
   void enter(const transition& made);
+  void leave_connected(channel_state to);
   void set_last_error(std::string_view text);
+  void log(int level, std::string_view line) const noexcept;
 
   const channel_settings& settings_;
-  std::string label_;     // how each line begins
-  std::string happened_;  // why the next transition is made
+  std::string label_;                                // how each line begins
+  std::string happened_;                             // why the next transition is made
+  channel_state told_ = channel_state::not_started;  // where the last line ended
   mutable std::mutex mutex_;
   channel_status status_;  // written on the strand only, which reads it without the mutex
 };

@@ -20,7 +20,8 @@ namespace conn_grpc::runtime {
 
 using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
-/// All functions are thread-safe.
+/// All functions are thread-safe. Whoever owns what the strand protects must `close()` the gate when it goes: others,
+/// who may outlive the context, hold on to the gate, and must not find a strand in it then.
 class context_gate final : public context_dependent {
  public:
   static std::shared_ptr<context_gate> make(const boost::asio::any_io_executor& executor) {
@@ -32,23 +33,26 @@ class context_gate final : public context_dependent {
   explicit context_gate(const boost::asio::any_io_executor& executor)
       : executor_(executor), strand_(boost::asio::make_strand(executor)) {}
 
-  /// The executor it was made with; empty once the context is gone.
+  /// The executor it was made with; empty once it is closed.
   [[nodiscard]] boost::asio::any_io_executor executor() const {
     const std::lock_guard lock(mutex_);
     return executor_;
   }
 
-  /// Calls `use` with the strand unless the context is gone, which cannot go before `use` returns. `use` must not block
-  /// nor run handlers: it initiates.
-  template <class Use>
-  void enter(Use use) {
+  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed.
+  template <class Handler>
+  bool post(Handler&& handler) {
     const std::lock_guard lock(mutex_);
-    if (strand_) use(*strand_);
+    if (!strand_) return false;
+    boost::asio::post(*strand_, [strand = *strand_, called = std::forward<Handler>(handler)]() mutable {
+      std::move(called)(strand);
+    });
+    return true;
   }
 
-  template <class Handler>
-  void post(Handler handler) {
-    enter([&](strand_type& strand) { boost::asio::post(strand, std::move(handler)); });
+  void close() noexcept {
+    context_gone();
+    registration_.reset();
   }
 
   void context_gone() noexcept override {

@@ -35,6 +35,7 @@ void context_registry::tell_all() noexcept {
     for (const auto& entry : dependents_)
       if (auto dependent = entry.lock()) told.push_back(std::move(dependent));
   }
+  for (const auto& dependent : told) dependent->context_going();
   for (const auto& dependent : told) dependent->context_gone();
 }
 

@@ -14,8 +14,11 @@ namespace conn_grpc::runtime {
 
 class context_dependent {
  public:
-  /// Called at most once, while the context is being destroyed and its services still exist: let go of all that is
-  /// Asio's. By the thread that destroys the context: nothing runs there any more, but other contexts and gRPC do.
+  /// The context is about to go; `context_gone()` follows once everybody has been told.
+  virtual void context_going() noexcept {}
+
+  /// Called while the context is being destroyed and its services still exist: let go of all that is Asio's. By the
+  /// thread that destroys the context: nothing runs there any more, but other contexts and gRPC do.
   virtual void context_gone() noexcept = 0;
 
  protected:
@@ -26,6 +29,10 @@ class context_dependent {
 };
 
 /// The dependents of one context. Thread-safe. Lives as long as its context or any registration, whichever is longer.
+///
+/// A dependent must end its registration while it is still owned, and after it has let go of what is Asio's. Then who
+/// is in the list can always be told, and who is not has nothing left that could outlive the context; the list's mutex
+/// orders one before the other.
 class context_registry {
  public:
   static std::shared_ptr<context_registry> of(boost::asio::execution_context& context);
@@ -40,7 +47,7 @@ class context_registry {
   entries dependents_;
 };
 
-/// An entry in the registry, for as long as it lives.
+/// An entry in the registry, until it is destroyed.
 class context_registration {
  public:
   context_registration(boost::asio::execution_context& context, std::weak_ptr<context_dependent> dependent);

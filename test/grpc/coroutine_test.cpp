@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // get_channel() and unary() as coroutines see them.
 #include <grpcpp/client_context.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -117,6 +119,43 @@ TEST_CASE("a channel on its own", "[coroutine]") {
     CHECK(channel.status().name == "single");
     CHECK(channel.status().state == conn_grpc::channel_state::connected);
   }());
+}
+
+TEST_CASE("a user's create_channel may hand out an in-process server", "[coroutine]") {
+  struct greeter final : Greeter::Service {
+    grpc::Status SayHello(grpc::ServerContext*, const HelloRequest* request, HelloReply* reply) override {
+      reply->set_message("Hello " + request->name());
+      return grpc::Status::OK;
+    }
+  } service;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  asio::io_context io;
+  observer seen;
+  auto options = seen.watch({.address = "in-process"});
+  options.create_channel = [&](const auto&...) { return server->InProcessChannel({}); };
+  conn_grpc::channel channel(io, options);
+  channel.async_run(asio::detached);
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 1; });
+    const auto stub = Greeter::NewStub(co_await channel.get());
+    grpc::ClientContext context;
+    HelloRequest request;
+    request.set_name("process");
+    HelloReply reply;
+    const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+    CHECK(status.ok());
+    CHECK(reply.message() == "Hello process");
+  }());
+}
+
+TEST_CASE("async_run after the context is gone completes elsewhere", "[coroutine]") {
+  std::optional<asio::io_context> io(std::in_place);
+  conn_grpc::channel channel(*io, {.address = "localhost:1"});
+  io.reset();
+  CHECK_THROWS_AS(channel.async_run(asio::use_future).get(), boost::system::system_error);
+  CHECK(channel.try_get().error() == conn_grpc::errc::stopped);
 }
 
 TEST_CASE("async_run takes any token", "[coroutine]") {

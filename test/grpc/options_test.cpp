@@ -53,5 +53,8 @@ TEST_CASE("bad options of a pool are refused by name", "[options]") {
   CHECK(refusal([&] {
           conn_grpc::pool(io, {.channel = good, .status_interval = -1ms});
         }).starts_with("status_interval: must be above zero"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(boost::asio::any_io_executor(), {.channel = good});
+        }).starts_with("executor: must not be empty"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
 }

@@ -145,6 +145,23 @@ TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[l
   CHECK(f.happened() == trace{"withdrawn", "next"});
 }
 
+TEST_CASE("a callback that takes its time does not make a connection live longer", "[life]") {
+  group_fixture f;
+  f.settings.on_disconnect = [&] {
+    CHECK(f.status().state == channel_state::backing_off);
+    CHECK_FALSE(f.status().connected_since);
+    CHECK(f.connector.last().given_up);
+    manual_clock::advance(5s);
+  };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.status().state == channel_state::backing_off);
+  CHECK(f.status().last_error == "connection lost after 0.0 ms");
+}
+
 TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
   group_fixture f;
   f.run();

@@ -5,6 +5,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -100,6 +101,7 @@ TEST_CASE("the context may go first", "[stop]") {
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK_FALSE(f.ended);
   CHECK_FALSE(f.group->executor());
+  CHECK(f.status().state == (where == place::not_started ? channel_state::not_started : channel_state::stopped));
   CHECK(f.group->next().error() == (where == place::not_started ? errc::not_started : errc::stopped));
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) f.connector.attempt(a).lose();  // gRPC does not know
   f.group->stop();
@@ -217,4 +219,61 @@ TEST_CASE("the actors take turns in the rotation by slot, the connected ones onl
   f.connector.last().succeed();
   f.drain();
   CHECK(take(3).find('4') != std::string::npos);
+}
+
+TEST_CASE("async_run may be called on the context, with callbacks that reach back into the group", "[stop]") {
+  group_fixture f(2);
+  const std::string what = GENERATE("stop in make_backoff", "get_executor in make_backoff", "create_channel throws");
+  f.settings.make_backoff = [&](conn_grpc::backoff_range) {
+    if (what == "stop in make_backoff") f.group->stop();
+    if (what == "get_executor in make_backoff") CHECK(f.group->executor() == f.io->get_executor());
+    return std::make_unique<scripted_backoff>(f.trace, f.delays);
+  };
+  if (what == "create_channel throws") f.connector.throw_next();
+  f.make_group();
+  boost::asio::post(*f.io, [&] { f.group->async_run([&](error_code ec) { f.ended = ec; }); });
+  f.drain();
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+}
+
+TEST_CASE("async_run ends only when no reader is left that could be taking a channel", "[stop]") {
+  group_fixture f;
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  const std::weak_ptr<std::string> channel = *f.group->next();
+  f.connector.last().channel.reset();
+  std::optional<conn_grpc::core::read_section> preempted;
+  preempted.emplace();
+  f.group->stop();
+  f.drain();
+  f.advance(10ms);
+  CHECK_FALSE(f.ended);
+  CHECK_FALSE(channel.expired());
+  preempted.reset();
+  f.advance(1ms);
+  CHECK(f.ended == error_code());
+  CHECK(channel.expired());
+}
+
+TEST_CASE("a stop takes effect between two attempts", "[stop]") {
+  group_fixture f(100);
+  f.make_group();
+  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  while (f.connector.attempts() < 3) f.io->poll_one();
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+  CHECK(f.connector.attempts() < 6);
+}
+
+TEST_CASE("a group whose context is gone cannot be run", "[stop]") {
+  group_fixture f;
+  f.make_group();
+  f.io.reset();
+  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  CHECK(f.ended == errc::stopped);
+  CHECK(f.group->next().error() == errc::stopped);
 }

@@ -118,3 +118,22 @@ TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]")
   CHECK(f.connector.attempts() == 1);
   CHECK(f.status().state == channel_state::stopped);
 }
+
+TEST_CASE("a logger that throws is not listened to", "[supervision]") {
+  struct broken_sink final : spdlog::sinks::sink {
+    void log(const spdlog::details::log_msg&) override { throw 1; }
+    void flush() override {}
+    void set_pattern(const std::string&) override {}
+    void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+  };
+  group_fixture f;
+  f.settings.logger = std::make_shared<spdlog::logger>("broken", std::make_shared<broken_sink>());
+  f.settings.logger->set_level(spdlog::level::debug);
+  f.settings.debug = true;
+  f.connector.throw_next();
+  f.run();
+  CHECK(f.connector.attempts() == 1);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.status().state == channel_state::connected);
+}

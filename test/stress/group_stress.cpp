@@ -170,6 +170,7 @@ TEST_CASE("the context goes in the middle of the storm", "[group]") {
   for (int round = 0; round < 200; ++round) {
     std::shared_ptr<group_type> group;
     std::atomic<int> completions = 0;
+    const bool group_first = round % 2 == 0;
     {
       boost::asio::thread_pool context(2);
       group = std::make_shared<group_type>(context.get_executor());
@@ -177,8 +178,10 @@ TEST_CASE("the context goes in the middle of the storm", "[group]") {
       group->async_run([&](error_code) { ++completions; });
       for (int i = 0; i < 200; ++i) (void)group->next();
       context.stop();
+      if (group_first) group.reset();  // gRPC's thread may just be telling it news
     }
     CHECK(completions == 0);
+    if (group_first) continue;
     group->stop();
     CHECK(group->next().error() == conn_grpc::errc::stopped);
   }

@@ -7,3 +7,17 @@
 #else
 #include <catch2/catch.hpp>
 #endif
+
+#include <string>
+
+namespace conn_grpc::test {
+
+inline auto has_text(const std::string& text) {
+#if __has_include(<catch2/catch_all.hpp>)
+  return Catch::Matchers::ContainsSubstring(text);
+#else
+  return Catch::Matchers::Contains(text);
+#endif
+}
+
+}  // namespace conn_grpc::test
