@@ -39,7 +39,7 @@ class CONN_GRPC_API backoff {
 /// Exponential backoff with compounding jitter: with c = min(current, max/3) the next delay is uniform in [c, 3c] and
 /// becomes current; `reset()` returns to min. A delay never leaves [min, max].
 ///
-/// Equal seeds give equal delays; without one, the seed comes from std::random_device.
+/// Equal seeds give equal delays; without one, each object has its own, out of std::random_device.
 /// @throws boost::system::system_error with errc::invalid_options unless 0 < min <= max.
 [[nodiscard]] CONN_GRPC_API std::unique_ptr<backoff> exponential_backoff(backoff_range range);
 [[nodiscard]] CONN_GRPC_API std::unique_ptr<backoff> exponential_backoff(backoff_range range, std::uint64_t seed);

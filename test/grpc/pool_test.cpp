@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A pool against a real server in another process.
 #include <grpcpp/client_context.h>
+#include <unistd.h>
 
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/unary.hpp>
@@ -205,18 +206,19 @@ TEST_CASE("a graceful shutdown of the server is a loss", "[pool]") {
   }());
 }
 
-TEST_CASE("a unix socket and localhost are targets like any other", "[pool]") {
-  const std::string path = "unix:/tmp/conn_grpc_test_" + std::to_string(::getpid()) + ".sock";
-  const auto [listen, target] = GENERATE_COPY(table<std::string, std::string>({{path, path}, {"127.0.0.1:0", ""}}));
-  const server_process server(greeter_server(), listen);
+TEST_CASE("any gRPC target will do", "[pool]") {
+  // No name but an address, because a bare machine does not even know localhost.
+  const std::string scheme = GENERATE("unix:", "ipv4:", "dns:///", "");
+  const std::string path = "/tmp/conn_grpc_test_" + std::to_string(::getpid()) + ".sock";
+  const server_process server(greeter_server(), scheme == "unix:" ? scheme + path : "127.0.0.1:0");
+  const std::string target = scheme == "unix:" ? path : "127.0.0.1:" + std::to_string(server.port());
   asio::io_context io;
   observer seen;
-  conn_grpc::pool pool(
-      io, {.channel =
-               seen.watch({.address = target.empty() ? "dns:///localhost:" + std::to_string(server.port()) : target})});
+  conn_grpc::pool pool(io, {.channel = seen.watch({.address = scheme + target})});
   pool.async_run([](conn_grpc::error_code) {});
   run(io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 1; });
     CHECK_FALSE((co_await peer_of(co_await pool.get_channel())).empty());
   }());
+  ::unlink(path.c_str());
 }
