@@ -28,6 +28,7 @@
 #include "process.hpp"
 #include "support.hpp"
 #include "support/server_process.hpp"
+#include "support/sockets.hpp"
 
 namespace {
 
@@ -211,14 +212,15 @@ void report_stack(const std::string& address) {
       highest = std::max(highest, stack_address());
     }
   };
-  const double resident = proc_status("VmRSS");
+  const double resident = static_cast<double>(conn_grpc::test::resident_kib());
   const auto before = usage::now();
   run(io, repeat());
   const auto used = usage::now() - before;
   std::printf(
       "\n1,000,000 co_await get_channel() in one coroutine: the stack moved by %zu bytes, the process grew by %.0f "
       "KiB, %.0f voluntary context switches\n",
-      static_cast<std::size_t>(highest - lowest), proc_status("VmRSS") - resident, used.voluntary_switches);
+      static_cast<std::size_t>(highest - lowest), static_cast<double>(conn_grpc::test::resident_kib()) - resident,
+      used.voluntary_switches);
 }
 
 }  // namespace

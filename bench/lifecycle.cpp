@@ -22,6 +22,7 @@
 #include "process.hpp"
 #include "support.hpp"
 #include "support/server_process.hpp"
+#include "support/sockets.hpp"
 
 namespace {
 
@@ -91,7 +92,7 @@ measurement live_through(const std::string& executable, int n) {
 
   measurement m{};
   m.before = watch_idly();
-  const double rss_before = proc_status("VmRSS");
+  const double rss_before = static_cast<double>(conn_grpc::test::resident_kib());
 
   tally connected;
   const stopwatch connecting;
@@ -99,8 +100,8 @@ measurement live_through(const std::string& executable, int n) {
   expect(connected.wait_for(n), "connecting");
   m.connect_ms = connecting.ms();
   std::this_thread::sleep_for(window / 2);  // what was allocated for connecting is freed, threads come to rest
-  m.rss_kib_per_channel = (proc_status("VmRSS") - rss_before) / n;
-  m.threads = proc_status("Threads");
+  m.rss_kib_per_channel = (static_cast<double>(conn_grpc::test::resident_kib()) - rss_before) / n;
+  m.threads = static_cast<double>(conn_grpc::test::threads());
   m.idle = watch_idly();
 
   const stopwatch losing;

@@ -6,8 +6,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <fstream>
-#include <string>
 
 namespace conn_grpc::bench {
 
@@ -32,17 +30,6 @@ struct usage {
     return {.cpu_ms = a.cpu_ms / by, .voluntary_switches = a.voluntary_switches / by};
   }
 };
-
-/// A number of /proc/self/status: "VmRSS" is in KiB, "Threads" is a count.
-[[nodiscard]] inline double proc_status(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  for (std::string field; status >> field;) {
-    double value = 0;
-    if (field == name + ":" && status >> value) return value;
-    status.ignore(4096, '\n');
-  }
-  return 0;
-}
 
 /// Asks for as many open files as we are allowed, and says how many that is.
 inline std::size_t raise_file_limit() {

@@ -61,7 +61,6 @@ TEST_CASE("a get is exact over ten thousand, and over the connected ones while s
   seen.delay = [](int) { return 1h; };
   auto options = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())});
   int made = 0;
-  std::string nowhere;
   const reserved_port closed;
   options.create_channel = [&](const auto& address, const auto& credentials, const auto& arguments) {
     // Every third channel is sent to a port where nobody listens.
