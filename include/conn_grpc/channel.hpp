@@ -29,8 +29,9 @@ class CONN_GRPC_API channel : public lifecycle {
 
   /// The gRPC channel while it is connected, or why not: errc::not_connected, not_started or stopped.
   ///
-  /// Never blocks: no lock, no allocation, no system call. Thread-safe.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get() noexcept { return next_channel(); }
+  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
+  /// what `channel_options::mock` throws.
+  [[nodiscard]] boost::system::result<channel_ptr> try_get() { return next_channel(); }
 
   /// `try_get()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The channel must

@@ -6,7 +6,11 @@
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/lifecycle.hpp>
+#include <conn_grpc/named.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/static_channel.hpp>
+#include <conn_grpc/static_pool.hpp>
 #include <conn_grpc/status.hpp>
+#include <conn_grpc/telemetry.hpp>
 #include <conn_grpc/unary.hpp>

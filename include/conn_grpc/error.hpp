@@ -16,10 +16,10 @@ using boost::system::error_code;
 /// said of the last failed attempt is in the text of the exception and in `channel_status::last_error`.
 enum class errc {
   not_connected = 1,  ///< no channel is connected now
-  not_started,        ///< `async_run` has not been called
+  not_started,        ///< `async_run` has not been called; or nothing runs under this name
   stopped,            ///< `stop()` has been called, or `async_run` has ended
   invalid_options,    ///< thrown by a constructor; the text names the field
-  name_taken,         ///< for access by name, which is still to come: the name is taken in this execution context
+  name_taken,         ///< another channel or pool of this name runs in this execution context
   restart_limit,      ///< user code threw too often, see `async_run`
 };
 

@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/system/result.hpp>
-#include <conn_grpc/detail/posted_handler.hpp>
+#include <conn_grpc/detail/run.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
 
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
 namespace conn_grpc {
-
-namespace detail {
-class channels;
-}
 
 /// What a `channel` and a `pool` have in common: they work between `async_run` and `stop()`.
 ///
@@ -44,6 +36,8 @@ class CONN_GRPC_API lifecycle {
   ///    over all channels of a pool. Before that, each throw restarts the channel it happened to, and is logged as an
   ///    error;
   ///  - asio::error::already_started, if it is running;
+  ///  - errc::name_taken, when another channel or pool of its name runs in its execution context; it may be tried
+  ///  again;
   ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good;
   ///  - errc::stopped, if its execution context has been destroyed.
   ///
@@ -52,11 +46,7 @@ class CONN_GRPC_API lifecycle {
   /// destroyed without being called, as Asio does. The context of a handler's own executor must outlive its completion.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_run(Token&& token = {}) {
-    return asio::async_initiate<Token, void(error_code)>(
-        [](auto handler, lifecycle* self) {
-          self->start(detail::posted_handler(std::move(handler), self->completion_executor()));
-        },
-        token, this);
+    return detail::async_run(channels_, std::forward<Token>(token));
   }
 
   /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
@@ -68,24 +58,18 @@ class CONN_GRPC_API lifecycle {
   [[nodiscard]] executor_type get_executor() const noexcept;
 
  protected:
-  /// @param label how exceptions name it: "pool greeter".
-  lifecycle(std::shared_ptr<detail::channels> channels, std::string label);
+  explicit lifecycle(std::shared_ptr<detail::channels> channels);
   ~lifecycle();
 
-  [[nodiscard]] boost::system::result<channel_ptr> next_channel() noexcept;
-  [[nodiscard]] std::vector<channel_status> channel_statuses() const;
+  [[nodiscard]] boost::system::result<channel_ptr> next_channel();
+  [[nodiscard]] pool_status whole_status() const;
 
   /// Throws boost::system::system_error; the text says who cannot serve and, while nothing is connected, what the last
   /// attempt failed with.
   [[noreturn]] void throw_unavailable(error_code why) const;
 
  private:
-  using run_handler = asio::any_completion_handler<void(error_code)>;
-  void start(run_handler handler);
-  [[nodiscard]] executor_type completion_executor() const;
-
   std::shared_ptr<detail::channels> channels_;
-  std::string label_;
 };
 
 }  // namespace conn_grpc

@@ -5,6 +5,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <conn_grpc/backoff.hpp>
+#include <conn_grpc/telemetry.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -23,10 +24,12 @@ using channel_ptr = std::shared_ptr<grpc::Channel>;
 /// How one channel connects. Name the fields in this order. Checked by the constructors of `channel` and `pool`, which
 /// throw boost::system::system_error with errc::invalid_options and the name of the first field that is wrong.
 ///
-/// Every function in here is called on the channel's strand, one at a time, and must not block: while it runs, no
-/// channel of the same pool makes progress. What it throws restarts that channel (see `lifecycle::async_run`).
+/// Every function in here but `mock` is called on the channel's strand, one at a time, and must not block: while it
+/// runs, no channel of the same pool makes progress. What it throws restarts that channel (see `lifecycle::async_run`).
 struct channel_options {
-  /// For logs, status and exceptions. The channels of a pool are named "<pool>/<index>" instead.
+  /// What it is found by, `conn_grpc::get_channel(name)`, and called in logs, status, telemetry and exceptions. Unique
+  /// among the channels and pools that run in its execution context (errc::name_taken); when empty it cannot be looked
+  /// up. The channels of a pool are named "<pool>/<index>" instead, and are not looked up.
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
@@ -36,9 +39,10 @@ struct channel_options {
   /// Null: grpc::InsecureChannelCredentials().
   std::shared_ptr<grpc::ChannelCredentials> credentials{};
 
-  /// Given to gRPC as they are, with two exceptions: GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1, so that every
-  /// channel has a connection of its own, and GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, which limits how long gRPC itself
-  /// attempts to connect, is always `connect_timeout`.
+  /// Given to gRPC as they are, with three exceptions: of an argument that was set twice the last one counts (to gRPC,
+  /// the first), so that what was loaded from a file can be overridden; GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1,
+  /// so that every channel has a connection of its own, and GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, which limits how long
+  /// gRPC itself attempts to connect, is always `connect_timeout`.
   grpc::ChannelArguments arguments{};
 
   /// Handed to `make_backoff`.
@@ -66,7 +70,7 @@ struct channel_options {
   std::function<void()> on_connect{};
 
   /// Called after the channel was withdrawn, once per connection that `on_connect` returned for; also when `stop()`
-  /// ends the connection.
+  /// ends the connection. telemetry's channel_disconnected follows.
   std::function<void()> on_disconnect{};
 
   /// Makes a new gRPC channel for each attempt, from the address, the credentials and the arguments above.
@@ -74,11 +78,26 @@ struct channel_options {
   std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
                             const grpc::ChannelArguments&)>
       create_channel{};
+
+  /// For tests of services: when set, every get is answered by it, in whatever state the channel or pool is, by the
+  /// thread that gets. Null means errc::not_connected; what it throws, the get throws. The channel connects all the
+  /// same, once it runs.
+  std::function<channel_ptr()> mock{};
+
+  /// Who is told what happens. Null: telemetry::global().
+  std::shared_ptr<conn_grpc::telemetry> telemetry{};
+
+  /// How often what user code throws restarts a channel, over all channels of a pool, before it ends `async_run` with
+  /// errc::restart_limit: this many times within any `restart_window`, which must be above zero.
+  std::size_t max_restarts = 3;
+  std::chrono::milliseconds restart_window{5'000};
 };
 
 /// A pool is `pool_size` channels with the same options.
 struct pool_options {
-  /// For logs, status and exceptions.
+  /// What it is found by, `conn_grpc::get_channel(name)`, and called in logs, status, telemetry and exceptions. Unique
+  /// among the channels and pools that run in its execution context (errc::name_taken); when empty it cannot be looked
+  /// up.
   std::string name{};
 
   /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected.
@@ -86,7 +105,7 @@ struct pool_options {
 
   channel_options channel{};
 
-  /// How often the pool will report its status to telemetry, which is still to come. Above zero.
+  /// How often the pool reports its size to telemetry, besides when it starts (event::pool_status). Above zero.
   std::chrono::milliseconds status_interval{5'000};
 };
 

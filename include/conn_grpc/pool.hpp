@@ -9,8 +9,6 @@
 #include <conn_grpc/status.hpp>
 
 #include <concepts>
-#include <cstddef>
-#include <string>
 #include <utility>
 
 namespace conn_grpc {
@@ -32,8 +30,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// The connected channel whose turn it is, or why there is none: errc::not_connected, not_started or stopped. Over
   /// any k x current_size gets each connected channel is returned k times.
   ///
-  /// Never blocks: no lock, no allocation, no system call. Thread-safe.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() noexcept { return next_channel(); }
+  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
+  /// what `channel_options::mock` throws.
+  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return next_channel(); }
 
   /// `try_get_channel()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The pool must exist
@@ -45,10 +44,7 @@ class CONN_GRPC_API pool : public lifecycle {
   }
 
   /// Thread-safe. Locks each channel's status for the time of a copy.
-  [[nodiscard]] pool_status status() const;
-
- private:
-  std::string name_;
+  [[nodiscard]] pool_status status() const { return whole_status(); }
 };
 
 }  // namespace conn_grpc

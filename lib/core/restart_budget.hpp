@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 
@@ -10,13 +11,12 @@ namespace conn_grpc::core {
 template <class TimePoint>
 class restart_budget {
  public:
-  using duration = typename TimePoint::duration;
-
-  restart_budget(std::size_t limit, duration window) : limit_(limit), window_(window) {}
+  restart_budget(std::size_t limit, std::chrono::milliseconds window) : limit_(limit), window_(window) {}
 
   /// Takes a restart from the budget; false when there is none left.
   [[nodiscard]] bool spend(TimePoint now) {
-    while (!spent_.empty() && now - spent_.front() >= window_) spent_.pop_front();
+    while (!spent_.empty() && std::chrono::floor<std::chrono::milliseconds>(now - spent_.front()) >= window_)
+      spent_.pop_front();
     if (spent_.size() >= limit_) return false;
     spent_.push_back(now);
     return true;
@@ -28,7 +28,7 @@ class restart_budget {
 
  private:
   std::size_t limit_;
-  duration window_;
+  std::chrono::milliseconds window_;
   std::deque<TimePoint> spent_;
 };
 

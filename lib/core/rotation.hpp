@@ -15,6 +15,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -35,13 +36,12 @@ class rotation {
   /// The member whose turn it is, or why there is none. Over any k x size() gets each member is returned k times, and a
   /// change of the members goes on with the next in line. A thread's first call allocates its mark.
   [[nodiscard]] boost::system::result<T> next() noexcept {
-    const read_section inside;
-    const auto ticket = tickets_.fetch_add(1, std::memory_order_acq_rel);  // the turnstile of grace_period.hpp
-    // What this must not miss was stored before the writer's own turn at the turnstile; acquire is for one stored
-    // since.
-    const snapshot& now = *current_.load(std::memory_order_acquire);
-    if (now.members.empty()) return make_error_code(now.unavailable);
-    return now.members[now.turn(ticket)]->value;
+    return take_turn([](const member& m) { return m.value; });
+  }
+
+  /// The same, with the slot it has.
+  [[nodiscard]] boost::system::result<std::pair<std::size_t, T>> next_with_slot() noexcept {
+    return take_turn([](const member& m) { return std::pair(m.slot, m.value); });
   }
 
   /// not_started becomes not_connected.
@@ -135,6 +135,17 @@ class rotation {
     std::unique_ptr<const snapshot> unpublished;
     member_list removed;
   };
+
+  template <class Copy>
+  boost::system::result<std::invoke_result_t<Copy, const member&>> take_turn(Copy copy) noexcept {
+    const read_section inside;
+    const auto ticket = tickets_.fetch_add(1, std::memory_order_acq_rel);  // the turnstile of grace_period.hpp
+    // What this must not miss was stored before the writer's own turn at the turnstile; acquire is for one stored
+    // since.
+    const snapshot& now = *current_.load(std::memory_order_acquire);
+    if (now.members.empty()) return make_error_code(now.unavailable);
+    return copy(*now.members[now.turn(ticket)]);
+  }
 
   std::unique_ptr<const snapshot> make_snapshot() {
     auto next = std::make_unique<snapshot>(unavailable_, std::uint64_t{0});

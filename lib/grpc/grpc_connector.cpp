@@ -4,6 +4,7 @@
 #include "grpc/completion_thread.hpp"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,28 +18,49 @@
 namespace conn_grpc::detail {
 namespace {
 
-/// Sets an integer argument, whether or not the user did: of equal keys gRPC takes the first, so it does not do to add
-/// another.
-void set_argument(::grpc::ChannelArguments& arguments, std::string_view key, int value) {
-  bool found = false;
-  const grpc_channel_args view = arguments.c_channel_args();  // its elements are those of `arguments`
-  for (grpc_arg& argument : std::span(view.args, view.num_args)) {
-    if (argument.key != key) continue;
-    argument.type = GRPC_ARG_INTEGER;
-    argument.value.integer = value;
-    found = true;
-  }
-  if (!found) arguments.SetInt(std::string(key), value);
+void add_user_agent(::grpc::ChannelArguments& to, std::string agent) {
+  const std::string grpcs = "grpc-c++/" + ::grpc::Version();
+  if (agent.ends_with(grpcs)) agent.resize(agent.size() - grpcs.size());
+  if (agent.ends_with(' ')) agent.pop_back();
+  if (!agent.empty()) to.SetUserAgentPrefix(agent);
 }
 
-::grpc::ChannelArguments completed(::grpc::ChannelArguments arguments, std::chrono::milliseconds connect_timeout) {
+/// Adds a copy of the argument.
+void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
+  const std::string key = argument.key;
+  switch (argument.type) {
+    case GRPC_ARG_INTEGER:
+      return to.SetInt(key, argument.value.integer);
+    case GRPC_ARG_STRING:
+      // A fresh list has gRPC's own user agent already; what a user adds comes before it.
+      if (key == GRPC_ARG_PRIMARY_USER_AGENT_STRING) return add_user_agent(to, argument.value.string);
+      return to.SetString(key, argument.value.string);
+    case GRPC_ARG_POINTER:
+      return to.SetPointerWithVtable(key, argument.value.pointer.p, argument.value.pointer.vtable);
+  }
+}
+
+/// The user's arguments and ours. Of equal keys gRPC takes the first: who sets an argument again means the last, and
+/// ours replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
+::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout) {
   // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
-  set_argument(arguments, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const std::string own_connection = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
   // Despite its name this is how long an attempt may take (grpc#12830), by default 20 s, and the only limit that gRPC
   // knows for a peer that accepts and stays silent: until then the socket stays open, even when its channel is gone.
+  const std::string attempt_deadline = GRPC_ARG_MIN_RECONNECT_BACKOFF_MS;
+
+  ::grpc::ChannelArguments all;
+  const grpc_channel_args view = given.c_channel_args();
+  for (auto rest = std::span<const grpc_arg>(view.args, view.num_args); !rest.empty(); rest = rest.subspan(1)) {
+    const std::string_view key = rest.front().key;
+    const bool set_again =
+        std::ranges::any_of(rest.subspan(1), [&](const grpc_arg& later) { return later.key == key; });
+    if (!set_again && key != own_connection && key != attempt_deadline) add(all, rest.front());
+  }
+  all.SetInt(own_connection, 1);
   constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
-  set_argument(arguments, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(std::min(connect_timeout.count(), most)));
-  return arguments;
+  all.SetInt(attempt_deadline, static_cast<int>(std::min(connect_timeout.count(), most)));
+  return all;
 }
 
 }  // namespace

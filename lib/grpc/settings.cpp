@@ -12,6 +12,7 @@ runtime::channel_settings checked_settings(const channel_options& options, const
   core::check_range(field + "backoff", options.backoff);
   core::check_positive(field + "connect_timeout", options.connect_timeout);
   core::check_positive(field + "stable_after", options.stable_after);
+  core::check_positive(field + "restart_window", options.restart_window);
 
   runtime::channel_settings settings{
       .pool_name = {},
@@ -23,6 +24,7 @@ runtime::channel_settings checked_settings(const channel_options& options, const
       .stable_after = options.stable_after,
       .on_connect = options.on_connect,
       .on_disconnect = options.on_disconnect,
+      .telemetry = options.telemetry ? options.telemetry : telemetry::global(),
       .logger = options.logger ? options.logger : spdlog::default_logger(),
       .debug = options.debug,
   };

@@ -6,6 +6,7 @@
 #include "runtime/channel_settings.hpp"
 #include "runtime/condition.hpp"
 #include "runtime/connector.hpp"
+#include "runtime/user_code.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
@@ -13,6 +14,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -60,7 +62,7 @@ class channel_actor {
       if (stopping_) break;
       bool stable = false;
       if (auto made = co_await connect(); made.connection) stable = co_await serve(std::move(made), *backoff);
-      if (!stable && !stopping_) co_await back_off(backoff->next());
+      if (!stable && !stopping_) co_await back_off(call_user("backoff.next", [&] { return backoff->next(); }));
     }
     probe_.stopped();
   }
@@ -87,16 +89,18 @@ class channel_actor {
   };
 
   std::unique_ptr<conn_grpc::backoff> make_backoff() const {
-    auto policy = settings_.make_backoff(settings_.backoff);
-    if (!policy) throw std::invalid_argument("make_backoff returned null");
-    return policy;
+    return call_user("make_backoff", [this] {
+      auto policy = settings_.make_backoff(settings_.backoff);
+      if (!policy) throw std::invalid_argument("it returned null");
+      return policy;
+    });
   }
 
   boost::asio::awaitable<attempt> connect() {
     probe_.connecting();
     const auto begin = Clock::now();
     const auto deadline = deadline_after<Clock>(settings_.connect_timeout);
-    auto connection = connector_.connect(changed_);
+    auto connection = call_user("create_channel", [this] { return connector_.connect(changed_); });
     while (connection->state() == connection_state::connecting && !stopping_ && Clock::now() < deadline)
       co_await news_.wait_until(deadline);
 
@@ -123,12 +127,13 @@ class channel_actor {
   /// Hands the channel out until the connection is lost, or `stop()`. Did it live long enough to be replaced at once?
   boost::asio::awaitable<bool> serve(attempt made, conn_grpc::backoff& backoff) {
     const auto begin = Clock::now();
-    backoff.reset();
+    call_user("backoff.reset", [&] { backoff.reset(); });
+    std::exception_ptr thrown;
     {
       const publication published(rotation_, slot_, made.connection->channel());
       probe_.connected(steady(begin), made.took);
-      if (settings_.on_connect) settings_.on_connect();
-      while (made.connection->state() == connection_state::connected && !stopping_) co_await news_.wait();
+      thrown = thrown_by("on_connect", settings_.on_connect);
+      while (!thrown && !stopping_ && made.connection->state() == connection_state::connected) co_await news_.wait();
     }
     const auto up = Clock::now() - begin;
     made.connection.reset();
@@ -136,10 +141,22 @@ class channel_actor {
       probe_.connection_released(up);
     else
       probe_.connection_lost(up);
-    if (settings_.on_disconnect) settings_.on_disconnect();
+    if (!thrown) thrown = thrown_by("on_disconnect", settings_.on_disconnect);
+    probe_.disconnected(up);
     // Who was just taking the channel is done within nanoseconds, unless its thread lost the processor meanwhile.
     while (!rotation_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
+    if (thrown) std::rethrow_exception(thrown);
     co_return up >= settings_.stable_after;
+  }
+
+  /// For where the world has to be put in order before it may fly.
+  static std::exception_ptr thrown_by(std::string_view where, const std::function<void()>& callback) {
+    try {
+      if (callback) call_user(where, callback);
+    } catch (...) {
+      return std::current_exception();
+    }
+    return nullptr;
   }
 
   boost::asio::awaitable<void> back_off(std::chrono::milliseconds delay) {

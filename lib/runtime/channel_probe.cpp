@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "runtime/channel_probe.hpp"
 
+#include "runtime/log_line.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <utility>
@@ -27,6 +29,7 @@ channel_probe::channel_probe(const channel_settings& settings)
 void channel_probe::connect_failed(duration took, std::string_view reason) {
   happened_ = fmt::format("attempt {} failed after {}: {}", status_.attempts, in_ms(took), reason);
   set_last_error(reason);
+  tell(event::channel_connection_failed, took, reason);
 }
 
 void channel_probe::connection_lost(duration up) {
@@ -40,6 +43,8 @@ void channel_probe::connection_released(duration up) {
   leave_connected(channel_state::stopped);
 }
 
+void channel_probe::disconnected(duration up) { tell(event::channel_disconnected, up); }
+
 // Whoever looks before the next transition, on_disconnect for one, must not find it connected.
 void channel_probe::leave_connected(channel_state to) {
   const std::lock_guard lock(mutex_);
@@ -48,9 +53,9 @@ void channel_probe::leave_connected(channel_state to) {
 }
 
 void channel_probe::user_code_failed(std::string_view what, std::string_view consequence) {
-  happened_ = fmt::format("user code failed: {}; {}", what, consequence);
+  happened_ = fmt::format("{}; {}", what, consequence);
   set_last_error(happened_);
-  log(spdlog::level::err, happened_);
+  log_line(settings_.logger.get(), spdlog::level::err, fmt::format("{}: {}", label_, happened_));
 }
 
 void channel_probe::connecting() {
@@ -61,6 +66,7 @@ void channel_probe::connected(time_point now, duration took) {
   enter({.to = channel_state::connected,
          .detail = fmt::format("attempt {} took {}", status_.attempts, in_ms(took)),
          .connected_since = now});
+  tell(event::channel_connected, took);
 }
 
 void channel_probe::backing_off(time_point until, std::chrono::milliseconds delay) {
@@ -91,18 +97,14 @@ void channel_probe::enter(const transition& made) {
   if (!settings_.debug) return;
   if (!why.empty() && !made.detail.empty()) why += "; ";
   why += made.detail;
-  log(spdlog::level::debug,
-      fmt::format("{} -> {}{}{}", to_string(from), to_string(made.to), why.empty() ? "" : ", ", why));
+  log_line(settings_.logger.get(), spdlog::level::debug,
+           fmt::format("{}: {} -> {}{}{}", label_, to_string(from), to_string(made.to), why.empty() ? "" : ", ", why));
 }
 
-// Without the mutex: sinks and error handlers are the user's. They may ask for the status, or throw; but to be told of
-// an error must not become one.
-void channel_probe::log(int level, std::string_view line) const noexcept {
-  if (!settings_.logger) return;
-  try {
-    settings_.logger->log(static_cast<spdlog::level::level_enum>(level), "{}: {}", label_, line);
-  } catch (...) {
-  }
+void channel_probe::tell(event name, duration d, std::string_view error) const noexcept {
+  settings_.telemetry->emit(
+      {.name = name, .duration = d, .error = error, .channel_name = settings_.name, .pool_name = settings_.pool_name},
+      settings_.logger.get());
 }
 
 void channel_probe::set_last_error(std::string_view text) {

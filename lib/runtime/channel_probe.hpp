@@ -13,8 +13,8 @@
 
 namespace conn_grpc::runtime {
 
-/// What the world is told about one channel: its status and its log lines. The actor says what happened, the probe
-/// knows who hears of it. `status()` is thread-safe, the rest is for the actor's strand.
+/// What the world is told about one channel: its status, its log lines, its telemetry. The actor says what happened,
+/// the probe knows who hears of it. `name()` and `status()` are thread-safe, the rest is for the actor's strand.
 class channel_probe {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -26,6 +26,7 @@ class channel_probe {
   void connect_failed(duration took, std::string_view reason);
   void connection_lost(duration up);
   void connection_released(duration up);
+  void disconnected(duration up);  // after one of these two, and the user's callback
   void user_code_failed(std::string_view what, std::string_view consequence);
 
   // … and the state it led to.
@@ -34,6 +35,7 @@ class channel_probe {
   void backing_off(time_point until, std::chrono::milliseconds delay);
   void stopped();  // may be said twice
 
+  [[nodiscard]] const std::string& name() const { return settings_.name; }
   [[nodiscard]] channel_status status() const;
 
  private:
@@ -46,7 +48,7 @@ class channel_probe {
   void enter(const transition& made);
   void leave_connected(channel_state to);
   void set_last_error(std::string_view text);
-  void log(int level, std::string_view line) const noexcept;
+  void tell(event name, duration d, std::string_view error = {}) const noexcept;
 
   const channel_settings& settings_;
   std::string label_;                                // how each line begins

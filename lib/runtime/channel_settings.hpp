@@ -2,6 +2,7 @@
 #pragma once
 
 #include <conn_grpc/backoff.hpp>
+#include <conn_grpc/telemetry.hpp>
 
 #include <chrono>
 #include <functional>
@@ -26,7 +27,8 @@ struct channel_settings {
   std::chrono::milliseconds stable_after;
   std::function<void()> on_connect;
   std::function<void()> on_disconnect;
-  std::shared_ptr<spdlog::logger> logger;  // null when the user took the default one away
+  std::shared_ptr<conn_grpc::telemetry> telemetry;  // never null
+  std::shared_ptr<spdlog::logger> logger;           // null when the user took the default one away
   bool debug = false;
 };
 

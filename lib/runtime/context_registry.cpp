@@ -1,34 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "runtime/context_registry.hpp"
 
+#include "runtime/context_shared.hpp"
+
 #include <utility>
 #include <vector>
 
 namespace conn_grpc::runtime {
-namespace {
-
-namespace asio = boost::asio;
-
-class registry_service final : public asio::execution_context::service {
- public:
-  using key_type = registry_service;
-  inline static asio::execution_context::id id;
-
-  explicit registry_service(asio::execution_context& context) : service(context) {}
-
-  std::shared_ptr<context_registry> registry = std::make_shared<context_registry>();
-
- private:
-  void shutdown() override { registry->tell_all(); }
-};
-
-}  // namespace
-
-std::shared_ptr<context_registry> context_registry::of(asio::execution_context& context) {
-  return asio::use_service<registry_service>(context).registry;
+std::shared_ptr<context_registry> context_registry::of(boost::asio::execution_context& context) {
+  return context_shared<context_registry>::of(context);
 }
 
-void context_registry::tell_all() noexcept {
+void context_registry::context_shutdown() noexcept {
   std::vector<std::shared_ptr<context_dependent>> told;
   {
     const std::lock_guard lock(mutex_);
@@ -39,7 +22,8 @@ void context_registry::tell_all() noexcept {
   for (const auto& dependent : told) dependent->context_gone();
 }
 
-context_registration::context_registration(asio::execution_context& context, std::weak_ptr<context_dependent> dependent)
+context_registration::context_registration(boost::asio::execution_context& context,
+                                           std::weak_ptr<context_dependent> dependent)
     : registry_(context_registry::of(context)) {
   const std::lock_guard lock(registry_->mutex_);
   entry_ = registry_->dependents_.insert(registry_->dependents_.end(), std::move(dependent));

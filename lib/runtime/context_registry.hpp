@@ -37,11 +37,13 @@ class context_registry {
  public:
   static std::shared_ptr<context_registry> of(boost::asio::execution_context& context);
 
-  void tell_all() noexcept;
-
  private:
   friend class context_registration;
+  template <class T>
+  friend class context_shared;
   using entries = std::list<std::weak_ptr<context_dependent>>;
+
+  void context_shutdown() noexcept;
 
   std::mutex mutex_;
   entries dependents_;

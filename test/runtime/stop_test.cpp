@@ -119,8 +119,7 @@ TEST_CASE("the context may go between stop and its effect", "[stop]") {
 
 TEST_CASE("a context of a user's strand may go first", "[stop]") {
   group_fixture f;
-  f.group = std::make_shared<group_fixture::group_type>(boost::asio::make_strand(*f.io));
-  f.group->add(f.settings, f.connector);
+  f.make_group(boost::asio::make_strand(*f.io));
   f.run();
   f.connector.last().succeed();
   f.drain();

@@ -127,6 +127,18 @@ conn_grpc::runtime::channel_settings settings() {
           .stable_after = 1ms,
           .on_connect = {},
           .on_disconnect = {},
+          .telemetry = conn_grpc::telemetry::global(),
+          .logger = {}};
+}
+
+conn_grpc::runtime::group_settings whole() {
+  return {.name = "storm",
+          .type_key = {},
+          .label = {},
+          .status_interval = 1ms,
+          .max_restarts = 0,
+          .restart_window = 1ms,
+          .telemetry = conn_grpc::telemetry::global(),
           .logger = {}};
 }
 
@@ -137,7 +149,7 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
   boost::asio::thread_pool context(3);
   std::atomic<std::uint64_t> taken = 0;
   for (int round = 0; round < 300; ++round) {
-    auto group = std::make_shared<group_type>(context.get_executor());
+    auto group = std::make_shared<group_type>(context.get_executor(), whole());
     for (int i = 0; i < 4; ++i) group->add(settings(), storm_connector{&weather});
 
     std::atomic<int> completions = 0;
@@ -173,7 +185,7 @@ TEST_CASE("the context goes in the middle of the storm", "[group]") {
     const bool group_first = round % 2 == 0;
     {
       boost::asio::thread_pool context(2);
-      group = std::make_shared<group_type>(context.get_executor());
+      group = std::make_shared<group_type>(context.get_executor(), whole());
       for (int i = 0; i < 3; ++i) group->add(settings(), storm_connector{&weather});
       group->async_run([&](error_code) { ++completions; });
       for (int i = 0; i < 200; ++i) (void)group->next();

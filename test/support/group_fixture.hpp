@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -62,8 +63,10 @@ class group_fixture {
   }
 
   /// After the test changed `settings`.
-  void make_group() {
-    group = std::make_shared<group_type>(io->get_executor());
+  void make_group(std::optional<boost::asio::any_io_executor> executor = {}) {
+    settings.telemetry = whole.telemetry;
+    whole.logger = settings.logger;
+    group = std::make_shared<group_type>(executor.value_or(io->get_executor()), whole, mock);
     for (std::size_t slot = 0; slot < size_; ++slot) {
       settings.name = "pool/" + std::to_string(slot);
       group->add(settings, connector);
@@ -86,7 +89,7 @@ class group_fixture {
     drain();
   }
 
-  [[nodiscard]] channel_status status(std::size_t slot = 0) const { return group->status().at(slot); }
+  [[nodiscard]] channel_status status(std::size_t slot = 0) const { return group->status().channels.at(slot); }
   [[nodiscard]] std::string lines() const { return log.str(); }
 
   /// What happened since it was last asked.
@@ -103,7 +106,17 @@ class group_fixture {
                                      .stable_after = 1'000ms,
                                      .on_connect = {},
                                      .on_disconnect = {},
+                                     .telemetry = {},
                                      .logger = {}};
+  runtime::group_settings whole{.name = "pool",
+                                .type_key = {},
+                                .label = "pool pool",
+                                .status_interval = 5'000ms,
+                                .max_restarts = 3,
+                                .restart_window = 5'000ms,
+                                .telemetry = std::make_shared<telemetry>(),
+                                .logger = {}};
+  std::function<stepped_connector::channel_type()> mock;
   std::shared_ptr<group_type> group;
   std::vector<std::string> trace;
   std::deque<std::chrono::milliseconds> delays;

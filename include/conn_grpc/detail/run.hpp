@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+// What public templates do with channels without knowing what those are.
+#pragma once
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+#include <conn_grpc/error.hpp>
+#include <conn_grpc/options.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace conn_grpc::detail {
+
+class channels;
+
+using run_handler = asio::any_completion_handler<void(error_code)>;
+
+/// A pool's, or the one of a channel on its own.
+/// @param type_key of a static_pool or static_channel; else empty.
+/// @throws boost::system::system_error with errc::invalid_options.
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor,
+                                                                    const pool_options& options, std::string type_key);
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor,
+                                                                    const channel_options& options,
+                                                                    std::string type_key);
+
+/// @param handler may be called by any thread, in any function: it posts.
+CONN_GRPC_API void start(channels& started, run_handler handler);
+
+/// Where a handler is posted to that has no executor of its own.
+[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const channels& started);
+
+template <asio::completion_token_for<void(error_code)> Token>
+auto async_run(std::shared_ptr<channels> started, Token&& token) {
+  return asio::async_initiate<Token, void(error_code)>(
+      [](auto handler, const std::shared_ptr<channels>& group) {
+        start(*group, posted_handler(std::move(handler), completion_executor(*group)));
+      },
+      token, std::move(started));
+}
+
+}  // namespace conn_grpc::detail

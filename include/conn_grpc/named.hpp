@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <conn_grpc/detail/found.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace conn_grpc {
+
+/// The next channel of the pool that runs under this name in an execution context, or the channel of the `channel` that
+/// does; or why there is none: errc::not_connected, or errc::not_started when nothing runs under this name.
+///
+/// A name is taken from `async_run` to `stop()`. Never blocks, but for a look into a table under a mutex when a name
+/// has changed hands since the calling thread last asked. Thread-safe.
+[[nodiscard]] inline boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context,
+                                                                        std::string_view name) {
+  return detail::try_get_found(context, name);
+}
+
+/// The same for coroutines, in the execution context of the coroutine that awaits it. Never waits, stays on the
+/// coroutine's executor, and throws boost::system::system_error.
+[[nodiscard]] inline asio::awaitable<channel_ptr> get_channel(std::string name) {
+  const auto executor = co_await asio::this_coro::executor;
+  co_return detail::get_found(asio::query(executor, asio::execution::context), name, name);
+}
+
+}  // namespace conn_grpc

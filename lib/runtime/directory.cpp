@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "runtime/directory.hpp"
+
+#include "runtime/context_shared.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace conn_grpc::runtime {
+namespace {
+
+// Of all directories of the process. A thread that has learned of a change, by whatever means, reads a later version
+// than before.
+constinit std::atomic<std::uint64_t> version{1};
+
+struct found {
+  const boost::asio::execution_context* context;
+  std::string name;
+  std::weak_ptr<void> owner;
+};
+
+// What this thread found since `version`. No longer than there are living names.
+struct memory {
+  std::uint64_t version = 0;
+  std::vector<found> owners;
+};
+thread_local memory remembered;
+
+}  // namespace
+
+std::shared_ptr<directory> directory::of(boost::asio::execution_context& context) {
+  return context_shared<directory>::of(context);
+}
+
+std::shared_ptr<void> directory::find(boost::asio::execution_context& context, std::string_view name) {
+  memory& mine = remembered;
+  const auto now = version.load(std::memory_order_acquire);
+  if (mine.version != now) {
+    mine.owners.clear();
+    mine.version = now;
+  }
+  for (const auto& f : mine.owners)
+    if (f.context == &context && f.name == name)
+      if (auto owner = f.owner.lock()) return owner;
+
+  auto owner = of(context)->find(name);
+  if (owner) mine.owners.push_back({&context, std::string(name), owner});
+  return owner;
+}
+
+std::shared_ptr<void> directory::find(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto place = entries_.find(name);
+  return place == entries_.end() ? nullptr : place->second.alive.lock();
+}
+
+bool directory::claim(std::string_view name, const std::shared_ptr<void>& owner) {
+  const std::lock_guard lock(mutex_);
+  auto& place = entries_[std::string(name)];
+  if (!place.alive.expired()) return false;
+  place = {owner.get(), owner};
+  version.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
+void directory::release(const void* owner) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (std::erase_if(entries_, [=](const auto& e) { return e.second.owner == owner; }) > 0)
+    version.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace conn_grpc::runtime

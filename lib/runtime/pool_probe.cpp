@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "runtime/pool_probe.hpp"
+
+#include <string>
+
+namespace conn_grpc::runtime {
+
+void pool_probe::got(std::chrono::nanoseconds took, std::string_view channel_name, error_code failed) const {
+  const std::string error = failed ? failed.message() : std::string();
+  telemetry_event get{.name = event::channel_get, .duration = took, .error = error, .channel_name = channel_name};
+  if (!settings_.is_pool()) {
+    get.channel_name = settings_.name;
+    telemetry_.emit(get, settings_.logger.get());
+    return;
+  }
+  get.pool_name = settings_.name;
+  telemetry_.emit(get, settings_.logger.get());
+  get.name = event::pool_get_channel;
+  telemetry_.emit(get, settings_.logger.get());
+}
+
+void pool_probe::has_size(std::size_t expected, std::size_t current) const noexcept {
+  telemetry_.emit(
+      {.name = event::pool_status, .expected_size = expected, .current_size = current, .pool_name = settings_.name},
+      settings_.logger.get());
+}
+
+}  // namespace conn_grpc::runtime

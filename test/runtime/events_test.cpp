@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSL-1.0
+// What telemetry hears of a group: which events, when, with which measurements and names.
+#include "support/catch.hpp"
+#include "support/group_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::event;
+using conn_grpc::telemetry_event;
+using trace = std::vector<std::string>;
+
+namespace {
+
+std::string text(const telemetry_event& e) {
+  std::string line(to_string(e.name));
+  if (e.name == event::pool_status)
+    return line += " " + std::to_string(e.current_size) + "/" + std::to_string(e.expected_size) + " " +
+                   std::string(e.pool_name);
+  line += " " + std::to_string(e.duration / 1ms) + "ms pool=" + std::string(e.pool_name);
+  line += " channel=" + std::string(e.channel_name);
+  if (!e.error.empty()) line += " error=" + std::string(e.error);
+  return line;
+}
+
+/// Writes the events between the callbacks, into the same trace.
+struct listening_fixture : group_fixture {
+  using group_fixture::group_fixture;
+
+  void listen(std::initializer_list<event> names) {
+    whole.telemetry->attach_many("test", std::span(names.begin(), names.size()),
+                                 [this](const telemetry_event& e) { trace.push_back(text(e)); });
+  }
+};
+
+constexpr auto gets = {event::channel_get, event::pool_get_channel};
+constexpr auto connections = {event::channel_connected, event::channel_connection_failed, event::channel_disconnected};
+
+}  // namespace
+
+TEST_CASE("on connect: published, event, on_connect; on loss: withdrawn, on_disconnect, event", "[events]") {
+  listening_fixture f;
+  const auto offered = [&] { return f.group->next() ? " while offered" : " while withdrawn"; };
+  f.settings.on_connect = [&] { f.trace.push_back(std::string("on_connect") + offered()); };
+  f.settings.on_disconnect = [&] { f.trace.push_back(std::string("on_disconnect") + offered()); };
+  f.whole.telemetry->attach_many("test", connections,
+                                 [&](const telemetry_event& e) { f.trace.push_back(text(e) + offered()); });
+  f.run();
+  f.advance(7ms);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.happened() == trace{"make_backoff 1000..30000", "reset",
+                              "channel_connected 7ms pool=pool channel=pool/0 while offered",
+                              "on_connect while offered"});
+  f.advance(2'000ms);
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.happened() ==
+        trace{"on_disconnect while withdrawn", "channel_disconnected 2000ms pool=pool channel=pool/0 while withdrawn"});
+  f.advance(3ms);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  CHECK(f.happened() == trace{"channel_connection_failed 3ms pool=pool channel=pool/0 error=Connection refused"
+                              " while withdrawn",
+                              "next"});
+}
+
+TEST_CASE("an attempt that times out says so", "[events]") {
+  listening_fixture f;
+  f.listen(connections);
+  f.run();
+  f.advance(5'000ms);
+  CHECK(f.happened() == trace{"make_backoff 1000..30000",
+                              "channel_connection_failed 5000ms pool=pool channel=pool/0"
+                              " error=connect_timeout of 5000 ms expired",
+                              "next"});
+}
+
+TEST_CASE("each channel_connected has its channel_disconnected", "[events]") {
+  listening_fixture f;
+  const std::string how = GENERATE("stop", "on_connect throws", "on_disconnect throws");
+  CAPTURE(how);
+  f.settings.on_connect = [&] {
+    if (how == "on_connect throws") throw std::runtime_error("no");
+  };
+  f.settings.on_disconnect = [&] {
+    f.trace.emplace_back("on_disconnect");
+    if (how == "on_disconnect throws") throw std::runtime_error("no");
+  };
+  f.listen(connections);
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  if (how == "stop") f.group->stop();
+  if (how == "on_disconnect throws") f.connector.last().lose();
+  f.drain();
+  const auto all = f.happened();
+  CHECK(std::ranges::count(all, "channel_connected 0ms pool=pool channel=pool/0") == 1);
+  CHECK(std::ranges::count(all, "channel_disconnected 0ms pool=pool channel=pool/0") == 1);
+  CHECK(std::ranges::count(all, "on_disconnect") == (how == "on_connect throws" ? 0 : 1));
+}
+
+TEST_CASE("a pool's get tells channel_get and pool_get_channel, with the channel it found", "[events]") {
+  listening_fixture f(2);
+  f.listen(gets);
+  f.run();
+  (void)f.happened();
+  (void)f.group->next();
+  CHECK(f.happened() == trace{"channel_get 0ms pool=pool channel= error=no channel is connected",
+                              "pool_get_channel 0ms pool=pool channel= error=no channel is connected"});
+  f.connector.attempt(1).succeed();
+  f.drain();
+  (void)f.happened();
+  (void)f.group->next();
+  CHECK(f.happened() ==
+        trace{"channel_get 0ms pool=pool channel=pool/1", "pool_get_channel 0ms pool=pool channel=pool/1"});
+}
+
+TEST_CASE("a channel's get tells channel_get alone, on success and on failure", "[events]") {
+  listening_fixture f;
+  f.whole.status_interval.reset();
+  f.whole.name = "alone";
+  f.settings.pool_name.clear();
+  f.listen(gets);
+  f.make_group();
+  (void)f.group->next();
+  CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone error=async_run has not been called"});
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  (void)f.happened();
+  (void)f.group->next();
+  CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone"});
+}
+
+TEST_CASE("pool_status at once, and then each status_interval, until stop", "[events]") {
+  listening_fixture f(2);
+  f.listen({event::pool_status});
+  f.whole.status_interval = 700ms;
+  f.run();
+  CHECK(f.happened() == trace{"pool_status 0/2 pool", "make_backoff 1000..30000", "make_backoff 1000..30000"});
+  f.connector.attempt(0).succeed();
+  f.advance(700ms - 1ns);
+  CHECK(std::ranges::count(f.happened(), "pool_status 1/2 pool") == 0);
+  f.advance(1ns);
+  CHECK(f.happened() == trace{"pool_status 1/2 pool"});
+  f.connector.attempt(1).fail("no");
+  f.advance(700ms);
+  CHECK(std::ranges::count(f.happened(), "pool_status 1/2 pool") == 1);
+  f.group->stop();
+  f.drain();
+  (void)f.happened();
+  CHECK(f.ended == conn_grpc::error_code());
+  f.advance(7'000ms);
+  CHECK(f.happened().empty());
+}
+
+TEST_CASE("pool_status also when all fail, and of a pool of none", "[events]") {
+  listening_fixture f(GENERATE(std::size_t{0}, std::size_t{1}));
+  f.listen({event::pool_status});
+  f.run();
+  const auto size = std::to_string(f.group->status().expected_size);
+  if (size != "0") f.connector.last().fail("no");
+  f.advance(5'000ms);
+  CHECK(std::ranges::count(f.happened(), "pool_status 0/" + size + " pool") == 2);
+}
+
+TEST_CASE("a status_interval without end", "[events]") {
+  listening_fixture f;
+  f.listen({event::pool_status});
+  f.whole.status_interval = std::chrono::milliseconds::max();
+  f.run();
+  f.advance(10'000h);
+  CHECK(std::ranges::count(f.happened(), "pool_status 0/1 pool") == 1);
+}
+
+TEST_CASE("a channel on its own has no pool_status", "[events]") {
+  listening_fixture f;
+  f.listen({event::pool_status});
+  f.whole.status_interval.reset();
+  f.settings.connect_timeout = 100'000ms;
+  f.run();
+  f.advance(60'000ms);
+  CHECK(f.happened() == trace{"make_backoff 1000..30000"});
+}
+
+TEST_CASE("a handler that throws neither restarts nor stops anything", "[events]") {
+  listening_fixture f;
+  f.whole.telemetry->attach_many("bad", conn_grpc::all_events, [](const telemetry_event&) { throw 1; });
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.group->next().has_value());
+  CHECK(f.connector.attempts() == 1);
+  CHECK(f.status().last_error.empty());
+  CHECK(f.lines().find("telemetry handler \"bad\" threw on pool_status and was detached") != std::string::npos);
+}
+
+TEST_CASE("a handler may stop and destroy the group", "[events]") {
+  listening_fixture f;
+  const event when = GENERATE(from_range(std::vector(conn_grpc::all_events.begin(), conn_grpc::all_events.end())));
+  CAPTURE(to_string(when));
+  f.whole.telemetry->attach("end", when, [&](const telemetry_event&) {
+    if (auto group = std::exchange(f.group, nullptr)) group->stop();
+  });
+  f.run();
+  const auto kept = f.group;
+  for (std::size_t a = 0; a < 3 && a < f.connector.attempts(); ++a) {
+    if (a == 0)
+      f.connector.attempt(a).fail("no");
+    else
+      f.connector.attempt(a).succeed();
+    f.drain();
+    if (kept) (void)kept->next();
+    if (a > 0) f.connector.attempt(a).lose();
+    f.advance(100ms);
+  }
+  CHECK(f.ended == conn_grpc::error_code());
+  f.whole.telemetry->detach("end");
+}
+
+TEST_CASE("mock answers every get; the channel connects all the same", "[mock]") {
+  group_fixture f;
+  int asked = 0;
+  f.mock = [&] {
+    ++asked;
+    return std::make_shared<std::string>("mocked");
+  };
+  f.make_group();
+  CHECK(**f.group->next() == "mocked");
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.status().state == conn_grpc::channel_state::connected);
+  CHECK(**f.group->next() == "mocked");
+  f.group->stop();
+  f.drain();
+  CHECK(**f.group->next() == "mocked");
+  CHECK(asked == 3);
+}
+
+TEST_CASE("a mock that returns null is not connected; what it throws, the get throws", "[mock]") {
+  listening_fixture f;
+  f.listen(gets);
+  f.mock = [] { return nullptr; };
+  f.make_group();
+  CHECK(f.group->next().error() == conn_grpc::errc::not_connected);
+  CHECK(f.happened().size() == 2);
+  f.mock = [&]() -> std::shared_ptr<std::string> { throw std::logic_error("mock"); };
+  f.make_group();
+  CHECK_THROWS_AS(f.group->next(), std::logic_error);
+}
