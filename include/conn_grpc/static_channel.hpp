@@ -31,7 +31,10 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// As `channel::status()`; channel_state::not_started when none runs.
   [[nodiscard]] static channel_status status(asio::execution_context& context) {
     auto found = detail::status_of_found(context, base::key(), base::type_name());
-    return found.channels.empty() ? channel_status{.name = base::type_name()} : std::move(found.channels.front());
+    if (!found.channels.empty()) return std::move(found.channels.front());
+    channel_status none;
+    none.name = base::type_name();
+    return none;
   }
 };
 

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <grpcpp/create_channel.h>
+#include <grpcpp/grpcpp.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
 #include <functional>
+#include <map>
+#include <span>
 #include <string>
 
 #include "support/catch.hpp"
@@ -24,7 +29,67 @@ std::string refusal(const std::function<void()>& make) {
   return "accepted";
 }
 
+/// What create_channel is given by a channel with these options: the values of each argument, in order.
+std::multimap<std::string, std::string> arguments_given(channel_options options) {
+  std::multimap<std::string, std::string> given;
+  options.address = "unix:/nowhere";
+  options.create_channel = [&](const std::string& address, const auto& credentials,
+                               const grpc::ChannelArguments& arguments) {
+    CHECK(address == "unix:/nowhere");
+    const auto copy = arguments;  // gRPC checks that a list is in order when it is copied
+    const auto view = copy.c_channel_args();
+    for (const grpc_arg& a : std::span(view.args, view.num_args)) {
+      const auto value = a.type == GRPC_ARG_INTEGER  ? std::to_string(a.value.integer)
+                         : a.type == GRPC_ARG_STRING ? std::string(a.value.string)
+                                                     : "pointer";
+      given.emplace(a.key, value);
+    }
+    return grpc::CreateCustomChannel(address, credentials, arguments);
+  };
+  boost::asio::io_context io;
+  conn_grpc::channel channel(io, options);
+  channel.async_run([](conn_grpc::error_code) {});
+  io.poll();
+  return given;
+}
+
 }  // namespace
+
+TEST_CASE("create_channel gets the user's arguments, of each the last, and ours", "[options]") {
+  channel_options options{.connect_timeout = 1'234ms};
+  options.arguments.SetInt("number", 1);
+  options.arguments.SetString("text", "first");
+  options.arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 0);
+  options.arguments.SetString(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, "no");
+  options.arguments.SetString("number", "two");
+  options.arguments.SetString("text", "last");
+  options.arguments.SetInt("number", 3);
+  options.arguments.SetUserAgentPrefix("app/1");
+  const auto given = arguments_given(options);
+  CHECK(given.size() == 5);
+  CHECK(given.find("number")->second == "3");
+  CHECK(given.find("text")->second == "last");
+  CHECK(given.find(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL)->second == "1");
+  CHECK(given.find(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS)->second == "1234");
+  CHECK(given.find(GRPC_ARG_PRIMARY_USER_AGENT_STRING)->second == "app/1 grpc-c++/" + grpc::Version());
+}
+
+TEST_CASE("create_channel gets the exact credentials, or insecure ones", "[options]") {
+  const auto mine = grpc::InsecureChannelCredentials();
+  boost::asio::io_context io;
+  std::shared_ptr<grpc::ChannelCredentials> given;
+  const bool set = GENERATE(false, true);
+  conn_grpc::channel channel(io, {.address = "unix:/nowhere",
+                                  .credentials = set ? mine : nullptr,
+                                  .create_channel = [&](const auto& address, const auto& credentials, const auto& all) {
+                                    given = credentials;
+                                    return grpc::CreateCustomChannel(address, credentials, all);
+                                  }});
+  channel.async_run([](conn_grpc::error_code) {});
+  io.poll();
+  REQUIRE(given);
+  CHECK((given == mine) == set);
+}
 
 TEST_CASE("bad options are refused by the name of the field", "[options]") {
   boost::asio::io_context io;
@@ -37,6 +102,7 @@ TEST_CASE("bad options are refused by the name of the field", "[options]") {
       {[](auto& o) { o.connect_timeout = -5ms; }, "connect_timeout: must be above zero, is -5 ms"},
       {[](auto& o) { o.stable_after = 0ms; }, "stable_after: must be above zero"},
       {[](auto& o) { o.stable_after = -1ms; }, "stable_after: must be above zero"},
+      {[](auto& o) { o.restart_window = 0ms; }, "restart_window: must be above zero"},
   }));
   channel_options options{.address = "localhost:1"};
   change(options);

@@ -11,9 +11,9 @@
 #include <set>
 #include <string>
 
-#include "greeter.grpc.pb.h"
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/greeting.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
 #include "support/sockets.hpp"
@@ -21,19 +21,6 @@
 using namespace conn_grpc::test;
 using conn_grpc::channel_ptr;
 using conn_grpc::errc;
-
-namespace {
-
-asio::awaitable<std::string> peer_of(channel_ptr channel) {
-  const auto stub = Greeter::NewStub(channel);
-  grpc::ClientContext context;
-  HelloReply reply;
-  const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, HelloRequest(), reply);
-  if (!status.ok()) throw std::runtime_error(status.error_message());
-  co_return reply.peer();
-}
-
-}  // namespace
 
 TEST_CASE("a pool of five is five connections, whatever the arguments say", "[pool]") {
   const bool share = GENERATE(false, true);
