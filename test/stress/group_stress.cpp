@@ -148,6 +148,8 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
   storm weather(2);
   boost::asio::thread_pool context(3);
   std::atomic<std::uint64_t> taken = 0;
+  std::atomic<std::uint64_t> heard = 0;
+  const auto& telemetry = conn_grpc::telemetry::global();
   for (int round = 0; round < 300; ++round) {
     auto group = std::make_shared<group_type>(context.get_executor(), whole());
     for (int i = 0; i < 4; ++i) group->add(settings(), storm_connector{&weather});
@@ -164,6 +166,11 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
         for (int i = 0; i < 300; ++i) {
           if (const auto next = group->next()) taken += static_cast<unsigned>(**next);
           if (i % 50 == 0) (void)group->status();
+          if (i % 10 == 0)
+            if (const auto found = group_type::find(context, "storm")) (void)found->next();
+          if (u == 1 && i % 100 == 0)
+            telemetry->attach("storm", conn_grpc::event::channel_get, [&](const auto&) { ++heard; });
+          if (u == 1 && i % 100 == 50) telemetry->detach("storm");
           if (round % 2 == 0 && u == 0 && i == 250) group->stop();
         }
       });
@@ -174,7 +181,9 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
     CHECK(completions == 1);
   }
   context.join();
+  telemetry->detach("storm");
   CHECK(taken > 0);
+  CHECK(heard > 0);
 }
 
 TEST_CASE("the context goes in the middle of the storm", "[group]") {
