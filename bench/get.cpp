@@ -2,13 +2,18 @@
 // What does a get cost?
 //
 // get GREETER_SERVER: nanoseconds per get, and the ratio to a limit that no pool can beat: one fetch_add, one modulo,
-// one copy of a shared_ptr out of a vector that never changes. All ways hand out the same connected channels.
+// one copy of a shared_ptr out of a vector that never changes. All ways but the typed one, which has a
+// pool of its own, hand out the same connected channels. "the rotation alone" is what try_get_channel() is made of.
+#include <conn_grpc/named.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/static_pool.hpp>
+#include <conn_grpc/telemetry.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -24,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/rotation.hpp"
 #include "other_pools.hpp"
 #include "process.hpp"
 #include "support.hpp"
@@ -39,28 +45,38 @@ constexpr int gets_per_round = 20'000;  // a millisecond at most, but for the st
 constexpr std::size_t rounds = 101;
 constexpr double budget_ms = 16'000;  // per size, when the machine is busy and rounds have to be repeated
 
-/// A pool whose channels are all connected. Its io_context runs on a thread of its own, which then sleeps.
+conn_grpc::pool_options typed_options;
+
+struct typed_pool : conn_grpc::static_pool<typed_pool> {
+  static conn_grpc::pool_options options() { return typed_options; }
+};
+
+/// A pool whose channels are all connected, and a typed one. Their io_context runs on a thread of its own, which then
+/// sleeps, or runs the coroutines that are measured.
 class connected_pool {
  public:
   connected_pool(const std::string& address, std::size_t size)
       : pool_(io_, {.name = "bench", .pool_size = size, .channel = {.address = address}}) {
     pool_.async_run(asio::detached);
+    typed_options = {.pool_size = size, .channel = {.address = address}};
+    typed_pool::async_run(io_, asio::detached);
     thread_ = std::jthread([this] { io_.run(); });
     const stopwatch waiting;
-    while (pool_.status().current_size < size) {
-      if (waiting.ms() > 5'000) {
-        pool_.stop();
+    while (pool_.status().current_size < size || typed_pool::status(io_).current_size < size) {
+      if (waiting.ms() > 10'000) {
+        stop();
         throw std::runtime_error("cannot connect to " + address);
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  ~connected_pool() { pool_.stop(); }
+  ~connected_pool() { stop(); }
 
   connected_pool(const connected_pool&) = delete;
   connected_pool& operator=(const connected_pool&) = delete;
 
   [[nodiscard]] conn_grpc::pool& pool() { return pool_; }
+  [[nodiscard]] asio::io_context& context() { return io_; }
 
   /// Each of the channels once.
   [[nodiscard]] member_list members() {
@@ -70,6 +86,11 @@ class connected_pool {
   }
 
  private:
+  void stop() {
+    pool_.stop();
+    typed_pool::stop(io_);
+  }
+
   asio::io_context io_{1};
   conn_grpc::pool pool_;
   std::jthread thread_;
@@ -117,20 +138,9 @@ timing on_threads(int threads, Get get) {
   return {ms, preempted || last.begin - first.begin > ms / 10};
 }
 
-/// Runs a coroutine to its end on this thread, and throws what it throws.
-void run(asio::io_context& io, asio::awaitable<void> coroutine) {
-  std::exception_ptr failure;
-  asio::co_spawn(io, std::move(coroutine), [&](const std::exception_ptr& e) { failure = e; });
-  io.run();
-  if (failure) std::rethrow_exception(failure);
-}
-
 /// `co_await get()`, all in one coroutine.
-/// @param prepare makes `get`, for an io_context.
-template <class Prepare>
-timing in_coroutine(Prepare prepare) {
-  asio::io_context io{1};
-  auto get = prepare(io);
+template <class Get>
+timing in_coroutine(asio::io_context& io, Get get) {
   timing took{};
   const auto repeat = [&]() -> asio::awaitable<void> {
     const double before = preemptions_of_this_thread();
@@ -138,7 +148,7 @@ timing in_coroutine(Prepare prepare) {
     for (int i = 0; i < gets_per_round; ++i) keep(co_await get());
     took = {watch.ms(), preemptions_of_this_thread() > before};
   };
-  run(io, repeat());
+  asio::co_spawn(io, repeat, asio::use_future).get();
   return took;
 }
 
@@ -150,10 +160,16 @@ struct way {
 };
 
 struct pools {
+  explicit pools(connected_pool& all) : connected(all) {
+    rotation.open();
+    for (std::size_t slot = 0; auto& member : all.members()) rotation.insert(slot++, member);
+  }
+
   connected_pool& connected;
   limit_pool limit{connected.members()};
   mutex_pool mutex{connected.members()};
   snapshot_pool snapshot{connected.members()};
+  conn_grpc::core::rotation<conn_grpc::channel_ptr> rotation;
 };
 
 template <class Get>
@@ -161,9 +177,20 @@ std::function<double()> threads(int count, Get get) {
   return [=] { return undisturbed([&] { return on_threads(count, get); }); };
 }
 
-template <class Prepare>
-std::function<double()> coroutine(Prepare prepare) {
-  return [=] { return undisturbed([&] { return in_coroutine(prepare); }); };
+template <class Get>
+std::function<double()> coroutine(asio::io_context& io, Get get) {
+  return [&io, get] { return undisturbed([&] { return in_coroutine(io, get); }); };
+}
+
+/// With a handler attached to an event.
+std::function<double()> attached(conn_grpc::event name, const std::function<double()>& measure) {
+  return [=] {
+    const auto& telemetry = conn_grpc::telemetry::global();
+    telemetry->attach("bench", name, [](const conn_grpc::telemetry_event& e) { keep(e); });
+    const double ns = measure();
+    telemetry->detach("bench");
+    return ns;
+  };
 }
 
 std::vector<way> ways(pools& p) {
@@ -171,19 +198,29 @@ std::vector<way> ways(pools& p) {
   const auto limit = [&p] { return p.limit.get(); };
   const auto mutex = [&p] { return p.mutex.get(); };
   const auto snapshot = [&p] { return p.snapshot.get(); };
+  const auto rotation = [&p] { return p.rotation.next(); };
   const auto try_get = [&pool] { return pool.try_get_channel(); };
+  const auto get = [&pool] { return pool.get_channel(); };
+  auto& io = p.connected.context();
+  using conn_grpc::event;
   return {
       {"1 thread: the limit", 0, threads(1, limit)},
+      {"  the rotation alone", 0, threads(1, rotation)},
       {"  try_get_channel()", 0, threads(1, try_get)},
+      {"  telemetry on channel_connected", 0, attached(event::channel_connected, threads(1, try_get))},
+      {"  telemetry on pool_get_channel", 0, attached(event::pool_get_channel, threads(1, try_get))},
       {"  mutex per get", 0, threads(1, mutex)},
       {"  atomic<shared_ptr<snapshot>>", 0, threads(1, snapshot)},
-      {"2 threads: the limit", 4, threads(2, limit)},
-      {"  try_get_channel()", 4, threads(2, try_get)},
-      {"  mutex per get", 4, threads(2, mutex)},
-      {"  atomic<shared_ptr<snapshot>>", 4, threads(2, snapshot)},
-      {"coroutine: co_await of the limit", 8, coroutine([&p](auto&) { return [&p] { return awaited(p.limit); }; })},
-      {"  co_await get_channel()", 8, coroutine([&pool](auto&) { return [&pool] { return pool.get_channel(); }; })},
-      {"  hop to a strand and back", 8, coroutine([&p](auto& io) { return over_strand(p.limit, io); })},
+      {"2 threads: the limit", 7, threads(2, limit)},
+      {"  try_get_channel()", 7, threads(2, try_get)},
+      {"  mutex per get", 7, threads(2, mutex)},
+      {"  atomic<shared_ptr<snapshot>>", 7, threads(2, snapshot)},
+      {"coroutine: co_await of the limit", 11, coroutine(io, [&p] { return awaited(p.limit); })},
+      {"  co_await pool.get_channel()", 11, coroutine(io, get)},
+      {"  hop to a strand and back", 11, coroutine(io, over_strand(p.limit, io))},
+      {"again: co_await pool.get_channel()", 14, coroutine(io, get)},
+      {"  found by name", 14, coroutine(io, [] { return conn_grpc::get_channel("bench"); })},
+      {"  found by type", 14, coroutine(io, [] { return typed_pool::get_channel(); })},
   };
 }
 
@@ -203,7 +240,6 @@ std::vector<way> measure(const std::string& address, std::size_t size) {
 
 void report_stack(const std::string& address) {
   connected_pool connected(address, 5);
-  asio::io_context io{1};
   std::uintptr_t lowest = UINTPTR_MAX, highest = 0;
   const auto repeat = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 1'000'000; ++i) {
@@ -214,7 +250,7 @@ void report_stack(const std::string& address) {
   };
   const double resident = static_cast<double>(conn_grpc::test::resident_kib());
   const auto before = usage::now();
-  run(io, repeat());
+  asio::co_spawn(connected.context(), repeat, asio::use_future).get();
   const auto used = usage::now() - before;
   std::printf(
       "\n1,000,000 co_await get_channel() in one coroutine: the stack moved by %zu bytes, the process grew by %.0f "
