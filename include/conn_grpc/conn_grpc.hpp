@@ -9,4 +9,5 @@
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/status.hpp>
+#include <conn_grpc/tls.hpp>
 #include <conn_grpc/unary.hpp>
