@@ -70,7 +70,7 @@ tls_diagnosis::tls_diagnosis(tls_background background, std::string address, ::g
       may_inquire_(may_inquire) {}
 
 channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
-  // Later versions of gRPC go on after these words.
+  // A gRPC that goes on after these words has said it all.
   if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
   return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
 }

@@ -124,6 +124,21 @@ TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
   CHECK_THAT(failure_with("ca", "elsewhere"), has_text("Hostname Verification Check failed"));
 }
 
+TEST_CASE("the name in the server's certificate may be another, if the arguments say so", "[tls]") {
+  certificates made;
+  made.issue("elsewhere", {.ca = "ca", .ip = "127.0.0.2", .expired = false});
+  const server_process server(greeter_server(), loopback, tls(made, "elsewhere"));
+  conn_grpc::channel_options options{.address = address_of(server),
+                                     .credentials = tls_credentials({.root_certs = made.chain("ca")})};
+  options.arguments.SetSslTargetNameOverride("127.0.0.2");
+  asio::io_context io;
+  observer seen;
+  conn_grpc::channel channel(io, seen.watch(options));
+  channel.async_run([](conn_grpc::error_code) {});
+  run(io, seen.until([&] { return seen.connects + seen.waits > 0; }));
+  CHECK(seen.connects == 1);
+}
+
 TEST_CASE("a client's certificate that is refused: with what can be known", "[tls]") {
   certificates made;
   made.add_ca("other");
