@@ -27,6 +27,17 @@ using conn_grpc::test::Greeter;
 using conn_grpc::test::HelloReply;
 using conn_grpc::test::HelloRequest;
 
+class delayed final : public grpc::ServerUnaryReactor {
+ public:
+  explicit delayed(std::chrono::milliseconds delay) {
+    alarm_.Set(std::chrono::system_clock::now() + delay, [this](bool) { Finish(grpc::Status::OK); });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  grpc::Alarm alarm_;
+};
+
 class greeter final : public Greeter::CallbackService {
   grpc::ServerUnaryReactor* SayHello(grpc::CallbackServerContext* context, const HelloRequest* request,
                                      HelloReply* reply) override {
@@ -34,14 +45,9 @@ class greeter final : public Greeter::CallbackService {
     reply->set_peer(context->peer());
     for (const auto& name : context->auth_context()->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME))
       reply->set_client({name.data(), name.size()});
+    if (request->delay_ms() > 0) return new delayed(std::chrono::milliseconds(request->delay_ms()));
     auto* reactor = context->DefaultReactor();
-    if (request->delay_ms() <= 0) {
-      reactor->Finish(grpc::Status::OK);
-      return reactor;
-    }
-    auto alarm = std::make_shared<grpc::Alarm>();
-    alarm->Set(std::chrono::system_clock::now() + std::chrono::milliseconds(request->delay_ms()),
-               [alarm, reactor](bool) { reactor->Finish(grpc::Status::OK); });
+    reactor->Finish(grpc::Status::OK);
     return reactor;
   }
 };
