@@ -41,16 +41,20 @@ class quiet {
 };
 
 std::string contents(const std::filesystem::path& path) {
-  std::string text;
-  std::array<char, 4096> buffer;
+  const auto check = [&](bool ok) {
+    const int error = errno;
+    if (!ok) throw std::system_error(error, std::generic_category(), "cannot read " + path.string());
+  };
   const file_ptr file(std::fopen(path.c_str(), "rb"));
-  while (file) {
-    const auto size = std::fread(buffer.data(), 1, buffer.size(), file.get());
-    if (size == 0) break;
+  check(file != nullptr);
+  std::string text;
+  std::array<char, 4096> buffer{};
+  std::size_t size = 0;
+  do {
+    size = std::fread(buffer.data(), 1, buffer.size(), file.get());
+    check(std::ferror(file.get()) == 0);
     text.append(buffer.data(), size);
-  }
-  if (!file || std::ferror(file.get()))
-    throw std::system_error(errno, std::generic_category(), "cannot read " + path.string());
+  } while (size == buffer.size());
   return text;
 }
 

@@ -62,11 +62,11 @@ std::shared_ptr<const tls_diagnosis> tls_diagnosis::of(const channel_options& op
   return std::make_shared<const tls_diagnosis>(found->background, options.address, arguments, !options.create_channel);
 }
 
-tls_diagnosis::tls_diagnosis(tls_background background, std::string address, ::grpc::ChannelArguments arguments,
+tls_diagnosis::tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
                              bool may_inquire)
     : background_(std::move(background)),
       address_(std::move(address)),
-      arguments_(std::move(arguments)),
+      arguments_(arguments),
       may_inquire_(may_inquire) {}
 
 channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {

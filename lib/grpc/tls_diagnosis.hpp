@@ -42,7 +42,8 @@ class tls_diagnosis {
   [[nodiscard]] static std::shared_ptr<const tls_diagnosis> of(const channel_options& options,
                                                                const ::grpc::ChannelArguments& arguments);
 
-  tls_diagnosis(tls_background background, std::string address, ::grpc::ChannelArguments arguments, bool may_inquire);
+  tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
+                bool may_inquire);
 
   /// A channel that will fail, but for a better reason; null if there is none to be had.
   [[nodiscard]] channel_ptr inquiry(const std::string& reason) const;

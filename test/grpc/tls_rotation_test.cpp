@@ -136,6 +136,15 @@ class load {
   std::map<std::weak_ptr<grpc::Channel>, std::string, std::owner_less<>> client_of_;
 };
 
+/// Closes each connection after 200 ms, and takes clients of both CAs.
+std::unique_ptr<server_process> serve(const certificates& made, const std::string& name, const std::string& address) {
+  const auto both = made.folder() / "both.pem";
+  std::ofstream(both) << std::ifstream(made.chain("ca")).rdbuf() << std::ifstream(made.chain("new-ca")).rdbuf();
+  const std::vector<std::string> options{"--tls", made.chain(name),       made.key(name), "--client-ca",
+                                         both,    "--max-connection-age", "200"};
+  return std::make_unique<server_process>(greeter_server(), address, options);
+}
+
 }  // namespace
 
 TEST_CASE("the client's certificate, the CA and the server's certificate are replaced under load", "[tls]") {
@@ -148,17 +157,8 @@ TEST_CASE("the client's certificate, the CA and the server's certificate are rep
   deployed client(made);
   client.use_roots({"ca"});
   client.use_client("client-1");
-  std::ofstream(made.folder() / "both.pem")
-      << std::ifstream(made.chain("ca")).rdbuf() << std::ifstream(made.chain("new-ca")).rdbuf();
-
   const reserved_port port;
-  const auto serve = [&](const std::string& name) {
-    return std::make_unique<server_process>(
-        greeter_server(), port.address(),
-        std::vector<std::string>{"--tls", made.chain(name), made.key(name), "--client-ca", made.folder() / "both.pem",
-                                 "--max-connection-age", "200"});
-  };
-  auto server = serve("server");
+  auto server = serve(made, "server", port.address());
   asio::io_context io;
   observer seen;
   conn_grpc::pool pool(
@@ -184,7 +184,7 @@ TEST_CASE("the client's certificate, the CA and the server's certificate are rep
     co_await calls.stop();  // what is on its way may fail when a server goes, TLS or not
     for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("certificate"));
     server->shut_down();
-    server = serve("new-server");
+    server = serve(made, "new-server", port.address());
     calls.start(8);
     co_await seen.until([&] { return calls.served >= served + 100 && calls.all_are("client-3"); });
     for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("certificate"));
