@@ -69,7 +69,8 @@ grpc_connector::grpc_connector(const channel_options& options)
     : address_(options.address),
       credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
       arguments_(completed(options.arguments, options.connect_timeout)),
-      create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel) {
+      create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel),
+      diagnosis_(tls_diagnosis::of(options, arguments_)) {
   // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
   completion_thread::instance();
 }
@@ -77,7 +78,7 @@ grpc_connector::grpc_connector(const channel_options& options)
 std::unique_ptr<grpc_connection> grpc_connector::connect(std::function<void()> changed) const {
   auto channel = create_channel_(address_, credentials_, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
-  auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed));
+  auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), diagnosis_);
   watched->start();
   return std::make_unique<grpc_connection>(std::move(watched));
 }

@@ -26,6 +26,7 @@ class grpc_connector {
   std::shared_ptr<::grpc::ChannelCredentials> credentials_;
   ::grpc::ChannelArguments arguments_;
   decltype(channel_options::create_channel) create_channel_;
+  std::shared_ptr<const tls_diagnosis> diagnosis_;
 };
 
 static_assert(runtime::connector<grpc_connector>);

@@ -39,9 +39,9 @@ class watched_channel::reason_call final : public completion {
   }
 
   void complete(bool) noexcept override {
-    std::string reason = call_->status.error_message();
+    const std::string reason = call_->status.error_message();
     call_.reset();  // holds the channel, which must be gone before anyone is told
-    watched_->end(connection_state::failed, std::move(reason));
+    watched_->failed(reason);
   }
 
  private:
@@ -65,6 +65,11 @@ class watched_channel::reason_call final : public completion {
 
 void watched_channel::start() {
   const std::lock_guard lock(mutex_);
+  begin();
+}
+
+// With mutex_ held.
+void watched_channel::begin() {
   switch (channel_->GetState(true)) {
     case GRPC_CHANNEL_TRANSIENT_FAILURE:  // a lame channel: it never changes, so a watch would never complete
       ask_for_reason();
@@ -143,6 +148,20 @@ void watched_channel::ask_for_reason() {
   auto& starting = *call;
   completion_thread::instance().submit(std::move(call),
                                        [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
+}
+
+// On the completion thread.
+void watched_channel::failed(const std::string& reason) {
+  if (!diagnosis_) return end(connection_state::failed, reason);
+  if (const auto first = failure(); !first.empty())
+    return end(connection_state::failed, diagnosis_->explain(first, reason));
+  auto inquiry = diagnosis_->inquiry(reason);
+  if (!inquiry) return end(connection_state::failed, diagnosis_->explain(reason, {}));
+  const std::lock_guard lock(mutex_);
+  if (!channel_) return;
+  failure_ = reason;
+  channel_.swap(inquiry);
+  begin();
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "grpc/tls_diagnosis.hpp"
 #include "runtime/connector.hpp"
 
 #include <grpc/grpc.h>
@@ -25,8 +26,9 @@ namespace conn_grpc::detail {
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
  public:
-  watched_channel(channel_ptr channel, std::function<void()> changed)
-      : channel_(std::move(channel)), changed_(std::move(changed)) {}
+  /// @param diagnosis may be null.
+  watched_channel(channel_ptr channel, std::function<void()> changed, std::shared_ptr<const tls_diagnosis> diagnosis)
+      : diagnosis_(std::move(diagnosis)), channel_(std::move(channel)), changed_(std::move(changed)) {}
 
   /// Asks the channel to connect. `changed` is called on the completion thread.
   void start();
@@ -42,14 +44,17 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   class watch;
   class reason_call;
 
+  void begin();
   void wait_for_change_from(grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last);
   void ask_for_reason();
+  void failed(const std::string& reason);
   void end(runtime::connection_state outcome, std::string failure = {});
 
+  const std::shared_ptr<const tls_diagnosis> diagnosis_;
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;
+  std::string failure_;            // already while an inquiry looks into it
   channel_ptr channel_;            // null once failed, lost or abandoned
   std::function<void()> changed_;  // empty once abandoned
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// greeter_server ADDRESS: a real gRPC server in a process of its own. Writes a line with its port to stdout once it
-// listens, and ends when stdin does, so that it never outlives who started it.
+// A real gRPC server in a process of its own. Writes a line with its port to stdout once it listens, and ends when
+// stdin does, so that it never outlives who started it.
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -10,7 +11,13 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
 
 #include "greeter.grpc.pb.h"
 
@@ -20,40 +27,94 @@ using conn_grpc::test::Greeter;
 using conn_grpc::test::HelloReply;
 using conn_grpc::test::HelloRequest;
 
+class delayed final : public grpc::ServerUnaryReactor {
+ public:
+  explicit delayed(std::chrono::milliseconds delay) {
+    alarm_.Set(std::chrono::system_clock::now() + delay, [this](bool) { Finish(grpc::Status::OK); });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  grpc::Alarm alarm_;
+};
+
 class greeter final : public Greeter::CallbackService {
   grpc::ServerUnaryReactor* SayHello(grpc::CallbackServerContext* context, const HelloRequest* request,
                                      HelloReply* reply) override {
     reply->set_message("Hello " + request->name());
     reply->set_peer(context->peer());
+    for (const auto& name : context->auth_context()->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME))
+      reply->set_client({name.data(), name.size()});
+    if (request->delay_ms() > 0) return new delayed(std::chrono::milliseconds(request->delay_ms()));
     auto* reactor = context->DefaultReactor();
-    if (request->delay_ms() <= 0) {
-      reactor->Finish(grpc::Status::OK);
-      return reactor;
-    }
-    auto alarm = std::make_shared<grpc::Alarm>();
-    alarm->Set(std::chrono::system_clock::now() + std::chrono::milliseconds(request->delay_ms()),
-               [alarm, reactor](bool) { reactor->Finish(grpc::Status::OK); });
+    reactor->Finish(grpc::Status::OK);
     return reactor;
   }
 };
 
-}  // namespace
+constexpr const char* usage =
+    "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
+    "  --tls                 serve TLS with these PEM files\n"
+    "  --client-ca           only to clients with a certificate from there\n"
+    "  --max-connection-age  close each connection, gracefully, when it is that old\n";
 
-int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fputs("usage: greeter_server ADDRESS\n", stderr);
-    return 2;
+struct options {
+  std::string address{};
+  std::string chain{};
+  std::string key{};
+  std::string client_ca{};
+  int max_connection_age = 0;
+};
+
+options parsed(std::span<char*> arguments) {
+  const auto next = [&] {
+    if (arguments.empty()) throw std::invalid_argument(usage);
+    const std::string first = arguments.front();
+    arguments = arguments.subspan(1);
+    return first;
+  };
+  options result{.address = next()};
+  while (!arguments.empty()) {
+    const auto option = next();
+    if (option == "--tls") {
+      result.chain = next();
+      result.key = next();
+    } else if (option == "--client-ca") {
+      result.client_ca = next();
+    } else if (option == "--max-connection-age") {
+      result.max_connection_age = std::stoi(next());
+    } else {
+      throw std::invalid_argument(usage);
+    }
   }
+  return result;
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("greeter_server: cannot read " + path + "\n");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::shared_ptr<grpc::ServerCredentials> credentials(const options& o) {
+  if (o.chain.empty()) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions tls(o.client_ca.empty()
+                                            ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                            : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  tls.pem_key_cert_pairs.push_back({text_of(o.key), text_of(o.chain)});
+  if (!o.client_ca.empty()) tls.pem_root_certs = text_of(o.client_ca);
+  return grpc::SslServerCredentials(tls);
+}
+
+void serve(const options& o) {
   greeter service;
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(argv[1], grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(o.address, credentials(o), &port);
+  if (o.max_connection_age > 0) builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, o.max_connection_age);
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
-  if (!server) {
-    std::fprintf(stderr, "greeter_server: cannot listen on %s\n", argv[1]);
-    return 1;
-  }
+  if (!server) throw std::runtime_error("greeter_server: cannot listen on " + o.address + "\n");
   std::printf("%d\n", port);
   std::fflush(stdout);
 
@@ -61,4 +122,15 @@ int main(int argc, char** argv) {
   while (::read(STDIN_FILENO, &ignored, 1) > 0) {
   }
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    serve(parsed(std::span(argv, static_cast<std::size_t>(argc)).subspan(1)));
+  } catch (const std::exception& e) {
+    std::fputs(e.what(), stderr);
+    return EXIT_FAILURE;
+  }
 }

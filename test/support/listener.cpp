@@ -8,6 +8,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -24,6 +25,19 @@ constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
 constexpr std::string_view http1_answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 constexpr auto no_throw = asio::as_tuple(asio::deferred);
+
+using socket_ptr = std::shared_ptr<tcp::socket>;
+
+asio::awaitable<void> pass_on(socket_ptr from, socket_ptr to) {
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const auto [read_error, size] = co_await from->async_read_some(asio::buffer(buffer), no_throw);
+    if (read_error) break;
+    const auto [write_error, written] = co_await asio::async_write(*to, asio::buffer(buffer, size), no_throw);
+    if (write_error) break;
+  }
+  to->close();
+}
 
 }  // namespace
 
@@ -55,6 +69,26 @@ asio::awaitable<void> listener::treat(tcp::socket socket) {
     if (error) break;
   }
   ++closed_by_client_;
+}
+
+relay::relay(asio::io_context& io, std::uint16_t port)
+    : acceptor_(io, {asio::ip::address_v4::loopback(), 0}), port_(port) {
+  asio::co_spawn(io, accept(), asio::detached);
+}
+
+std::string relay::address() const { return "127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()); }
+
+asio::awaitable<void> relay::accept() {
+  for (;;) {
+    auto [error, accepted] = co_await acceptor_.async_accept(no_throw);
+    if (error) co_return;
+    ++accepted_;
+    const auto client = std::make_shared<tcp::socket>(std::move(accepted));
+    const auto server = std::make_shared<tcp::socket>(acceptor_.get_executor());
+    server->connect({asio::ip::address_v4::loopback(), port_});
+    asio::co_spawn(acceptor_.get_executor(), pass_on(client, server), asio::detached);
+    asio::co_spawn(acceptor_.get_executor(), pass_on(server, client), asio::detached);
+  }
 }
 
 ignorant_dns_server::ignorant_dns_server(asio::io_context& io) : socket_(io, {asio::ip::address_v4::loopback(), 0}) {

@@ -6,6 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,22 @@ class listener {
   manner manner_;
   std::vector<std::chrono::steady_clock::time_point> accepted_at_;
   std::size_t closed_by_client_ = 0;
+};
+
+/// Passes on what clients send to a port of the loopback, and what comes back.
+class relay {
+ public:
+  relay(boost::asio::io_context& io, std::uint16_t port);
+
+  [[nodiscard]] std::string address() const;
+  [[nodiscard]] int accepted() const { return accepted_; }
+
+ private:
+  boost::asio::awaitable<void> accept();
+
+  boost::asio::ip::tcp::acceptor acceptor_;
+  std::uint16_t port_;
+  int accepted_ = 0;
 };
 
 /// A DNS server that knows nobody: it answers every question with NXDOMAIN.

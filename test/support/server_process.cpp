@@ -47,7 +47,8 @@ reserved_port::reserved_port() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CL
 
 reserved_port::~reserved_port() { ::close(socket_); }
 
-server_process::server_process(const std::string& executable, const std::string& address) {
+server_process::server_process(const std::string& executable, const std::string& address,
+                               std::vector<std::string> options) {
   const auto [child_in, to_child] = make_pipe();
   const auto [from_child, child_out] = make_pipe();
 
@@ -57,7 +58,9 @@ server_process::server_process(const std::string& executable, const std::string&
   ::posix_spawn_file_actions_adddup2(&actions, child_out, STDOUT_FILENO);
   std::string program = executable;
   std::string argument = address;
-  std::array<char*, 3> argv{program.data(), argument.data(), nullptr};
+  std::vector<char*> argv{program.data(), argument.data()};
+  for (auto& option : options) argv.push_back(option.data());
+  argv.push_back(nullptr);
   const int error = ::posix_spawn(&pid_, executable.c_str(), &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(child_in);

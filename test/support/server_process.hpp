@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace conn_grpc::test {
 
@@ -30,7 +31,7 @@ class reserved_port {
 class server_process {
  public:
   /// Returns once the server listens. Throws std::runtime_error if it cannot.
-  server_process(const std::string& executable, const std::string& address);
+  server_process(const std::string& executable, const std::string& address, std::vector<std::string> options = {});
   ~server_process();
   server_process(const server_process&) = delete;
   server_process& operator=(const server_process&) = delete;

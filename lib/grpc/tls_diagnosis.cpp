@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "grpc/tls_diagnosis.hpp"
+
+#include "grpc/pem.hpp"
+
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace conn_grpc::detail {
+namespace {
+
+constexpr std::string_view refused = "certificate verify failed";
+constexpr std::string_view no_handshaker = "Failed to create security handshaker";
+// With TLS 1.3 the handshake of a client whose certificate is refused succeeds, and then the connection closes: to gRPC
+// 1.51 no different from any other that closes.
+constexpr std::array<std::string_view, 3> closed{": Socket closed", "Connection reset by peer", "Broken pipe"};
+constexpr std::string_view testimony_begins = "the server's certificate: ";
+
+// A deleter is the one thing that can be attached to a shared_ptr, and found again.
+struct deleter {
+  std::shared_ptr<::grpc::ChannelCredentials> credentials;
+  tls_background background;
+  void operator()(::grpc::ChannelCredentials*) {
+    credentials.reset();
+    background.inquiry.reset();
+  }
+};
+
+}  // namespace
+
+std::optional<file_fault> fault_of(const tls_files& files) {
+  if (!files.root_certs.empty())
+    if (auto why = pem::fault_of_certificates(files.root_certs)) return file_fault{"root_certs", *std::move(why)};
+  if (files.cert_chain.empty()) return {};
+  if (auto why = pem::fault_of_certificates(files.cert_chain)) return file_fault{"cert_chain", *std::move(why)};
+  if (auto why = pem::fault_of_key(files.private_key, files.cert_chain))
+    return file_fault{"private_key", *std::move(why)};
+  return {};
+}
+
+std::shared_ptr<::grpc::ChannelCredentials> with_background(std::shared_ptr<::grpc::ChannelCredentials> credentials,
+                                                            tls_background background) {
+  auto* const raw = credentials.get();
+  return {raw, deleter{std::move(credentials), std::move(background)}};
+}
+
+std::string testimony(std::string_view server_chain, const std::filesystem::path& root_certs) {
+  const auto fault = pem::fault_of_server(server_chain, root_certs);
+  return std::string(testimony_begins) + fault.value_or("accepted by OpenSSL when asked again");
+}
+
+std::shared_ptr<const tls_diagnosis> tls_diagnosis::of(const channel_options& options,
+                                                       const ::grpc::ChannelArguments& arguments) {
+  const auto* found = std::get_deleter<deleter>(options.credentials);
+  if (!found) return nullptr;
+  // A function of the user's is called on the strand only, and need not lead to `address`.
+  return std::make_shared<const tls_diagnosis>(found->background, options.address, arguments, !options.create_channel);
+}
+
+tls_diagnosis::tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
+                             bool may_inquire)
+    : background_(std::move(background)),
+      address_(std::move(address)),
+      arguments_(arguments),
+      may_inquire_(may_inquire) {}
+
+channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
+  // A gRPC that goes on after these words has said it all.
+  if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
+  return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
+}
+
+std::string tls_diagnosis::explain(const std::string& reason, const std::string& found) const {
+  if (const auto at = found.find(testimony_begins); at != found.npos)
+    return reason + ": " + found.substr(at + testimony_begins.size());
+  if (reason.ends_with(no_handshaker)) return reason + " (" + about_the_files() + ")";
+  const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
+  return std::ranges::any_of(closed, ends) ? reason + " (" + about_the_client() + ")" : reason;
+}
+
+std::string tls_diagnosis::about_the_files() const {
+  if (const auto fault = fault_of(background_.files)) return fault->field + ": " + fault->why;
+  return "the files are good now, and will be read within " +
+         std::to_string(background_.files.refresh_interval.count()) + " s";
+}
+
+std::string tls_diagnosis::about_the_client() const try {
+  const auto& chain = background_.files.cert_chain;
+  if (chain.empty()) return "as servers do that require a client certificate; there is none";
+  return "as servers do that refuse a client certificate; " + chain.string() + " " + pem::description_of_first(chain);
+} catch (const std::system_error& e) {
+  return e.what();
+}
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+// Why a TLS connection was not made, where gRPC 1.51 does not say.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <conn_grpc/options.hpp>
+#include <conn_grpc/tls.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace conn_grpc::detail {
+
+/// What is wrong with the files: "root_certs", "cannot read ...".
+struct file_fault {
+  std::string field;
+  std::string why;
+};
+[[nodiscard]] std::optional<file_fault> fault_of(const tls_files& files);
+
+/// What the credentials that `tls_credentials` makes know of themselves.
+struct tls_background {
+  tls_files files;
+  /// The same, but they refuse every server, and say what is wrong with its certificate.
+  std::shared_ptr<::grpc::ChannelCredentials> inquiry;
+};
+
+[[nodiscard]] std::shared_ptr<::grpc::ChannelCredentials> with_background(
+    std::shared_ptr<::grpc::ChannelCredentials> credentials, tls_background background);
+
+/// What OpenSSL has against the server's certificate, in words that `tls_diagnosis` finds again in what gRPC makes of
+/// them.
+[[nodiscard]] std::string testimony(std::string_view server_chain, const std::filesystem::path& root_certs);
+
+/// Looks into the failures of one channel's attempts. Thread-safe; reads files.
+class tls_diagnosis {
+ public:
+  /// Null unless the credentials have a background.
+  [[nodiscard]] static std::shared_ptr<const tls_diagnosis> of(const channel_options& options,
+                                                               const ::grpc::ChannelArguments& arguments);
+
+  tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
+                bool may_inquire);
+
+  /// A channel that will fail, but for a better reason; null if there is none to be had.
+  [[nodiscard]] channel_ptr inquiry(const std::string& reason) const;
+
+  /// `reason`, and what is behind it. @param found what the inquiry failed with, if there was one.
+  [[nodiscard]] std::string explain(const std::string& reason, const std::string& found) const;
+
+ private:
+  [[nodiscard]] std::string about_the_files() const;
+  [[nodiscard]] std::string about_the_client() const;
+
+  const tls_background background_;
+  const std::string address_;
+  const ::grpc::ChannelArguments arguments_;
+  const bool may_inquire_;
+};
+
+}  // namespace conn_grpc::detail

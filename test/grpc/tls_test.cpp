@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSL-1.0
+// TLS and mTLS against a real server in another process, and every way in which they fail.
+#include <grpcpp/client_context.h>
+
+#include <boost/system/system_error.hpp>
+#include <conn_grpc/channel.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/tls.hpp>
+#include <conn_grpc/unary.hpp>
+#include <string>
+#include <vector>
+
+#include "greeter.grpc.pb.h"
+#include "support/catch.hpp"
+#include "support/certificates.hpp"
+#include "support/environment.hpp"
+#include "support/listener.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::tls_credentials;
+using conn_grpc::tls_files;
+
+namespace {
+
+constexpr const char* loopback = "127.0.0.1:0";
+
+std::vector<std::string> tls(const certificates& made, const std::string& server) {
+  return {"--tls", made.chain(server), made.key(server)};
+}
+
+std::vector<std::string> mtls(const certificates& made, const std::string& server) {
+  auto options = tls(made, server);
+  options.insert(options.end(), {"--client-ca", made.chain("ca")});
+  return options;
+}
+
+std::string address_of(const server_process& server) { return "127.0.0.1:" + std::to_string(server.port()); }
+
+/// What a get throws, and the status says, after the second attempt. Attempts are what the backoff allows.
+std::string failure(conn_grpc::channel_options options) {
+  asio::io_context io;
+  observer seen;
+  conn_grpc::channel channel(io, seen.watch(std::move(options)));
+  channel.async_run([](conn_grpc::error_code) {});
+  std::string thrown;
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.waits == 2; });
+    try {
+      (void)co_await channel.get();
+    } catch (const boost::system::system_error& e) {
+      thrown = e.what();
+    }
+    CHECK_THAT(thrown, has_text(channel.status().last_error));
+    CHECK(channel.status().attempts == 2);
+    CHECK(seen.connects == 0);
+  }());
+  return thrown;
+}
+
+std::string refusal(const tls_files& files) {
+  try {
+    (void)tls_credentials(files);
+  } catch (const boost::system::system_error& e) {
+    CHECK(e.code() == conn_grpc::errc::invalid_options);
+    return e.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("TLS and mTLS: a pool connects, and the server knows who calls", "[tls]") {
+  const bool mutual = GENERATE(false, true);
+  certificates made;
+  made.issue("server");
+  made.issue("client-1");
+  const server_process server(greeter_server(), loopback, mutual ? mtls(made, "server") : tls(made, "server"));
+  tls_files files{.root_certs = made.chain("ca")};
+  if (mutual) files = {made.chain("ca"), made.chain("client-1"), made.key("client-1")};
+  asio::io_context io;
+  observer seen;
+  conn_grpc::pool pool(
+      io,
+      {.pool_size = 3, .channel = seen.watch({.address = address_of(server), .credentials = tls_credentials(files)})});
+  pool.async_run([](conn_grpc::error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 3; });
+    for (int i = 0; i < 3; ++i) {
+      const auto stub = Greeter::NewStub(co_await pool.get_channel());
+      grpc::ClientContext context;
+      HelloRequest request;
+      request.set_name("world");
+      HelloReply reply;
+      const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+      CHECK(status.ok());
+      CHECK(reply.message() == "Hello world");
+      CHECK(reply.client() == (mutual ? "client-1" : ""));
+    }
+    CHECK(seen.waits == 0);
+  }());
+}
+
+TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  made.issue("expired", {.ca = "ca", .ip = "127.0.0.1", .expired = true});
+  made.issue("elsewhere", {.ca = "ca", .ip = "127.0.0.2", .expired = false});
+  const bool mutual = GENERATE(false, true);
+  const auto failure_with = [&](const std::string& root, const std::string& name) {
+    const server_process server(greeter_server(), loopback, mutual ? mtls(made, name) : tls(made, name));
+    return failure({.address = address_of(server), .credentials = tls_credentials({.root_certs = made.chain(root)})});
+  };
+  // A server that knows the CA, because it asks for certificates itself, sends that, too.
+  CHECK_THAT(failure_with("other", "server"),
+             mutual ? has_text("certificate verify failed: self-signed certificate in certificate chain (subject CN=ca")
+                    : has_text("certificate verify failed: unable to get local issuer certificate (subject CN=server, "
+                               "issuer CN=ca, "));
+  CHECK_THAT(failure_with("ca", "expired"), has_text("certificate verify failed: certificate has expired (subject "
+                                                     "CN=expired, issuer CN=ca, valid from Jan  1 00:00:00 2020 GMT "
+                                                     "to Jan  2 00:00:00 2020 GMT)"));
+  CHECK_THAT(failure_with("ca", "elsewhere"), has_text("Hostname Verification Check failed"));
+}
+
+TEST_CASE("the name in the server's certificate may be another, if the arguments say so", "[tls]") {
+  certificates made;
+  made.issue("elsewhere", {.ca = "ca", .ip = "127.0.0.2", .expired = false});
+  const server_process server(greeter_server(), loopback, tls(made, "elsewhere"));
+  conn_grpc::channel_options options{.address = address_of(server),
+                                     .credentials = tls_credentials({.root_certs = made.chain("ca")})};
+  options.arguments.SetSslTargetNameOverride("127.0.0.2");
+  asio::io_context io;
+  observer seen;
+  conn_grpc::channel channel(io, seen.watch(options));
+  channel.async_run([](conn_grpc::error_code) {});
+  run(io, seen.until([&] { return seen.connects + seen.waits > 0; }));
+  CHECK(seen.connects == 1);
+}
+
+TEST_CASE("a client's certificate that is refused: with what can be known", "[tls]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  made.issue("expired", {.ca = "ca", .ip = "127.0.0.1", .expired = true});
+  made.issue("stranger", {.ca = "other", .ip = "127.0.0.1", .expired = false});
+  const server_process server(greeter_server(), loopback, mtls(made, "server"));
+  const auto failure_with = [&](const std::string& client) {
+    tls_files files{.root_certs = made.chain("ca")};
+    if (!client.empty()) files = {made.chain("ca"), made.chain(client), made.key(client)};
+    return failure({.address = address_of(server), .credentials = tls_credentials(files)});
+  };
+  CHECK_THAT(failure_with(""), has_text("(as servers do that require a client certificate; there is none)"));
+  CHECK_THAT(failure_with("expired"), has_text("(as servers do that refuse a client certificate; " +
+                                               made.chain("expired").string() + " has expired (subject CN=expired"));
+  CHECK_THAT(failure_with("stranger"), has_text("stranger.pem is valid now (subject CN=stranger, issuer CN=other, "));
+}
+
+TEST_CASE("TLS on one side only", "[tls]") {
+  certificates made;
+  made.issue("server");
+  const auto credentials = tls_credentials({.root_certs = made.chain("ca")});
+  {
+    const server_process server(greeter_server(), loopback, tls(made, "server"));
+    CHECK_THAT(failure({.address = address_of(server)}), has_text("Socket closed: no channel"));
+  }
+  const server_process server(greeter_server(), loopback);
+  CHECK_THAT(failure({.address = address_of(server), .credentials = credentials}),
+             has_text("Tls handshake failed") && has_text("wrong version number"));
+}
+
+TEST_CASE("what a listening socket sees is what the backoff said, with TLS, too", "[tls]") {
+  certificates made;
+  asio::io_context io;
+  observer seen;
+  seen.delay = [](int call) { return call == 0 ? 1'500ms : 20ms; };  // longer than gRPC's own backoff of a second
+  const auto how = GENERATE(manner::closes, manner::speaks_http1);
+  listener peer(io, how);
+  conn_grpc::channel channel(
+      io, seen.watch({.address = peer.address(), .credentials = tls_credentials({.root_certs = made.chain("ca")})}));
+  channel.async_run([](conn_grpc::error_code) {});
+  run(io, seen.until([&] { return seen.waits == 4; }));
+  CHECK(peer.accepted() == 4);
+  CHECK(channel.status().attempts == 4);
+}
+
+TEST_CASE("a refused certificate is asked for once, on a connection of its own", "[tls]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  const server_process server(greeter_server(), loopback, tls(made, "server"));
+  asio::io_context io;
+  observer seen;
+  relay between(io, server.port());
+  auto options =
+      seen.watch({.address = between.address(), .credentials = tls_credentials({.root_certs = made.chain("other")})});
+  const bool own = GENERATE(false, true);
+  if (own) options.create_channel = grpc::CreateCustomChannel;
+  conn_grpc::channel channel(io, options);
+  channel.async_run([](conn_grpc::error_code) {});
+  run(io, seen.until([&] { return seen.waits == 3; }));
+  CHECK(channel.status().attempts == 3);
+  CHECK(between.accepted() == (own ? 3 : 6));
+  if (own) CHECK_THAT(channel.status().last_error, Catch::Matchers::EndsWith("certificate verify failed"));
+}
+
+TEST_CASE("TLS files that will not do are refused by the name of the field", "[tls]") {
+  certificates made;
+  made.issue("client");
+  made.issue("other");
+  const auto ca = made.chain("ca"), chain = made.chain("client"), key = made.key("client");
+  const auto none = made.folder() / "none", garbage = made.folder() / "config";
+  CHECK(refusal({}) == "accepted");
+  CHECK(refusal({ca, chain, key}) == "accepted");
+  CHECK(refusal({.root_certs = none})
+            .starts_with("root_certs: cannot read " + none.string() + ": No such file or directory"));
+  CHECK(refusal({.root_certs = made.folder()}).find(": Is a directory") != std::string::npos);
+  CHECK(refusal({.root_certs = garbage}).starts_with("root_certs: no certificate in " + garbage.string()));
+  CHECK(refusal({.root_certs = key}).starts_with("root_certs: no certificate in"));
+  CHECK(refusal({ca, chain, {}}).starts_with("cert_chain: needs private_key"));
+  CHECK(refusal({ca, {}, key}).starts_with("private_key: needs cert_chain"));
+  CHECK(refusal({ca, none, key}).starts_with("cert_chain: cannot read"));
+  CHECK(refusal({ca, garbage, key}).starts_with("cert_chain: no certificate in"));
+  CHECK(refusal({ca, chain, none}).starts_with("private_key: cannot read"));
+  CHECK(refusal({ca, chain, garbage}).starts_with("private_key: no key, or one with a passphrase, in"));
+  CHECK(refusal({ca, chain, made.key("other")})
+            .starts_with("private_key: " + made.key("other").string() + " is not the key of the first certificate"));
+  CHECK(refusal({ca, chain, key, 0s}).starts_with("refresh_interval: must be at least 1 s, is 0 s"));
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "support/certificates.hpp"
+
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fcntl.h>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <system_error>
+
+extern char** environ;
+
+namespace conn_grpc::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// `openssl ca` is the one command that sets both dates, so that a certificate can have expired, on Debian 12 (OpenSSL
+// 3.0) and 13 (3.5).
+constexpr const char* config = R"([req]
+distinguished_name = any
+[any]
+commonName = supplied
+[root]
+basicConstraints = critical, CA:TRUE
+[ca]
+default_ca = here
+[here]
+database = index
+unique_subject = no
+rand_serial = yes
+new_certs_dir = .
+default_md = sha256
+policy = any
+copy_extensions = copy
+)";
+
+fs::path make_folder() {
+  std::string name = fs::temp_directory_path() / "conn_grpc_tls_XXXXXX";
+  if (!::mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), "mkdtemp");
+  return name;
+}
+
+}  // namespace
+
+certificates::certificates() : folder_(make_folder()) {
+  std::ofstream(folder_ / "config") << config;
+  std::ofstream(folder_ / "index");
+  add_ca("ca");
+}
+
+certificates::~certificates() {
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+void certificates::add_ca(const std::string& name) {
+  openssl({"req", "-x509", "-config", "config", "-extensions", "root", "-newkey", "ec", "-pkeyopt",
+           "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=" + name, "-days", "2", "-keyout", name + ".key",
+           "-out", name + ".pem"});
+}
+
+void certificates::issue(const std::string& name, const options& how) const {
+  openssl({"req", "-new", "-config", "config", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+           "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:" + how.ip, "-keyout", name + ".key", "-out",
+           name + ".csr"});
+  openssl({"ca", "-config", "config", "-batch", "-notext", "-cert", how.ca + ".pem", "-keyfile", how.ca + ".key",
+           "-startdate", "20200101000000Z", "-enddate", how.expired ? "20200102000000Z" : "20491231235959Z", "-in",
+           name + ".csr", "-out", name + ".pem"});
+}
+
+void certificates::openssl(std::vector<std::string> arguments) const {
+  const std::string log = folder_ / "log";
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addchdir_np(&actions, folder_.c_str());
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  arguments.insert(arguments.begin(), "openssl");
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = -1;
+  int status = ::posix_spawnp(&pid, "openssl", &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (status == 0) ::waitpid(pid, &status, 0);
+  if (status == 0) return;
+  std::ifstream said(log);
+  throw std::runtime_error("openssl " + arguments[1] + ": " + std::string(std::istreambuf_iterator<char>(said), {}));
+}
+
+}  // namespace conn_grpc::test
