@@ -5,12 +5,17 @@
 
 #include <boost/core/demangle.hpp>
 
+#include <cstdint>
+#include <string>
+
 namespace conn_grpc::detail {
 
 std::string unqualified_name(const std::type_info& type) {
   return core::unqualified_name(boost::core::demangle(type.name()));
 }
 
-std::string key_of(const std::type_info& type) { return std::string(1, '\0') + type.name(); }
+std::string key_of(const void* identity) {
+  return std::string(1, '\0') + std::to_string(reinterpret_cast<std::uintptr_t>(identity));
+}
 
 }  // namespace conn_grpc::detail

@@ -124,7 +124,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
         if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
       });
     rotation_.open();
-    startup begin{this->shared_from_this(), std::move(handler)};
+    startup begin{this->shared_from_this(), std::make_unique<stop_at_exit>(*this), std::move(handler)};
     if (gate_->post(std::move(begin))) return;
     stop();  // the context is gone
     std::move(begin.handler)(errc::stopped);
@@ -146,13 +146,32 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   using actor = channel_actor<Clock, Connector>;
   enum class phase { idle, running, stopped };
 
+  /// However it ends, nothing is handed out after it, and nobody is told otherwise: also when the context is destroyed,
+  /// and the coroutine's frame, or what was to become one, with it.
+  class stop_at_exit {
+   public:
+    explicit stop_at_exit(channel_group& group) : group_(group) {}
+    ~stop_at_exit() {
+      group_.phase_ = phase::stopped;
+      group_.rotation_.close();
+      group_.names_->release(&group_);
+      for (const auto& a : group_.actors_) a->probe().stopped();
+    }
+    stop_at_exit(const stop_at_exit&) = delete;
+    stop_at_exit& operator=(const stop_at_exit&) = delete;
+
+   private:
+    channel_group& group_;
+  };
+
   // On the strand, and posted to it: what co_spawn runs at once may be user code, which may call back into the group.
   struct startup {
     std::shared_ptr<channel_group> group;
+    std::unique_ptr<stop_at_exit> at_exit;
     run_handler handler;
 
     void operator()(const strand_type& strand) {
-      boost::asio::co_spawn(strand, group->run(group, strand),
+      boost::asio::co_spawn(strand, group->run(group, std::move(at_exit), strand),
                             [group = group, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
                               std::move(handler)(failed ? make_error_code(errc::restart_limit) : group->result_);
                             });
@@ -182,8 +201,9 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     };
   }
 
-  boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, strand_type strand) {
-    const stop_at_exit stop_whatever_happens(*this);
+  boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, std::unique_ptr<stop_at_exit> at_exit,
+                                   strand_type strand) {
+    const auto stop_whatever_happens = std::move(at_exit);
     if (settings_.is_pool()) spawn(self, strand, report_size());
     for (const auto& a : actors_) {
       spawn(self, strand, supervise(*a));
@@ -237,24 +257,6 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       co_return;
     }
   }
-
-  /// However `run` ends, nothing is handed out after it, and nobody is told otherwise: also when its context is
-  /// destroyed, and its frame with it.
-  class stop_at_exit {
-   public:
-    explicit stop_at_exit(channel_group& group) : group_(group) {}
-    ~stop_at_exit() {
-      group_.phase_ = phase::stopped;
-      group_.rotation_.close();
-      group_.names_->release(&group_);
-      for (const auto& a : group_.actors_) a->probe().stopped();
-    }
-    stop_at_exit(const stop_at_exit&) = delete;
-    stop_at_exit& operator=(const stop_at_exit&) = delete;
-
-   private:
-    channel_group& group_;
-  };
 
   void stop_actors(error_code result) {
     if (std::exchange(stopping_, true)) return;

@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 #include "support/environment.hpp"
 #include "support/greeting.hpp"
+#include "support/namesake.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
 
@@ -22,6 +23,7 @@ using namespace conn_grpc::test;
 using conn_grpc::errc;
 using conn_grpc::error_code;
 
+namespace conn_grpc::test {
 namespace {
 
 // What the types' options() are in the test that runs.
@@ -58,6 +60,7 @@ const auto get_demo_pool = [] { return demo_pool::get_channel(); };
 const auto get_by_name = [] { return conn_grpc::get_channel("demo_pool"); };
 
 }  // namespace
+}  // namespace conn_grpc::test
 
 TEST_CASE("a static pool is found by its type and by its name", "[named]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
@@ -170,6 +173,17 @@ TEST_CASE("what is not there is named", "[named]") {
     CHECK_THAT(text, has_text("a name that is longer than a short string"));
   }());
   CHECK_THROWS_AS(bad_pool::async_run(io, [](error_code) {}), boost::system::system_error);
+}
+
+TEST_CASE("types of one name, of two files, are two types", "[named]") {
+  asio::io_context io;
+  greeter_options = {.address = "unix:/nowhere"};
+  demo_pool::async_run(io, [](error_code) {});
+  run_namesake(io, [](const conn_grpc::pool_status& before, const conn_grpc::pool_status& after) {
+    CHECK(before.channels.empty());
+    CHECK(after.name == "namesake");
+  });
+  CHECK(demo_pool::status(io).name == "demo_pool");
 }
 
 TEST_CASE("a static pool's context may go at any time", "[named]") {
