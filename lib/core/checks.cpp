@@ -9,13 +9,13 @@
 namespace conn_grpc::core {
 namespace {
 
-[[noreturn]] void reject(std::string_view field, std::string_view why) {
-  throw boost::system::system_error(errc::invalid_options, std::string(field).append(": ").append(why));
-}
-
 std::string in_ms(std::chrono::milliseconds value) { return std::to_string(value.count()) + " ms"; }
 
 }  // namespace
+
+void reject(std::string_view field, std::string_view why) {
+  throw boost::system::system_error(errc::invalid_options, std::string(field).append(": ").append(why));
+}
 
 void check(bool ok, std::string_view field, std::string_view why) {
   if (!ok) reject(field, why);
