@@ -4,6 +4,7 @@
 
 #include <conn_grpc/backoff.hpp>
 #include <conn_grpc/channel.hpp>
+#include <conn_grpc/configuration.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/named.hpp>

@@ -64,6 +64,15 @@ asio::awaitable<void> greet(conn_grpc::pool& pool, conn_grpc::channel& single, i
   demo_channel::stop(context->context());
 }
 
+bool refuses_a_file_that_is_none() {
+  try {
+    (void)conn_grpc::load_pool_options("/nowhere/pools.json", "greeter");
+    return false;
+  } catch (const boost::system::system_error& e) {
+    return e.code() == conn_grpc::errc::invalid_options;
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -104,7 +113,7 @@ int main() {
                     status.current_size == 0 && status.channels[4].name == "greeter/4" &&
                     status.channels[0].state == conn_grpc::channel_state::stopped &&
                     single.status().state == conn_grpc::channel_state::not_started &&
-                    pool.try_get_channel().error() == conn_grpc::errc::stopped;
+                    pool.try_get_channel().error() == conn_grpc::errc::stopped && refuses_a_file_that_is_none();
   std::cout << (good ? "as documented\n" : "not as documented\n");
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

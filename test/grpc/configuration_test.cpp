@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSL-1.0
+// What is loaded, from the example in docs/configuration.md to a connected pool.
+#include <grpcpp/client_context.h>
+
+#include <boost/system/system_error.hpp>
+#include <conn_grpc/configuration.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "greeter.grpc.pb.h"
+#include "support/catch.hpp"
+#include "support/certificates.hpp"
+#include "support/environment.hpp"
+#include "support/environment_variable.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
+#include "support/sockets.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_options;
+using conn_grpc::load_channel_options;
+using conn_grpc::load_pool_options;
+using conn_grpc::pool_options;
+
+namespace {
+
+/// What an argument is, each time it is set: "5", "\"text\"".
+std::vector<std::string> settings(const channel_options& options, std::string_view name) {
+  const grpc_channel_args view = options.arguments.c_channel_args();
+  std::vector<std::string> found;
+  for (const grpc_arg& argument : std::span(view.args, view.num_args)) {
+    if (argument.key != name) continue;
+    found.push_back(argument.type == GRPC_ARG_INTEGER ? std::to_string(argument.value.integer)
+                                                      : '"' + std::string(argument.value.string) + '"');
+  }
+  return found;
+}
+
+using one = std::vector<std::string>;
+
+pool_options load(std::string_view json) {
+  const temporary_folder folder;
+  return load_pool_options(folder.write("pools.json", json), "p");
+}
+
+std::string documentation() {
+  const char* path = std::getenv("CONFIGURATION_MD");
+  REQUIRE(path != nullptr);
+  std::ifstream file(path);
+  REQUIRE(file.is_open());
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string example() {
+  constexpr std::string_view fence = "```json\n";
+  const auto text = documentation();
+  const auto start = text.find(fence) + fence.size();
+  return text.substr(start, text.find("```", start) - start);
+}
+
+asio::awaitable<grpc::Status> greet(conn_grpc::channel_ptr channel) {
+  const auto stub = Greeter::NewStub(channel);
+  grpc::ClientContext context;
+  HelloReply reply;
+  co_return co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, HelloRequest(), reply);
+}
+
+}  // namespace
+
+TEST_CASE("what the file leaves out is as in options.hpp", "[configuration]") {
+  const pool_options defaults;
+  const auto options = load(R"({"pools": {"p": {}}})");
+  CHECK(options.name == "p");
+  CHECK(options.pool_size == defaults.pool_size);
+  CHECK(options.status_interval == defaults.status_interval);
+  CHECK(options.channel.name.empty());
+  CHECK(options.channel.address.empty());
+  CHECK(options.channel.credentials == nullptr);
+  CHECK(options.channel.backoff.min == defaults.channel.backoff.min);
+  CHECK(options.channel.backoff.max == defaults.channel.backoff.max);
+  CHECK(options.channel.connect_timeout == defaults.channel.connect_timeout);
+  CHECK(options.channel.stable_after == defaults.channel.stable_after);
+  CHECK(options.channel.debug == defaults.channel.debug);
+  CHECK(options.channel.max_restarts == defaults.channel.max_restarts);
+  CHECK(options.channel.restart_window == defaults.channel.restart_window);
+  CHECK(options.channel.arguments.c_channel_args().num_args == defaults.channel.arguments.c_channel_args().num_args);
+}
+
+TEST_CASE("the example in the documentation is loaded", "[configuration]") {
+  const temporary_folder folder;
+  const certificates made;
+  made.issue("client");
+  std::filesystem::create_directory_symlink(made.folder(), folder.path() / "tls");
+  const auto file = folder.write("pools.json", example());
+  const environment_variable host("GREETER_HOST", "10.0.0.1");
+  const environment_variable connections("GREETER_CONNECTIONS", std::nullopt);
+
+  const auto options = load_pool_options(file, "greeter");
+  CHECK(options.name == "greeter");
+  CHECK(options.pool_size == 5);
+  CHECK(options.status_interval == 10s);
+  CHECK(options.channel.address == "10.0.0.1:50051");
+  CHECK(options.channel.credentials != nullptr);
+  CHECK(options.channel.backoff.min == 500ms);
+  CHECK(options.channel.backoff.max == 15s);
+  CHECK(options.channel.connect_timeout == 5s);
+  CHECK(options.channel.stable_after == 2s);
+  CHECK(options.channel.debug);
+  CHECK(options.channel.max_restarts == 10);
+  CHECK(options.channel.restart_window == 60s);
+  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_TIME_MS) == one{"300000"});
+  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_TIMEOUT_MS) == one{"10000"});
+  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS) == one{"0"});
+  CHECK(settings(options.channel, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH) == one{"16777216"});
+  CHECK(settings(options.channel, GRPC_ARG_DEFAULT_AUTHORITY) == one{"\"greeter.internal\""});
+
+  const auto reports = load_channel_options(file, "reports");
+  CHECK(reports.name == "reports");
+  CHECK(reports.address == "dns:///reports.internal:443");
+  CHECK(reports.credentials != nullptr);
+}
+
+TEST_CASE("each field of the file is documented", "[configuration]") {
+  const auto text = documentation();
+  const std::string section = GENERATE("", R"("channel": {)", R"("channel": {"tls": {)",
+                                       R"("channel": {"keepalive": {)", R"("channel": {"backoff": {)");
+  std::string error;
+  try {
+    const auto closing = std::string(static_cast<std::size_t>(std::ranges::count(section, '{')), '}');
+    (void)load(R"({"pools": {"p": {)" + section + R"("no such": 0)" + closing + "}}}");
+  } catch (const boost::system::system_error& e) {
+    error = e.what();
+  }
+  constexpr std::string_view before = "there are: ";
+  REQUIRE_THAT(error, has_text(std::string(before)));
+  error = error.substr(error.find(before) + before.size());
+  std::istringstream names(error.substr(0, error.find(':')));
+  for (std::string name; std::getline(names >> std::ws, name, ',');) {
+    CAPTURE(section, name);
+    CHECK(text.find(name + '`') != std::string::npos);
+  }
+}
+
+TEST_CASE("numbers, bools and durations come as strings, too", "[configuration]") {
+  const environment_variable size("CONN_GRPC_SIZE", "4294967295");
+  const environment_variable debug("CONN_GRPC_DEBUG", "true");
+  const environment_variable timeout("CONN_GRPC_TIMEOUT", "0.25s");
+  const environment_variable bytes("CONN_GRPC_BYTES", "-1");
+  const environment_variable agent("CONN_GRPC_AGENT", "a \"quoted\"\n\\ agent");
+  const auto options = load(R"({"pools": {"p": {"pool_size": "${CONN_GRPC_SIZE}", "channel": {
+      "address": "${CONN_GRPC_AGENT}", "debug": "${CONN_GRPC_DEBUG}", "connect_timeout": "${CONN_GRPC_TIMEOUT}",
+      "arguments": {"number": "${CONN_GRPC_BYTES}", "text": "a${CONN_GRPC_BYTES}", "digits": "5",
+                    "agent": "${CONN_GRPC_AGENT}", "$${key}": "$${value}"}}}}})");
+  CHECK(options.pool_size == 4'294'967'295);
+  CHECK(options.channel.debug);
+  CHECK(options.channel.connect_timeout == 250ms);
+  CHECK(options.channel.address == "a \"quoted\"\n\\ agent");
+  CHECK(settings(options.channel, "number") == one{"-1"});
+  CHECK(settings(options.channel, "text") == one{"\"a-1\""});
+  CHECK(settings(options.channel, "digits") == one{"\"5\""});
+  CHECK(settings(options.channel, "agent") == one{"\"a \"quoted\"\n\\ agent\""});
+  CHECK(settings(options.channel, "$${key}") == one{"\"${value}\""});  // keys are as they are
+}
+
+TEST_CASE("whole numbers are whole, however they are written", "[configuration]") {
+  const auto [number, value] = GENERATE(table<std::string, int>(
+      {{"0", 0}, {"5", 5}, {"5.0", 5}, {"1e6", 1'000'000}, {"1000000", 1'000'000}, {"2147483647", 2'147'483'647}}));
+  CAPTURE(number);
+  const auto options =
+      load(R"({"pools": {"p": {"pool_size": )" + number + R"(, "channel": {"arguments": {"a": )" + number + "}}}}}");
+  CHECK(options.pool_size == static_cast<std::size_t>(value));
+  CHECK(settings(options.channel, "a") == one{std::to_string(value)});
+}
+
+TEST_CASE("certificates are looked for beside the file, or where an absolute path says", "[configuration]") {
+  const temporary_folder folder;
+  const certificates elsewhere;
+  elsewhere.issue("client");
+  std::filesystem::copy(elsewhere.chain("ca"), folder.path() / "ca.pem");
+  const environment_variable where("CONN_GRPC_WHERE", elsewhere.folder().string());
+  const auto file = folder.write("pools.json", R"({"channels": {"p": {"tls": {"root_certs": "ca.pem",
+      "cert_chain": "${CONN_GRPC_WHERE}/client.pem", "private_key": "${CONN_GRPC_WHERE}/client.key"}},
+      "open": {"tls": {"root_certs": "", "cert_chain": "", "private_key": ""}}}})");
+  CHECK(load_channel_options(file, "p").credentials != nullptr);
+  CHECK(load_channel_options(file, "open").credentials != nullptr);
+}
+
+TEST_CASE("a pool out of a file connects where the environment says, and serves", "[configuration]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  const environment_variable address("CONN_GRPC_ADDRESS", "127.0.0.1:" + std::to_string(server.port()));
+  const environment_variable size("CONN_GRPC_SIZE", "");
+  const temporary_folder folder;
+  const auto file = folder.write("pools.json", R"({"pools": {"greeter": {"pool_size": "${CONN_GRPC_SIZE:-3}",
+      "channel": {"address": "${CONN_GRPC_ADDRESS}", "arguments": {"grpc.max_receive_message_length": 1}}}}})");
+  auto options = load_pool_options(file, "greeter");
+  const bool overridden = GENERATE(false, true);
+  if (overridden) options.channel.arguments.SetInt(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, 1'000);
+
+  asio::io_context io;
+  observer seen;
+  options.channel = seen.watch(options.channel);
+  conn_grpc::pool pool(io, options);
+  pool.async_run([](conn_grpc::error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 3; });
+    CHECK(established_to(server.port()) == 3);
+    CHECK(pool.status().name == "greeter");
+    const auto status = co_await greet(co_await pool.get_channel());
+    CHECK(status.error_code() == (overridden ? grpc::StatusCode::OK : grpc::StatusCode::RESOURCE_EXHAUSTED));
+  }());
+}
