@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // demo GREETER_SERVER: a service calls a server that is killed, comes back and is replaced. Exits with 0 if the service
 // got over all of it. How to use the library is in greeting_service.cpp, what happens in story.cpp.
+#include <spdlog/fmt/fmt.h>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -11,7 +12,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <spdlog/fmt/fmt.h>
 
 #include <chrono>
 #include <csignal>

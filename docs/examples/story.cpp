@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "story.hpp"
 
+#include <spdlog/fmt/fmt.h>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
 #include <filesystem>
