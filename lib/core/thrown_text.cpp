@@ -9,7 +9,8 @@ std::string thrown_text() {
   try {
     throw;
   } catch (const std::exception& e) {
-    return e.what();
+    const char* const text = e.what();
+    return text ? text : "an exception without a text";
   } catch (...) {
     return "something that is no std::exception";
   }

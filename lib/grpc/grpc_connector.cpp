@@ -42,7 +42,8 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
 
 /// The user's arguments and ours. Of equal keys gRPC takes the first: who sets an argument again means the last, and
 /// ours replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
-::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout) {
+::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout,
+                                   std::string_view without = {}) {
   // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
   const std::string own_connection = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
   // Despite its name this is how long an attempt may take (grpc#12830), by default 20 s, and the only limit that gRPC
@@ -55,12 +56,19 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
     const std::string_view key = rest.front().key;
     const bool set_again =
         std::ranges::any_of(rest.subspan(1), [&](const grpc_arg& later) { return later.key == key; });
-    if (!set_again && key != own_connection && key != attempt_deadline) add(all, rest.front());
+    if (!set_again && key != own_connection && key != attempt_deadline && key != without) add(all, rest.front());
   }
   all.SetInt(own_connection, 1);
   constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
   all.SetInt(attempt_deadline, static_cast<int>(std::min(connect_timeout.count(), most)));
   return all;
+}
+
+/// An inquiry verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL does not
+/// verify resumed ones again. And it must not cost the attempt its reason when it is not answered.
+::grpc::ChannelArguments for_inquiry(const channel_options& options) {
+  return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)),
+                   GRPC_SSL_SESSION_CACHE_ARG);
 }
 
 }  // namespace
@@ -70,7 +78,7 @@ grpc_connector::grpc_connector(const channel_options& options)
       credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel),
-      diagnosis_(tls_diagnosis::of(options, arguments_)) {
+      diagnosis_(tls_diagnosis::of(options, for_inquiry(options))) {
   // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
   completion_thread::instance();
 }

@@ -124,6 +124,11 @@ void watched_channel::changed_from(grpc_connectivity_state last) {
       wait_for_change_from(now);
       break;
     case GRPC_CHANNEL_READY: {
+      if (!failure_.empty()) {  // an inquiry, which verifies nothing: not to be handed out, whatever gRPC makes of it
+        auto first = failure_;
+        lock.unlock();
+        return end(connection_state::failed, std::move(first));
+      }
       state_ = connection_state::connected;
       wait_for_change_from(now);
       const auto changed = changed_;

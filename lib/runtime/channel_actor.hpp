@@ -119,8 +119,11 @@ class channel_actor {
         return connection.failure();
       case connection_state::lost:
         return "the connection was closed as soon as it was established";
-      default:
-        return "connect_timeout of " + std::to_string(settings_.connect_timeout.count()) + " ms expired";
+      default: {
+        auto why = "connect_timeout of " + std::to_string(settings_.connect_timeout.count()) + " ms expired";
+        const auto known = connection.failure();
+        return known.empty() ? why : known + " (" + why + ")";
+      }
     }
   }
 

@@ -76,7 +76,12 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Throws what `mock` throws.
-  [[nodiscard]] boost::system::result<channel_type> next() { return source_.next(); }
+  [[nodiscard]] boost::system::result<channel_type> next() {
+    if (!source_.observed()) [[likely]]
+      return rotation_.next();
+    const auto self = this->shared_from_this();  // a mock or a handler may destroy the pool
+    return source_.next_observed();
+  }
 
   [[nodiscard]] pool_status status() const {
     pool_status all{.name = settings_.name, .expected_size = actors_.size(), .channels = {}};
@@ -249,6 +254,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
         probe.user_code_failed(what, "restart " + std::to_string(restarts_.spent()) + " of at most " +
                                          std::to_string(restarts_.limit()) + " in " +
                                          std::to_string(settings_.restart_window.count()) + " ms");
+        co_await boost::asio::post(boost::asio::deferred);  // what throws each time must not keep stop() away
         continue;
       }
       probe.user_code_failed(what, stopping_ ? "while stopping" : "too often, stopping");

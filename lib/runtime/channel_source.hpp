@@ -29,18 +29,10 @@ class channel_source {
 
   [[nodiscard]] core::rotation<Channel>& rotation() { return rotation_; }
 
+  /// Does user code take part in a get?
+  [[nodiscard]] bool observed() const noexcept { return mock_ || probe_.hears_gets(); }
+
   /// Thread-safe. Throws what `mock` throws.
-  [[nodiscard]] boost::system::result<Channel> next() {
-    if (mock_ || probe_.hears_gets()) [[unlikely]]
-      return next_observed();
-    return rotation_.next();
-  }
-
-  void report_size() { probe_.has_size(names_.size(), rotation_.size()); }
-
- private:
-  using slot_and_channel = std::pair<std::size_t, Channel>;
-
   boost::system::result<Channel> next_observed() {
     const auto begin = Clock::now();
     auto found = mock_ ? next_mocked() : rotation_.next_with_slot();
@@ -48,6 +40,11 @@ class channel_source {
     if (!found) return found.error();
     return std::move(found->second);
   }
+
+  void report_size() { probe_.has_size(names_.size(), rotation_.size()); }
+
+ private:
+  using slot_and_channel = std::pair<std::size_t, Channel>;
 
   boost::system::result<slot_and_channel> next_mocked() const {
     auto channel = mock_();

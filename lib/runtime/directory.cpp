@@ -20,10 +20,14 @@ struct found {
   std::weak_ptr<void> owner;
 };
 
+// Whoever asks after that, from the destructor of a static object or of another thread_local, remembers nothing.
+constinit thread_local bool memory_is_gone = false;
+
 // What this thread found since `version`. No longer than there are living names.
 struct memory {
   std::uint64_t version = 0;
   std::vector<found> owners;
+  ~memory() { memory_is_gone = true; }
 };
 thread_local memory remembered;
 
@@ -34,6 +38,7 @@ std::shared_ptr<directory> directory::of(boost::asio::execution_context& context
 }
 
 std::shared_ptr<void> directory::find(boost::asio::execution_context& context, std::string_view name) {
+  if (memory_is_gone) return of(context)->find(name);
   memory& mine = remembered;
   const auto now = version.load(std::memory_order_acquire);
   if (mine.version != now) {
@@ -47,6 +52,12 @@ std::shared_ptr<void> directory::find(boost::asio::execution_context& context, s
   auto owner = of(context)->find(name);
   if (owner) mine.owners.push_back({&context, std::string(name), owner});
   return owner;
+}
+
+void directory::context_shutdown() noexcept {
+  const std::lock_guard lock(mutex_);
+  entries_.clear();
+  version.fetch_add(1, std::memory_order_release);
 }
 
 std::shared_ptr<void> directory::find(std::string_view name) const {

@@ -39,7 +39,9 @@ class directory {
 
   template <class T>
   friend class context_shared;
-  void context_shutdown() noexcept {}  // names end with their owners
+  // Most names end with their owners, but not that of one whose first handler never ran; and another context may have
+  // the address of this one.
+  void context_shutdown() noexcept;
 
   [[nodiscard]] std::shared_ptr<void> find(std::string_view name) const;
 

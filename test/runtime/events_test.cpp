@@ -217,6 +217,14 @@ TEST_CASE("a handler may stop and destroy the group", "[events]") {
   f.whole.telemetry->detach("end");
 }
 
+TEST_CASE("a handler of a get may destroy the group that is asked", "[events]") {
+  listening_fixture f;
+  f.whole.telemetry->attach("end", event::channel_get, [&](const telemetry_event&) { f.group.reset(); });
+  f.make_group();
+  CHECK(f.group->next().error() == conn_grpc::errc::not_started);
+  CHECK_FALSE(f.group);
+}
+
 TEST_CASE("mock answers every get; the channel connects all the same", "[mock]") {
   group_fixture f;
   int asked = 0;

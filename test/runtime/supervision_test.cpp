@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What user code throws.
+#include <limits>
 #include <map>
 
 #include "support/catch.hpp"
@@ -109,6 +110,35 @@ TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
   f.group->stop();
   f.drain();
   CHECK(f.ended == error_code());
+}
+
+TEST_CASE("what throws each time cannot keep stop away", "[supervision]") {
+  group_fixture f;
+  f.whole.max_restarts = std::numeric_limits<std::size_t>::max();
+  int throws = 0;
+  f.settings.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
+    if (++throws > 100'000) throw std::logic_error("nobody else had a turn");
+    throw std::runtime_error("always");
+  };
+  f.make_group();
+  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  for (int i = 0; i < 100; ++i) f.io->poll_one();
+  f.group->stop();
+  f.drain();
+  CHECK(f.ended == error_code());
+  CHECK(throws < 1'000);
+}
+
+TEST_CASE("an exception may have no text", "[supervision]") {
+  struct mute final : std::exception {
+    [[nodiscard]] const char* what() const noexcept override { return nullptr; }
+  };
+  group_fixture f;
+  f.settings.on_connect = [] { throw mute(); };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.status().last_error == "on_connect threw: an exception without a text; restart 1 of at most 3 in 5000 ms");
 }
 
 TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]") {

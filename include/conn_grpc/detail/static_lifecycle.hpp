@@ -18,9 +18,8 @@ namespace conn_grpc::detail {
 /// "demo_pool", whatever namespace or function it is declared in.
 [[nodiscard]] CONN_GRPC_API std::string unqualified_name(const std::type_info& type);
 
-/// What a type is found by; no name is like it.
-/// @param identity of which each type has its own: types of unnamed namespaces may have the same name.
-[[nodiscard]] CONN_GRPC_API std::string key_of(const void* identity);
+/// What it is found by; no name is like it.
+[[nodiscard]] CONN_GRPC_API std::string key_of(const std::type_info& type);
 
 /// What a `static_pool` and a `static_channel` have in common: for each execution context at most one instance of
 /// `Derived`, which lives from `async_run` to its completion. It is found by its type and, as any other, by its name,
@@ -54,11 +53,11 @@ class static_lifecycle {
 
  protected:
   static const std::string& key() {
-    static const std::string key = key_of(&key);
+    static const auto& key = *new std::string(key_of(typeid(Derived)));  // never destroyed: at exit it may be stopped
     return key;
   }
   static const std::string& type_name() {
-    static const std::string name = unqualified_name(typeid(Derived));
+    static const auto& name = *new std::string(unqualified_name(typeid(Derived)));
     return name;
   }
 };
