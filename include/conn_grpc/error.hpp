@@ -18,7 +18,7 @@ enum class errc {
   not_connected = 1,  ///< no channel is connected now
   not_started,        ///< `async_run` has not been called; or nothing runs under this name
   stopped,            ///< `stop()` has been called, or `async_run` has ended
-  invalid_options,    ///< thrown by a constructor; the text names the field
+  invalid_options,    ///< thrown by constructors, `load_pool_options`, …; the text names the field
   name_taken,         ///< another channel or pool of this name runs in this execution context
   restart_limit,      ///< user code threw too often, see `async_run`
 };

@@ -36,8 +36,8 @@ class CONN_GRPC_API lifecycle {
   ///    over all channels of a pool. Before that, each throw restarts the channel it happened to, and is logged as an
   ///    error;
   ///  - asio::error::already_started, if it is running;
-  ///  - errc::name_taken, when another channel or pool of its name runs in its execution context; it may be tried
-  ///  again;
+  ///  - errc::name_taken, when another channel or pool of its name runs in its execution context. That is logged as an
+  ///    error, and it may be tried again;
   ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good;
   ///  - errc::stopped, if its execution context has been destroyed.
   ///

@@ -11,8 +11,9 @@ namespace conn_grpc {
 /// The next channel of the pool that runs under this name in an execution context, or the channel of the `channel` that
 /// does; or why there is none: errc::not_connected, or errc::not_started when nothing runs under this name.
 ///
-/// A name is taken from `async_run` to `stop()`. Never blocks, but for a look into a table under a mutex when a name
-/// has changed hands since the calling thread last asked. Thread-safe.
+/// A name is taken from `async_run` to `stop()`. Never blocks, but for a look into a table under a mutex when nothing
+/// runs under it, or a name has changed hands since the calling thread last asked. Thread-safe. Throws only what
+/// `channel_options::mock` throws.
 [[nodiscard]] inline boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context,
                                                                         std::string_view name) {
   return detail::try_get_found(context, name);

@@ -66,7 +66,8 @@ struct channel_options {
   /// Where the lines go. Null: spdlog::default_logger() as it is when the channel is constructed.
   std::shared_ptr<spdlog::logger> logger{};
 
-  /// Called after the channel was published, once per connection.
+  /// Called after the channel was published, once per connection. A `stop()` that comes just then, from another thread
+  /// or another channel's callback, withdraws it before.
   std::function<void()> on_connect{};
 
   /// Called after the channel was withdrawn, once per connection that `on_connect` returned for; also when `stop()`
@@ -80,8 +81,8 @@ struct channel_options {
       create_channel{};
 
   /// For tests of services: when set, every get is answered by it, in whatever state the channel or pool is, by the
-  /// thread that gets. Null means errc::not_connected; what it throws, the get throws. The channel connects all the
-  /// same, once it runs.
+  /// thread that gets. (By name or type it is found only while it runs.) Null means errc::not_connected; what it
+  /// throws, the get throws. The channel connects all the same, once it runs.
   std::function<channel_ptr()> mock{};
 
   /// Who is told what happens. Null: telemetry::global().
@@ -100,7 +101,8 @@ struct pool_options {
   /// up.
   std::string name{};
 
-  /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected.
+  /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected. At most
+  /// 100,000.
   std::size_t pool_size = 1;
 
   channel_options channel{};

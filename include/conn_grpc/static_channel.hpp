@@ -13,7 +13,8 @@ namespace conn_grpc {
 ///     demo_channel::async_run(io, asio::detached);
 ///     auto channel = co_await demo_channel::get();
 ///
-/// Each execution context has one of its own. `async_run` and `stop`: see `detail::static_lifecycle`.
+/// Each execution context has one of its own. Its name, if `options()` sets none: see `static_pool`.
+/// `async_run` and `stop`: see `detail::static_lifecycle`.
 template <class Derived>
 class static_channel : public detail::static_lifecycle<Derived, channel_options> {
   using base = detail::static_lifecycle<Derived, channel_options>;

@@ -14,6 +14,9 @@ namespace conn_grpc {
 ///     demo_pool::async_run(io, asio::detached);
 ///     auto channel = co_await demo_pool::get_channel();
 ///
+/// When `options()` leaves the name empty it is that of the type, without namespaces: two types `a::greeter` and
+/// `b::greeter` have to set one, if they run in one context (errc::name_taken).
+///
 /// Each execution context has one of its own. `async_run` and `stop`: see `detail::static_lifecycle`.
 template <class Derived>
 class static_pool : public detail::static_lifecycle<Derived, pool_options> {

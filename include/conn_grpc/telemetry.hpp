@@ -47,7 +47,7 @@ struct telemetry_event {
   std::size_t expected_size = 0;        ///< pool_status: `pool_options::pool_size`
   std::size_t current_size = 0;         ///< pool_status: how many channels are connected
   std::string_view error{};             ///< gRPC's reason for the failed attempt; why a get failed; else empty
-  std::string_view channel_name{};      ///< empty for pool_status, and for a pool's get that found no channel
+  std::string_view channel_name{};      ///< empty for pool_status, and for a pool's get that found none, or a mock's
   std::string_view pool_name{};         ///< empty for a channel on its own
 };
 
@@ -56,8 +56,8 @@ struct telemetry_event {
 ///
 /// All functions are thread-safe and may be called from inside a handler. Handlers are called in the order in which
 /// they were attached: for a get by the thread that gets, for everything else on the strand of the channel or pool; so
-/// by several threads at once, if several threads get. They should not block. What a handler itself does on its own
-/// thread, a get for one, is not told to handlers.
+/// by several threads at once, if several threads get. They should not block. The gets that a handler itself makes
+/// are told to no handler.
 ///
 /// A handler that throws is detached, and logged as an error with its id and what it threw.
 ///

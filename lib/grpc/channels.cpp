@@ -12,6 +12,9 @@
 namespace conn_grpc::detail {
 namespace {
 
+// Far above what one process has sockets for: a slip, which would take the memory of the machine.
+constexpr std::size_t most_channels = 100'000;
+
 runtime::group_settings common_settings(const channel_options& options, const runtime::channel_settings& checked,
                                         std::string name, std::string type_key) {
   return {
@@ -32,6 +35,7 @@ std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor, c
                                         std::string type_key) {
   core::check(static_cast<bool>(executor), "executor", "must not be empty");
   core::check_positive("status_interval", options.status_interval);
+  core::check(options.pool_size <= most_channels, "pool_size", "must not be above " + std::to_string(most_channels));
   auto each = checked_settings(options.channel, "channel.");
   each.pool_name = options.name;
   auto whole = common_settings(options.channel, each, options.name, std::move(type_key));

@@ -128,6 +128,8 @@ void read_value(const std::string& name, const pb::Value& value, pb::Message& me
   if (status.ok()) status = pb::util::JsonStringToMessage(json, read.get());
   std::string reason(status.message());
   if (const std::string prefix = "(" + name + "): "; reason.starts_with(prefix)) reason.erase(0, prefix.size());
+  if (!status.ok() && message.GetDescriptor()->FindFieldByName(name)->message_type() != nullptr)
+    reason = "must be seconds as in \"0.5s\", is " + json.substr(json.find(':') + 1, json.size() - json.find(':') - 2);
   check(status.ok(), path, reason);
   message.MergeFrom(*read);
 }

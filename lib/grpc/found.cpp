@@ -19,8 +19,9 @@ boost::system::result<channel_ptr> try_get_found(asio::execution_context& contex
 channel_ptr get_found(asio::execution_context& context, std::string_view key, std::string_view name) {
   const auto found = channels::find(context, key);
   if (!found)
-    throw boost::system::system_error(errc::not_started,
-                                      "conn_grpc " + std::string(name) + " in the coroutine's execution context");
+    throw boost::system::system_error(
+        errc::not_started,
+        "conn_grpc: nothing runs under the name \"" + std::string(name) + "\" in the coroutine's execution context");
   auto channel = found->next();
   if (!channel) found->throw_unavailable(channel.error());
   return *std::move(channel);

@@ -5,9 +5,7 @@
 
 #include <boost/core/demangle.hpp>
 
-#include <mutex>
-#include <typeindex>
-#include <unordered_map>
+#include <cstdint>
 
 namespace conn_grpc::detail {
 
@@ -15,12 +13,9 @@ std::string unqualified_name(const std::type_info& type) {
   return core::unqualified_name(boost::core::demangle(type.name()));
 }
 
-// A number of its own, because type.name() is the same for all types of that name in unnamed namespaces.
+// Not its name, which types of unnamed namespaces in two files share, and with clang even compare equal by.
 std::string key_of(const std::type_info& type) {
-  static std::mutex mutex;
-  static auto& numbers = *new std::unordered_map<std::type_index, std::size_t>;
-  const std::lock_guard lock(mutex);
-  return std::string(1, '\0') + std::to_string(numbers.try_emplace(type, numbers.size()).first->second);
+  return std::string(1, '\0') + std::to_string(reinterpret_cast<std::uintptr_t>(&type));
 }
 
 }  // namespace conn_grpc::detail

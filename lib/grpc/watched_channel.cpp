@@ -125,9 +125,8 @@ void watched_channel::changed_from(grpc_connectivity_state last) {
       break;
     case GRPC_CHANNEL_READY: {
       if (!failure_.empty()) {  // an inquiry, which verifies nothing: not to be handed out, whatever gRPC makes of it
-        auto first = failure_;
         lock.unlock();
-        return end(connection_state::failed, std::move(first));
+        return end(connection_state::failed);
       }
       state_ = connection_state::connected;
       wait_for_change_from(now);
@@ -175,8 +174,8 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   {
     const std::lock_guard lock(mutex_);
     if (!channel_) return;
-    state_ = outcome;
-    failure_ = std::move(failure);
+    state_ = failure_.empty() ? outcome : connection_state::failed;  // whatever became of an inquiry
+    if (!failure.empty()) failure_ = std::move(failure);
     channel.swap(channel_);
     changed = changed_;
   }

@@ -8,6 +8,7 @@
 #include "runtime/context_gate.hpp"
 #include "runtime/directory.hpp"
 #include "runtime/group_settings.hpp"
+#include "runtime/log_line.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -109,18 +110,23 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
-  /// another one of its name is, and at once with success when it has been stopped before, or with errc::stopped when
-  /// its context is gone. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
+  /// another one of its name is, and at once when it has been stopped before: with success, with errc::restart_limit if
+  /// that was why, or with errc::stopped when its context is gone. Cancellation, of any type, is a `stop()` that ends
+  /// it with operation_aborted.
   /// @param handler may be called by any thread, in any function: it posts.
   void async_run(run_handler handler) {
     auto was = phase::idle;
     if (!phase_.compare_exchange_strong(was, phase::running)) {
-      std::move(handler)(was == phase::running ? boost::asio::error::already_started : error_code());
+      std::move(handler)(was == phase::running ? boost::asio::error::already_started
+                         : over_limit_         ? make_error_code(errc::restart_limit)
+                                               : error_code());
       return;
     }
     if (const auto refused = claim_names()) {
       was = phase::running;
       phase_.compare_exchange_strong(was, phase::idle);
+      log_line(settings_.logger.get(), spdlog::level::err,
+               "conn_grpc " + settings_.label + " was not started: " + refused.message());
       std::move(handler)(refused);
       return;
     }
@@ -259,7 +265,9 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       }
       probe.user_code_failed(what, stopping_ ? "while stopping" : "too often, stopping");
       probe.stopped();
+      over_limit_ = true;
       stop(errc::restart_limit);
+      stop_actors(errc::restart_limit);  // at once, before another one of them connects
       co_return;
     }
   }
@@ -279,6 +287,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   const std::shared_ptr<directory> names_;
   std::vector<std::unique_ptr<actor>> actors_;
   std::atomic<phase> phase_{phase::idle};
+  std::atomic<bool> over_limit_{false};  // why it is stopped
 
   // Touched on the strand only.
   core::restart_budget<typename Clock::time_point> restarts_;

@@ -5,7 +5,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <vector>
+#include <functional>
+#include <unordered_map>
 
 namespace conn_grpc::runtime {
 namespace {
@@ -14,10 +15,28 @@ namespace {
 // than before.
 constinit std::atomic<std::uint64_t> version{1};
 
-struct found {
+struct place {
+  const boost::asio::execution_context* context;
+  std::string_view name;
+  bool operator==(const place&) const = default;
+};
+
+struct owned_place {
   const boost::asio::execution_context* context;
   std::string name;
-  std::weak_ptr<void> owner;
+  operator place() const { return {context, name}; }  // NOLINT(google-explicit-constructor): for look-ups
+};
+
+struct hash {
+  using is_transparent = void;
+  std::size_t operator()(const place& p) const {
+    return std::hash<std::string_view>()(p.name) ^ std::hash<const void*>()(p.context);
+  }
+};
+
+struct same {
+  using is_transparent = void;
+  bool operator()(const place& a, const place& b) const { return a == b; }
 };
 
 // Whoever asks after that, from the destructor of a static object or of another thread_local, remembers nothing.
@@ -26,7 +45,7 @@ constinit thread_local bool memory_is_gone = false;
 // What this thread found since `version`. No longer than there are living names.
 struct memory {
   std::uint64_t version = 0;
-  std::vector<found> owners;
+  std::unordered_map<owned_place, std::weak_ptr<void>, hash, same> owners;
   ~memory() { memory_is_gone = true; }
 };
 thread_local memory remembered;
@@ -45,12 +64,11 @@ std::shared_ptr<void> directory::find(boost::asio::execution_context& context, s
     mine.owners.clear();
     mine.version = now;
   }
-  for (const auto& f : mine.owners)
-    if (f.context == &context && f.name == name)
-      if (auto owner = f.owner.lock()) return owner;
+  if (const auto at = mine.owners.find(place{&context, name}); at != mine.owners.end())
+    if (auto owner = at->second.lock()) return owner;
 
   auto owner = of(context)->find(name);
-  if (owner) mine.owners.push_back({&context, std::string(name), owner});
+  if (owner) mine.owners.insert_or_assign({&context, std::string(name)}, owner);
   return owner;
 }
 

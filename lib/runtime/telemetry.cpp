@@ -79,15 +79,18 @@ bool telemetry::detach(std::string_view id) {
 }
 
 void telemetry::emit(const telemetry_event& happened, spdlog::logger* log) noexcept {
-  if (inside_a_handler || !wants(happened.name)) return;
+  if (!wants(happened.name)) return;
+  // A handler that gets would be told of its own get, and so on.
+  const bool is_get = happened.name == event::channel_get || happened.name == event::pool_get_channel;
+  if (inside_a_handler && is_get) return;
   const auto now = [this] {
     const std::lock_guard lock(mutex_);
     return list_;
   }();
-  inside_a_handler = true;
+  const bool nested = std::exchange(inside_a_handler, true);
   for (const auto& a : *now)
     if ((a->events & bit(happened.name)) != 0 && !a->detached) call(a, happened, log);
-  inside_a_handler = false;
+  inside_a_handler = nested;
 }
 
 void telemetry::call(const std::shared_ptr<attached>& one, const telemetry_event& happened,

@@ -122,5 +122,8 @@ TEST_CASE("bad options of a pool are refused by name", "[options]") {
   CHECK(refusal([&] {
           conn_grpc::pool(boost::asio::any_io_executor(), {.channel = good});
         }).starts_with("executor: must not be empty"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.pool_size = 100'001, .channel = good});
+        }).starts_with("pool_size: must not be above 100000"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
 }

@@ -34,6 +34,7 @@ TEST_CASE("a second of the same name is refused, and may be run once the first h
   second->async_run([&](error_code ec) { refused = ec; });
   f.drain();
   CHECK(refused == errc::name_taken);
+  CHECK(f.lines().find("was not started: the name is taken") != std::string::npos);
   CHECK(second->next().error() == errc::not_started);
   CHECK(f.connector.attempts() == 1);
   CHECK(group_type::find(*f.io, "pool") == first);

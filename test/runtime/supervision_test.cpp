@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What user code throws.
+#include <algorithm>
 #include <limits>
 #include <map>
 
@@ -95,6 +96,24 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
   CHECK(f.group->next().error() == errc::stopped);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.io->stopped());
+  f.ended.reset();
+  f.run();
+  CHECK(f.ended == errc::restart_limit);  // again: not as if it had been stopped in peace
+}
+
+TEST_CASE("past the limit nobody else connects", "[supervision]") {
+  group_fixture f(2);
+  f.whole.max_restarts = 0;
+  f.settings.on_connect = [&] {
+    f.trace.emplace_back("on_connect");
+    throw std::runtime_error("no");
+  };
+  f.run();
+  f.connector.attempt(0).succeed();
+  f.connector.attempt(1).succeed();
+  f.drain();
+  CHECK(std::ranges::count(f.happened(), "on_connect") == 1);
+  CHECK(f.ended == errc::restart_limit);
 }
 
 TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
