@@ -144,10 +144,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has let go of its
   /// connection.
   void stop(error_code result = {}) {
-    const auto was = phase_.exchange(phase::stopped);
-    rotation_.close();
-    names_->release(this);
-    if (was == phase::running)
+    if (stop_handing_out() == phase::running)
       gate_->post([weak = this->weak_from_this(), result](const strand_type&) {
         if (const auto self = weak.lock()) self->stop_actors(result);
       });
@@ -163,9 +160,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
    public:
     explicit stop_at_exit(channel_group& group) : group_(group) {}
     ~stop_at_exit() {
-      group_.phase_ = phase::stopped;
-      group_.rotation_.close();
-      group_.names_->release(&group_);
+      group_.stop_handing_out();
       for (const auto& a : group_.actors_) a->probe().stopped();
     }
     stop_at_exit(const stop_at_exit&) = delete;
@@ -188,6 +183,14 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
                             });
     }
   };
+
+  /// @return what it was before.
+  phase stop_handing_out() {
+    const auto was = phase_.exchange(phase::stopped);
+    rotation_.close();
+    names_->release(this);
+    return was;
+  }
 
   error_code claim_names() {
     const auto self = this->shared_from_this();
@@ -265,7 +268,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       }
       probe.user_code_failed(what, stopping_ ? "while stopping" : "too often, stopping");
       probe.stopped();
-      over_limit_ = true;
+      if (!stopping_) over_limit_ = true;
       stop(errc::restart_limit);
       stop_actors(errc::restart_limit);  // at once, before another one of them connects
       co_return;

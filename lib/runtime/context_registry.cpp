@@ -7,6 +7,7 @@
 #include <vector>
 
 namespace conn_grpc::runtime {
+
 std::shared_ptr<context_registry> context_registry::of(boost::asio::execution_context& context) {
   return context_shared<context_registry>::of(context);
 }

@@ -171,6 +171,9 @@ TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]")
   CHECK(f.ended == error_code());
   CHECK(f.connector.attempts() == 1);
   CHECK(f.status().state == channel_state::stopped);
+  f.ended.reset();
+  f.run();
+  CHECK(f.ended == error_code());  // it was no limit that stopped it
 }
 
 TEST_CASE("a logger that throws is not listened to", "[supervision]") {
