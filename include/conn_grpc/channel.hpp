@@ -2,12 +2,15 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
+#include <conn_grpc/detail/wait.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <utility>
 
@@ -31,15 +34,31 @@ class CONN_GRPC_API channel : public lifecycle {
   ///
   /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
   /// what `channel_options::mock` throws.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get() { return next_channel(); }
+  [[nodiscard]] boost::system::result<channel_ptr> try_get() { return detail::next(*channels()); }
 
   /// `try_get()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The channel must
   /// exist when it is awaited.
   [[nodiscard]] asio::awaitable<channel_ptr> get() {
     auto connected = try_get();
-    if (!connected) throw_unavailable(connected.error());
+    if (!connected) detail::throw_unavailable(*channels(), connected.error());
     co_return *std::move(connected);
+  }
+
+  /// As `pool::get_channel(timeout)`; any number may wait.
+  template <class Rep, class Period>
+  [[nodiscard]] asio::awaitable<channel_ptr> get(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get(channels(), detail::patience_of(timeout));
+  }
+
+  /// As `pool::async_get_channel`.
+  template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  auto async_get(Token&& token = {}) {
+    return detail::async_get(channels(), {}, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  auto async_get(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
   }
 
   /// Thread-safe. Locks the status for the time of a copy.

@@ -21,6 +21,7 @@ enum class errc {
   invalid_options,    ///< thrown by constructors, `load_pool_options`, …; the text names the field
   name_taken,         ///< another channel or pool of this name runs in this execution context
   restart_limit,      ///< user code threw too often, see `async_run`
+  too_many_waiters,   ///< `pool_options::max_waiters` wait already
 };
 
 /// The category "conn_grpc". Thread-safe, lives for ever.

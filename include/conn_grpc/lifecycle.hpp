@@ -3,7 +3,6 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/system/result.hpp>
 #include <conn_grpc/detail/run.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
@@ -39,7 +38,7 @@ class CONN_GRPC_API lifecycle {
   ///  - errc::name_taken, when another channel or pool of its name runs in its execution context. That is logged as an
   ///    error, and it may be tried again;
   ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good;
-  ///  - errc::stopped, if its execution context has been destroyed.
+  ///  - errc::stopped, if its execution context has been destroyed before it was ever called.
   ///
   /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
   /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
@@ -61,12 +60,8 @@ class CONN_GRPC_API lifecycle {
   explicit lifecycle(std::shared_ptr<detail::channels> channels);
   ~lifecycle();
 
-  [[nodiscard]] boost::system::result<channel_ptr> next_channel();
   [[nodiscard]] pool_status whole_status() const;
-
-  /// Throws boost::system::system_error; the text says who cannot serve and, while nothing is connected, what the last
-  /// attempt failed with.
-  [[noreturn]] void throw_unavailable(error_code why) const;
+  [[nodiscard]] const std::shared_ptr<detail::channels>& channels() const noexcept { return channels_; }
 
  private:
   std::shared_ptr<detail::channels> channels_;

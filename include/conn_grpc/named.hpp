@@ -2,7 +2,9 @@
 #pragma once
 
 #include <conn_grpc/detail/found.hpp>
+#include <conn_grpc/detail/wait.hpp>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,15 @@ namespace conn_grpc {
 [[nodiscard]] inline asio::awaitable<channel_ptr> get_channel(std::string name) {
   const auto executor = co_await asio::this_coro::executor;
   co_return detail::get_found(asio::query(executor, asio::execution::context), name, name);
+}
+
+/// The same, but waits as `pool::get_channel(timeout)` does while nothing is connected. It does not wait for somebody
+/// to run under this name.
+template <class Rep, class Period>
+[[nodiscard]] asio::awaitable<channel_ptr> get_channel(std::string name, std::chrono::duration<Rep, Period> timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto found = detail::find(asio::query(executor, asio::execution::context), name, name);
+  co_return co_await detail::get(found, detail::patience_of(timeout));
 }
 
 }  // namespace conn_grpc

@@ -109,6 +109,10 @@ struct pool_options {
 
   /// How often the pool reports its size to telemetry, besides when it starts (event::pool_status). Above zero.
   std::chrono::milliseconds status_interval{5'000};
+
+  /// How many may wait for a channel at once (`get_channel(timeout)`); the next one is told errc::too_many_waiters at
+  /// once, rather than late. 0: any number.
+  std::size_t max_waiters = 0;
 };
 
 }  // namespace conn_grpc

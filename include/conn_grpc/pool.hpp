@@ -2,13 +2,17 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
+#include <conn_grpc/detail/wait.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
 
+#include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <utility>
 
 namespace conn_grpc {
@@ -32,15 +36,70 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
   /// what `channel_options::mock` throws.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return next_channel(); }
+  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return detail::next(*channels()); }
 
   /// `try_get_channel()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The pool must exist
   /// when it is awaited.
   [[nodiscard]] asio::awaitable<channel_ptr> get_channel() {
     auto channel = try_get_channel();
-    if (!channel) throw_unavailable(channel.error());
+    if (!channel) detail::throw_unavailable(*channels(), channel.error());
     co_return *std::move(channel);
+  }
+
+  /// The same, but while no channel is connected it waits for one: errc::not_connected only after `timeout`. First
+  /// come, first served, and nobody who comes later is served before. It does not wait when `async_run` has not been
+  /// called, after `stop()`, for a `timeout` that is not above zero, or when `pool_options::max_waiters` wait already
+  /// (errc::too_many_waiters).
+  ///
+  /// Cancellation, of any type, ends the waiting at once with asio::error::operation_aborted. Thread-safe. The pool
+  /// must exist when it is awaited; it may be stopped and destroyed meanwhile: errc::stopped. The pool's execution
+  /// context keeps the time.
+  template <class Rep, class Period>
+  [[nodiscard]] asio::awaitable<channel_ptr> get_channel(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get(channels(), detail::patience_of(timeout));
+  }
+
+  /// Both for any completion token; signature void(error_code, channel_ptr). The handler is called by its associated
+  /// executor, by default `get_executor()`; never within this function, unless its associated immediate executor (Boost
+  /// 1.82) says so. Its associated allocator and cancellation slot are used. An asio::any_completion_handler is called
+  /// by its executor, too, but by way of `get_executor()`: the context of its own must outlive the completion. Waiting
+  /// counts as work of the handler's executor; when that one's execution context is destroyed, the handler is destroyed
+  /// uncalled, as Asio does.
+  ///
+  /// What `channel_options::mock` throws leaves the initiating function. Cancellation and thread-safety as above. The
+  /// pool must exist when it is called, not when it is initiated.
+  template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  auto async_get_channel(Token&& token = {}) {
+    return detail::async_get(channels(), {}, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
+  }
+
+  /// Waits until at least `count` channels are connected, all at the same time: what a service does before it says that
+  /// it is ready. Throws boost::system::system_error as `get_channel(timeout)` does, and with
+  /// asio::error::invalid_argument when `count` is above `pool_size`. Not counted by `pool_options::max_waiters`. With
+  /// a `mock` nobody waits.
+  ///
+  /// Cancellation, thread-safety and lifetime as above.
+  [[nodiscard]] asio::awaitable<void> connected(std::size_t count = 1) {
+    return detail::connected(channels(), count, detail::no_end);
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] asio::awaitable<void> connected(std::size_t count, std::chrono::duration<Rep, Period> timeout) {
+    return detail::connected(channels(), count, detail::patience_of(timeout));
+  }
+
+  /// Both for any completion token; signature void(error_code). As `async_get_channel`.
+  template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_connected(std::size_t count, Token&& token = {}) {
+    return detail::async_connected(channels(), count, detail::no_end, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_connected(channels(), count, detail::patience_of(timeout), std::forward<Token>(token));
   }
 
   /// Thread-safe. Locks each channel's status for the time of a copy.

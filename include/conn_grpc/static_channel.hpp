@@ -3,6 +3,9 @@
 
 #include <conn_grpc/detail/static_lifecycle.hpp>
 
+#include <chrono>
+#include <utility>
+
 namespace conn_grpc {
 
 /// A channel that is a type: it need not be handed to those who use it.
@@ -23,6 +26,12 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// As `channel::get()`, of the instance that runs in the execution context of the coroutine that awaits it.
   /// errc::not_started when none does.
   [[nodiscard]] static asio::awaitable<channel_ptr> get() { return detail::get_found(base::key(), base::type_name()); }
+
+  /// As `channel::get(timeout)`. It does not wait for `async_run`.
+  template <class Rep, class Period>
+  [[nodiscard]] static asio::awaitable<channel_ptr> get(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get_found(base::key(), base::type_name(), detail::patience_of(timeout));
+  }
 
   /// As `channel::try_get()`.
   [[nodiscard]] static boost::system::result<channel_ptr> try_get(asio::execution_context& context) {

@@ -3,6 +3,9 @@
 
 #include <conn_grpc/detail/static_lifecycle.hpp>
 
+#include <chrono>
+#include <cstddef>
+
 namespace conn_grpc {
 
 /// A pool that is a type: it need not be handed to those who use it.
@@ -27,6 +30,19 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// errc::not_started when none does.
   [[nodiscard]] static asio::awaitable<channel_ptr> get_channel() {
     return detail::get_found(base::key(), base::type_name());
+  }
+
+  /// As `pool::get_channel(timeout)` and `pool::connected`. They do not wait for `async_run`.
+  template <class Rep, class Period>
+  [[nodiscard]] static asio::awaitable<channel_ptr> get_channel(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get_found(base::key(), base::type_name(), detail::patience_of(timeout));
+  }
+  [[nodiscard]] static asio::awaitable<void> connected(std::size_t count = 1) {
+    return detail::found_connected(base::key(), base::type_name(), count, detail::no_end);
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] static asio::awaitable<void> connected(std::size_t count, std::chrono::duration<Rep, Period> timeout) {
+    return detail::found_connected(base::key(), base::type_name(), count, detail::patience_of(timeout));
   }
 
   /// As `pool::try_get_channel()`.

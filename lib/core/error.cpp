@@ -24,6 +24,8 @@ class category final : public boost::system::error_category {
         return "the name is taken in this execution context";
       case errc::restart_limit:
         return "user code threw too often";
+      case errc::too_many_waiters:
+        return "max_waiters wait already";
     }
     return "unknown conn_grpc error";
   }

@@ -28,7 +28,7 @@ namespace conn_grpc::core {
 template <class T>
 class rotation {
  public:
-  rotation() { publish(make_snapshot()); }
+  rotation() { publish(std::make_unique<snapshot>(unavailable_, 0)); }
 
   rotation(const rotation&) = delete;
   rotation& operator=(const rotation&) = delete;
@@ -36,12 +36,13 @@ class rotation {
   /// The member whose turn it is, or why there is none. Over any k x size() gets each member is returned k times, and a
   /// change of the members goes on with the next in line. A thread's first call allocates its mark.
   [[nodiscard]] boost::system::result<T> next() noexcept {
-    return take_turn([](const member& m) { return m.value; });
+    return take_turn([](const snapshot& now, std::size_t turn) { return now.values[turn]; });
   }
 
   /// The same, with the slot it has.
   [[nodiscard]] boost::system::result<std::pair<std::size_t, T>> next_with_slot() noexcept {
-    return take_turn([](const member& m) { return std::pair(m.slot, m.value); });
+    return take_turn(
+        [](const snapshot& now, std::size_t turn) { return std::pair(now.slots[turn], now.values[turn]); });
   }
 
   /// not_started becomes not_connected.
@@ -50,7 +51,7 @@ class rotation {
       const std::lock_guard lock(writers_);
       if (unavailable_ != errc::not_started) return;
       unavailable_ = errc::not_connected;
-      publish(make_snapshot());
+      publish(std::make_unique<snapshot>(unavailable_, 0));
     }
     (void)reclaim();
   }
@@ -61,14 +62,12 @@ class rotation {
     {
       const std::lock_guard lock(writers_);
       if (unavailable_ == errc::stopped) return;
-      members_.insert(place_of(slot), std::make_unique<const member>(slot, std::move(value)));
-      std::unique_ptr<const snapshot> next;
-      try {
-        next = make_snapshot();
-      } catch (...) {
-        members_.erase(place_of(slot));
-        throw;
-      }
+      const auto& old = *published_;
+      const auto place = old.place_of(slot);
+      auto next = std::make_unique<snapshot>(unavailable_, old.size() + 1);
+      next->append(old, 0, place);
+      next->append(slot, std::move(value));
+      next->append(old, place, old.size());
       publish(std::move(next));
     }
     (void)reclaim();
@@ -78,12 +77,13 @@ class rotation {
   void erase(std::size_t slot) noexcept {
     {
       const std::lock_guard lock(writers_);
-      const auto place = place_of(slot);
-      if (place == members_.end() || (*place)->slot != slot) return;
-      member_list removed;
-      removed.push_back(std::move(*place));
-      members_.erase(place);
-      publish(make_snapshot(), std::move(removed));
+      const auto& old = *published_;
+      const auto place = old.place_of(slot);
+      if (place == old.size() || old.slots[place] != slot) return;
+      auto next = std::make_unique<snapshot>(unavailable_, old.size() - 1);
+      next->append(old, 0, place);
+      next->append(old, place + 1, old.size());
+      publish(std::move(next));
     }
     (void)reclaim();
   }
@@ -93,8 +93,7 @@ class rotation {
     {
       const std::lock_guard lock(writers_);
       if (std::exchange(unavailable_, errc::stopped) == errc::stopped) return;
-      auto removed = std::exchange(members_, {});
-      publish(make_snapshot(), std::move(removed));
+      publish(std::make_unique<snapshot>(unavailable_, 0));
     }
     (void)reclaim();
   }
@@ -109,66 +108,73 @@ class rotation {
     return retired_.empty();
   }
 
+  /// What a get is told while there are no members.
+  [[nodiscard]] error_code unavailable() const {
+    const std::lock_guard lock(writers_);
+    return unavailable_;
+  }
+
   [[nodiscard]] std::size_t size() const {
     const std::lock_guard lock(writers_);
-    return members_.size();
+    return published_->size();
   }
 
  private:
-  struct member {
-    std::size_t slot;
-    T value;
-  };
-  using member_list = std::vector<std::unique_ptr<const member>>;
-
+  // The members themselves, not pointers to them: one cache miss less per get, and a pool of thousands costs what a
+  // pool of one does. What that takes from the writers is in docs/design.md.
   struct snapshot {
-    errc unavailable;      // what a get is told when there are no members
-    std::uint64_t offset;  // so that the turn after a change is the next in line
-    std::vector<const member*> members;
+    snapshot(errc why_none, std::size_t size) : unavailable(why_none) {
+      values.reserve(size);
+      slots.reserve(size);
+    }
 
-    std::size_t turn(std::uint64_t ticket) const { return (ticket + offset) % members.size(); }
+    std::size_t size() const { return values.size(); }
+    std::size_t turn(std::uint64_t ticket) const { return (ticket + offset) % values.size(); }
+    std::size_t place_of(std::size_t slot) const {
+      return static_cast<std::size_t>(std::ranges::lower_bound(slots, slot) - slots.begin());
+    }
+
+    void append(std::size_t slot, T value) {
+      slots.push_back(slot);
+      values.push_back(std::move(value));
+    }
+    void append(const snapshot& old, std::size_t first, std::size_t last) {
+      for (; first != last; ++first) append(old.slots[first], old.values[first]);
+    }
+
+    errc unavailable;          // what a get is told when there are no members
+    std::uint64_t offset = 0;  // so that the turn after a change is the next in line
+    std::vector<T> values;
+    std::vector<std::size_t> slots;  // of the values, ascending
   };
 
   // No longer published, but a reader may still be looking at it.
   struct retired {
     grace_period readers;
     std::unique_ptr<const snapshot> unpublished;
-    member_list removed;
   };
 
   template <class Copy>
-  boost::system::result<std::invoke_result_t<Copy, const member&>> take_turn(Copy copy) noexcept {
+  boost::system::result<std::invoke_result_t<Copy, const snapshot&, std::size_t>> take_turn(Copy copy) noexcept {
     const read_section inside;
     const auto ticket = tickets_.fetch_add(1, std::memory_order_acq_rel);  // the turnstile of grace_period.hpp
     // What this must not miss was stored before the writer's own turn at the turnstile; acquire is for one stored
     // since.
     const snapshot& now = *current_.load(std::memory_order_acquire);
-    if (now.members.empty()) return make_error_code(now.unavailable);
-    return copy(*now.members[now.turn(ticket)]);
-  }
-
-  std::unique_ptr<const snapshot> make_snapshot() {
-    auto next = std::make_unique<snapshot>(unavailable_, std::uint64_t{0});
-    next->members.reserve(members_.size());
-    for (const auto& m : members_) next->members.push_back(m.get());
-    if (published_ && !published_->members.empty() && !members_.empty()) {
-      const auto ticket = tickets_.load(std::memory_order_relaxed);
-      const auto next_in_line = place_of(published_->members[published_->turn(ticket)]->slot);
-      const auto first = static_cast<std::uint64_t>(next_in_line - members_.begin());
-      next->offset = first + members_.size() - ticket % members_.size();
-    }
-    return next;
+    if (now.values.empty()) return make_error_code(now.unavailable);
+    return copy(now, now.turn(ticket));
   }
 
   // Without memory to remember what to delete later there is no going on: terminates.
-  void publish(std::unique_ptr<const snapshot> next, member_list removed = {}) noexcept {
+  void publish(std::unique_ptr<snapshot> next) noexcept {
+    if (published_ && published_->size() > 0 && next->size() > 0) {
+      const auto ticket = tickets_.load(std::memory_order_relaxed);
+      const auto next_in_line = next->place_of(published_->slots[published_->turn(ticket)]);
+      next->offset = next_in_line + next->size() - ticket % next->size();
+    }
     current_.store(next.get(), std::memory_order_release);
     tickets_.fetch_add(0, std::memory_order_acq_rel);  // the writer's turn at the turnstile
-    retired_.push_back({{}, std::exchange(published_, std::move(next)), std::move(removed)});
-  }
-
-  auto place_of(std::size_t slot) {
-    return std::ranges::lower_bound(members_, slot, {}, [](const auto& m) { return m->slot; });
+    retired_.push_back({{}, std::exchange(published_, std::move(next))});
   }
 
   // Each of these two is a cache line of its own: one is written by every get, the other hardly ever.
@@ -177,7 +183,6 @@ class rotation {
 
   alignas(64) mutable std::mutex writers_;
   errc unavailable_ = errc::not_started;
-  member_list members_;  // in the order of slots
   std::unique_ptr<const snapshot> published_;
   std::vector<retired> retired_;
 };

@@ -22,6 +22,7 @@ runtime::group_settings common_settings(const channel_options& options, const ru
       .type_key = std::move(type_key),
       .label = {},
       .status_interval = {},
+      .max_waiters = 0,
       .max_restarts = options.max_restarts,
       .restart_window = options.restart_window,
       .telemetry = checked.telemetry,
@@ -41,6 +42,7 @@ std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor, c
   auto whole = common_settings(options.channel, each, options.name, std::move(type_key));
   whole.label = "pool " + (options.name.empty() ? "of " + options.channel.address : options.name);
   whole.status_interval = options.status_interval;
+  whole.max_waiters = options.max_waiters;
 
   auto made = std::make_shared<channels>(executor, std::move(whole), options.channel.mock);
   const grpc_connector connector(options.channel);

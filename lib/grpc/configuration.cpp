@@ -122,6 +122,7 @@ pool_options load_pool_options(const std::filesystem::path& file, const std::str
   const std::string path = detail::read_entry(file, "pools", pool, from);
   pool_options to{.name = pool, .channel = to_options(from.channel(), path + ".channel", file)};
   if (from.has_pool_size()) to.pool_size = from.pool_size();
+  if (from.has_max_waiters()) to.max_waiters = from.max_waiters();
   if (from.has_status_interval()) to.status_interval = to_ms(from.status_interval(), path + ".status_interval");
   return to;
 }

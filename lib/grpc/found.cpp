@@ -10,6 +10,15 @@
 
 namespace conn_grpc::detail {
 
+std::shared_ptr<channels> find(asio::execution_context& context, std::string_view key, std::string_view name) {
+  auto found = channels::find(context, key);
+  if (!found)
+    throw boost::system::system_error(
+        errc::not_started, "conn_grpc: nothing runs under the name \"" + std::string(name) +
+                               "\" in the coroutine's execution context (not yet, not any longer, or in another)");
+  return std::static_pointer_cast<channels>(std::move(found));
+}
+
 boost::system::result<channel_ptr> try_get_found(asio::execution_context& context, std::string_view key) {
   const auto found = channels::find(context, key);
   if (!found) return make_error_code(errc::not_started);
@@ -17,14 +26,21 @@ boost::system::result<channel_ptr> try_get_found(asio::execution_context& contex
 }
 
 channel_ptr get_found(asio::execution_context& context, std::string_view key, std::string_view name) {
-  const auto found = channels::find(context, key);
-  if (!found)
-    throw boost::system::system_error(
-        errc::not_started,
-        "conn_grpc: nothing runs under the name \"" + std::string(name) + "\" in the coroutine's execution context");
+  const auto found = find(context, key, name);
   auto channel = found->next();
   if (!channel) found->throw_unavailable(channel.error());
   return *std::move(channel);
+}
+
+asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name, patience timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  co_return co_await get(find(asio::query(executor, asio::execution::context), key, name), timeout);
+}
+
+asio::awaitable<void> found_connected(std::string_view key, std::string_view name, std::size_t needed,
+                                      patience timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  co_await connected(find(asio::query(executor, asio::execution::context), key, name), needed, timeout);
 }
 
 void stop_found(asio::execution_context& context, std::string_view key) {

@@ -24,10 +24,6 @@ void lifecycle::stop() noexcept { channels_->stop(); }
 
 lifecycle::executor_type lifecycle::get_executor() const noexcept { return channels_->executor(); }
 
-boost::system::result<channel_ptr> lifecycle::next_channel() { return channels_->next(); }
-
 pool_status lifecycle::whole_status() const { return channels_->status(); }
-
-void lifecycle::throw_unavailable(error_code why) const { channels_->throw_unavailable(why); }
 
 }  // namespace conn_grpc

@@ -15,7 +15,9 @@ std::string unqualified_name(const std::type_info& type) {
 
 // Not its name, which types of unnamed namespaces in two files share, and with clang even compare equal by.
 std::string key_of(const std::type_info& type) {
-  return std::string(1, '\0') + std::to_string(reinterpret_cast<std::uintptr_t>(&type));
+  std::string key(1, '\0');  // not `+`, of which g++ 12 warns with -O3
+  key += std::to_string(reinterpret_cast<std::uintptr_t>(&type));
+  return key;
 }
 
 }  // namespace conn_grpc::detail

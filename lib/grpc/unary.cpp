@@ -28,6 +28,7 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
       slot.assign([weak = weak_from_this()](asio::cancellation_type) {
         if (const auto call = weak.lock()) call->cancel();
       });
+    if (!begin()) return;
     start([self = shared_from_this()](grpc::Status status) { self->finish(std::move(status)); });
   }
 
@@ -38,11 +39,17 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
   void context_gone() noexcept override {
     std::unique_lock lock(mutex_);
     unary_handler handler(std::move(handler_));
-    if (handler) finished_changed_.wait(lock, [this] { return finished_; });
+    if (handler && begun_) finished_changed_.wait(lock, [this] { return finished_; });
     lock.unlock();
   }
 
  private:
+  // Not when the context is gone already.
+  bool begin() {
+    const std::lock_guard lock(mutex_);
+    return begun_ = static_cast<bool>(handler_);
+  }
+
   // Runs where the handler runs, or instead of it, hence not at the same time: if the RPC ends meanwhile, its context
   // is still there.
   void cancel() {
@@ -67,6 +74,7 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
   grpc::ClientContext& context_;
   std::mutex mutex_;
   std::condition_variable finished_changed_;
+  bool begun_ = false;
   bool finished_ = false;
   unary_handler handler_;  // empty once called, or gone with its context
   std::optional<runtime::context_registration> registration_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "core/rotation.hpp"
 #include "runtime/channel_probe.hpp"
 #include "runtime/channel_settings.hpp"
+#include "runtime/channel_source.hpp"
 #include "runtime/condition.hpp"
 #include "runtime/connector.hpp"
 #include "runtime/user_code.hpp"
@@ -24,26 +24,26 @@
 namespace conn_grpc::runtime {
 
 /// `delay` from now, which is now when it is negative and the end of time where it would overflow.
-template <class Clock>
-typename Clock::time_point deadline_after(std::chrono::milliseconds delay) {
+template <class Clock, class Duration>
+typename Clock::time_point deadline_after(Duration delay) {
   const auto now = Clock::now();
   const auto end = (Clock::time_point::max)();
   if (delay.count() <= 0) return now;
-  return delay < std::chrono::duration_cast<std::chrono::milliseconds>(end - now) ? now + delay : end;
+  return delay < std::chrono::duration_cast<Duration>(end - now) ? now + delay : end;
 }
 
 /// One channel. `run()` is its life; everything happens on the strand that runs it.
 template <class Clock, connector Connector>
 class channel_actor {
  public:
-  using rotation_type = core::rotation<typename Connector::channel_type>;
+  using source_type = channel_source<Clock, typename Connector::channel_type>;
 
   /// @param changed tells the actor's owner, from any thread, to call `look_again()` on the strand.
-  channel_actor(channel_settings settings, Connector connector, rotation_type& rotation, std::size_t slot,
+  channel_actor(channel_settings settings, Connector connector, source_type& source, std::size_t slot,
                 std::function<void()> changed)
       : settings_(std::move(settings)),
         connector_(std::move(connector)),
-        rotation_(rotation),
+        source_(source),
         slot_(slot),
         changed_(std::move(changed)),
         probe_(settings_) {}
@@ -133,8 +133,9 @@ class channel_actor {
     call_user("backoff.reset", [&] { backoff.reset(); });
     std::exception_ptr thrown;
     {
-      const publication published(rotation_, slot_, made.connection->channel());
+      const publication published(source_, slot_, made.connection->channel());
       probe_.connected(steady(begin), made.took);
+      source_.serve_waiters();  // who may look at the status
       thrown = thrown_by("on_connect", settings_.on_connect);
       while (!thrown && !stopping_ && made.connection->state() == connection_state::connected) co_await news_.wait();
     }
@@ -147,7 +148,7 @@ class channel_actor {
     if (!thrown) thrown = thrown_by("on_disconnect", settings_.on_disconnect);
     probe_.disconnected(up);
     // Who was just taking the channel is done within nanoseconds, unless its thread lost the processor meanwhile.
-    while (!rotation_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
+    while (!source_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
     co_return up >= settings_.stable_after;
   }
@@ -171,16 +172,16 @@ class channel_actor {
   /// In the rotation for as long as it lives, whichever way the scope is left.
   class publication {
    public:
-    publication(rotation_type& rotation, std::size_t slot, typename Connector::channel_type channel)
-        : rotation_(rotation), slot_(slot) {
-      rotation_.insert(slot_, std::move(channel));
+    publication(source_type& source, std::size_t slot, typename Connector::channel_type channel)
+        : source_(source), slot_(slot) {
+      source_.publish(slot_, std::move(channel));
     }
-    ~publication() { rotation_.erase(slot_); }
+    ~publication() { source_.withdraw(slot_); }
     publication(const publication&) = delete;
     publication& operator=(const publication&) = delete;
 
    private:
-    rotation_type& rotation_;
+    source_type& source_;
     std::size_t slot_;
   };
 
@@ -190,7 +191,7 @@ class channel_actor {
 
   const channel_settings settings_;
   const Connector connector_;
-  rotation_type& rotation_;
+  source_type& source_;
   const std::size_t slot_;
   const std::function<void()> changed_;
   channel_probe probe_;

@@ -2,13 +2,21 @@
 #pragma once
 
 #include "core/rotation.hpp"
+#include "runtime/parked_handler.hpp"
 #include "runtime/pool_probe.hpp"
+#include "runtime/waiting_room.hpp"
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/error.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,43 +25,162 @@
 namespace conn_grpc::runtime {
 
 /// Where gets are answered: by the rotation, unless the user mocks it, and before the eyes of telemetry, if it looks.
+/// Who cannot be answered yet may wait. Thread-safe, but for `add_slot`.
 template <class Clock, class Channel>
 class channel_source {
  public:
+  using time_point = typename Clock::time_point;
+  using ticket = std::uint64_t;
+  using get_handler = typename parked_handler<error_code, Channel>::handler_type;
+  using size_handler = typename parked_handler<error_code>::handler_type;
+
   /// @param mock when it is set, every get is answered by it.
   channel_source(const group_settings& settings, std::function<Channel()> mock)
-      : probe_(settings), mock_(std::move(mock)) {}
+      : probe_(settings), mock_(std::move(mock)), gets_(settings.max_waiters) {}
 
-  /// Before the first `next()`.
+  /// Before anything else.
   void add_slot(std::string name) { names_.push_back(std::move(name)); }
 
-  [[nodiscard]] core::rotation<Channel>& rotation() { return rotation_; }
+  // The actors' side.
+
+  void open() { rotation_.open(); }
+
+  /// From now on the channel is handed out.
+  void publish(std::size_t slot, Channel channel) { rotation_.insert(slot, std::move(channel)); }
+
+  /// To those who wait; after `publish`.
+  void serve_waiters() {
+    const auto size = rotation_.size();
+    gets_.serve(size, [this] { return rotation_.next_with_slot(); });
+    sizes_.serve(size, [] { return error_code(); });
+  }
+
+  void withdraw(std::size_t slot) noexcept { rotation_.erase(slot); }
+
+  [[nodiscard]] bool reclaim() { return rotation_.reclaim(); }
+
+  /// From now on every get, and whoever waits, is told errc::stopped.
+  void close() {
+    rotation_.close();
+    gets_.dismiss(errc::stopped);
+    sizes_.dismiss(errc::stopped);
+  }
+
+  /// Ends the waiting of those whose deadline has come, with errc::not_connected.
+  /// @return the next deadline.
+  time_point expire(time_point now) {
+    const auto never = (Clock::time_point::max)();
+    const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
+    const auto next_size = sizes_.expire(now, errc::not_connected).value_or(never);
+    return (std::min)(next_get, next_size);
+  }
+
+  void report_size() { probe_.has_size(names_.size(), rotation_.size()); }
+
+  // The users' side. A mock answers at once, whatever the actors are doing.
 
   /// Does user code take part in a get?
   [[nodiscard]] bool observed() const noexcept { return mock_ || probe_.hears_gets(); }
 
-  /// Thread-safe. Throws what `mock` throws.
-  boost::system::result<Channel> next_observed() {
+  /// Throws what `mock` throws.
+  [[nodiscard]] boost::system::result<Channel> next() {
+    if (!observed()) [[likely]]
+      return rotation_.next();
     const auto begin = Clock::now();
-    auto found = mock_ ? next_mocked() : rotation_.next_with_slot();
+    return report(find(), begin);
+  }
+
+  /// The same for who may wait: null instead of errc::not_connected, and when others wait already. Telemetry hears of
+  /// it when the waiting is over.
+  [[nodiscard]] std::optional<boost::system::result<Channel>> next_unless_waiting() {
+    if (gets_.anyone()) return std::nullopt;
+    if (!observed()) [[likely]] {
+      auto found = rotation_.next();
+      if (is_worth_waiting(found)) return std::nullopt;
+      return found;
+    }
+    const auto begin = Clock::now();
+    auto found = find();
+    if (is_worth_waiting(found)) return std::nullopt;
+    return report(std::move(found), begin);
+  }
+
+  /// Are there that many channels? Null when it has to wait for them.
+  [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
+    if (needed > names_.size()) return boost::asio::error::invalid_argument;
+    if (mock_) return error_code();
+    if (const auto state = rotation_.unavailable(); state != errc::not_connected) return state;
+    if (rotation_.size() >= needed) return error_code();
+    return std::nullopt;
+  }
+
+  /// For those who wait. Those of later calls are greater.
+  [[nodiscard]] ticket take_ticket() noexcept { return tickets_.fetch_add(1, std::memory_order_relaxed); }
+
+  /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
+  /// of `next()`, or errc::too_many_waiters.
+  /// @param handler posts to `home`: it may be called by any thread.
+  /// @param leave cancels it.
+  /// @return must `expire` be called earlier than it said?
+  [[nodiscard]] bool wait_for_channel(ticket mine, get_handler handler, boost::asio::execution_context& home,
+                                      time_point deadline, std::function<void()> leave) {
+    const auto begin = Clock::now();
+    const auto parked = parked_handler<error_code, Channel>::make(std::move(handler), home, std::move(leave));
+    const auto complete = [this, begin, parked](found_channel found) {
+      auto channel = report(std::move(found), begin);
+      parked->complete(channel ? error_code() : channel.error(), channel ? *std::move(channel) : Channel());
+    };
+    auto arrived = gets_.join(mine, {1, complete}, deadline, [this](bool others_wait) -> std::optional<found_channel> {
+      if (others_wait) return std::nullopt;
+      auto found = rotation_.next_with_slot();
+      if (is_worth_waiting(found)) return std::nullopt;
+      return found;
+    });
+    if (arrived.answer) complete(*std::move(arrived.answer));
+    return arrived.expires_first;
+  }
+
+  /// Completes with success once `needed` channels are connected; at the deadline with errc::not_connected; at once
+  /// with errc::not_started or stopped, or invalid_argument when there never are that many. As `wait_for_channel`.
+  [[nodiscard]] bool wait_for_size(ticket mine, size_handler handler, boost::asio::execution_context& home,
+                                   std::size_t needed, time_point deadline, std::function<void()> leave) {
+    const auto parked = parked_handler<error_code>::make(std::move(handler), home, std::move(leave));
+    const auto complete = [parked](error_code failed) { parked->complete(failed); };
+    const auto arrived =
+        sizes_.join(mine, {needed, complete}, deadline, [=, this](bool) { return size_unless_waiting(needed); });
+    if (arrived.answer) complete(*arrived.answer);
+    return arrived.expires_first;
+  }
+
+  /// Ends the waiting with operation_aborted, if it has not ended.
+  void cancel(ticket which) {
+    gets_.cancel(which);
+    sizes_.cancel(which);
+  }
+
+ private:
+  using found_channel = boost::system::result<std::pair<std::size_t, Channel>>;  // with its slot
+
+  found_channel find() {
+    if (!mock_) return rotation_.next_with_slot();
+    auto channel = mock_();
+    if (!channel) return make_error_code(errc::not_connected);
+    return std::pair(names_.size(), std::move(channel));
+  }
+
+  template <class Found>
+  [[nodiscard]] bool is_worth_waiting(const Found& found) const {
+    return !found && found.error() == errc::not_connected && !mock_ && !names_.empty();
+  }
+
+  boost::system::result<Channel> report(found_channel found, time_point begin) {
     if (probe_.hears_gets()) probe_.got(Clock::now() - begin, name_of(found), found.error());
     if (!found) return found.error();
     return std::move(found->second);
   }
 
-  void report_size() { probe_.has_size(names_.size(), rotation_.size()); }
-
- private:
-  using slot_and_channel = std::pair<std::size_t, Channel>;
-
-  boost::system::result<slot_and_channel> next_mocked() const {
-    auto channel = mock_();
-    if (!channel) return make_error_code(errc::not_connected);
-    return slot_and_channel(names_.size(), std::move(channel));
-  }
-
   // Empty when nothing was found, and for what came from no slot.
-  std::string_view name_of(const boost::system::result<slot_and_channel>& found) const {
+  std::string_view name_of(const found_channel& found) const {
     return found && found->first < names_.size() ? std::string_view(names_[found->first]) : std::string_view();
   }
 
@@ -61,6 +188,9 @@ class channel_source {
   std::function<Channel()> mock_;
   std::vector<std::string> names_;  // by slot
   core::rotation<Channel> rotation_;
+  std::atomic<ticket> tickets_{0};
+  waiting_room<found_channel, time_point> gets_;
+  waiting_room<error_code, time_point> sizes_;
 };
 
 }  // namespace conn_grpc::runtime

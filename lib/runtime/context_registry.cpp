@@ -16,6 +16,7 @@ void context_registry::context_shutdown() noexcept {
   std::vector<std::shared_ptr<context_dependent>> told;
   {
     const std::lock_guard lock(mutex_);
+    gone_ = true;
     for (const auto& entry : dependents_)
       if (auto dependent = entry.lock()) told.push_back(std::move(dependent));
   }
@@ -26,8 +27,11 @@ void context_registry::context_shutdown() noexcept {
 context_registration::context_registration(boost::asio::execution_context& context,
                                            std::weak_ptr<context_dependent> dependent)
     : registry_(context_registry::of(context)) {
-  const std::lock_guard lock(registry_->mutex_);
+  std::unique_lock lock(registry_->mutex_);
   entry_ = registry_->dependents_.insert(registry_->dependents_.end(), std::move(dependent));
+  if (!registry_->gone_) return;
+  lock.unlock();
+  if (const auto late = entry_->lock()) late->context_gone();
 }
 
 context_registration::~context_registration() {

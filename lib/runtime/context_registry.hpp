@@ -47,9 +47,11 @@ class context_registry {
 
   std::mutex mutex_;
   entries dependents_;
+  bool gone_ = false;
 };
 
-/// An entry in the registry, until it is destroyed.
+/// An entry in the registry, until it is destroyed. While the context is already being destroyed, `context_gone()` is
+/// called at once.
 class context_registration {
  public:
   context_registration(boost::asio::execution_context& context, std::weak_ptr<context_dependent> dependent);

@@ -17,6 +17,9 @@ class context_shared final : public boost::asio::execution_context::service {
 
   explicit context_shared(boost::asio::execution_context& context) : service(context) {}
 
+  /// Asio does not shut a service down that was first asked for while the others were.
+  ~context_shared() override { shared_->context_shutdown(); }
+
   static const std::shared_ptr<T>& of(boost::asio::execution_context& context) {
     return boost::asio::use_service<context_shared>(context).shared_;
   }

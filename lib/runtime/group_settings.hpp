@@ -21,6 +21,7 @@ struct group_settings {
   std::string type_key;  // of a static_pool or static_channel; else empty
   std::string label;     // how exceptions name it: "pool greeter"
   std::optional<std::chrono::milliseconds> status_interval;  // none for a channel on its own
+  std::size_t max_waiters = 0;                               // 0: any number
   std::size_t max_restarts;
   std::chrono::milliseconds restart_window;
   std::shared_ptr<conn_grpc::telemetry> telemetry;  // never null

@@ -82,6 +82,7 @@ TEST_CASE("what the file leaves out is as in options.hpp", "[configuration]") {
   CHECK(options.name == "p");
   CHECK(options.pool_size == defaults.pool_size);
   CHECK(options.status_interval == defaults.status_interval);
+  CHECK(options.max_waiters == defaults.max_waiters);
   CHECK(options.channel.name.empty());
   CHECK(options.channel.address.empty());
   CHECK(options.channel.credentials == nullptr);
@@ -108,6 +109,7 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.name == "greeter");
   CHECK(options.pool_size == 5);
   CHECK(options.status_interval == 10s);
+  CHECK(options.max_waiters == 1'000);
   CHECK(options.channel.address == "10.0.0.1:50051");
   CHECK(options.channel.credentials != nullptr);
   CHECK(options.channel.backoff.min == 500ms);

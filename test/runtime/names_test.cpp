@@ -136,7 +136,7 @@ TEST_CASE("a name goes with its context", "[names]") {
   CHECK(group_type::find(*f.io, "pool") == f.group);
   f.io.reset();
   CHECK(f.group->next().error() == errc::stopped);
-  f.io.emplace();
+  f.io = std::make_shared<boost::asio::io_context>();
   CHECK_FALSE(group_type::find(*f.io, "pool"));
   const auto old = std::exchange(f.group, nullptr);
   f.run();

@@ -2,22 +2,17 @@
 #include "support/certificates.hpp"
 
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <fcntl.h>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
-#include <system_error>
 
 extern char** environ;
 
 namespace conn_grpc::test {
 namespace {
-
-namespace fs = std::filesystem;
 
 // `openssl ca` is the one command that sets both dates, so that a certificate can have expired, on Debian 12 (OpenSSL
 // 3.0) and 13 (3.5).
@@ -39,23 +34,12 @@ policy = any
 copy_extensions = copy
 )";
 
-fs::path make_folder() {
-  std::string name = fs::temp_directory_path() / "conn_grpc_tls_XXXXXX";
-  if (!::mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), "mkdtemp");
-  return name;
-}
-
 }  // namespace
 
-certificates::certificates() : folder_(make_folder()) {
-  std::ofstream(folder_ / "config") << config;
-  std::ofstream(folder_ / "index");
+certificates::certificates() {
+  (void)folder_.write("config", config);
+  (void)folder_.write("index", "");
   add_ca("ca");
-}
-
-certificates::~certificates() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
 }
 
 void certificates::add_ca(const std::string& name) {
@@ -74,10 +58,10 @@ void certificates::issue(const std::string& name, const options& how) const {
 }
 
 void certificates::openssl(std::vector<std::string> arguments) const {
-  const std::string log = folder_ / "log";
+  const std::string log = folder_.path() / "log";
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addchdir_np(&actions, folder_.c_str());
+  ::posix_spawn_file_actions_addchdir_np(&actions, folder_.path().c_str());
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   ::posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   arguments.insert(arguments.begin(), "openssl");

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "support/temporary_folder.hpp"
+
 namespace conn_grpc::test {
 
 /// Makes certificates with the openssl command, in a temporary folder that goes with this object.
@@ -18,9 +20,6 @@ class certificates {
 
   /// With a CA "ca". Throws std::runtime_error with what openssl said.
   certificates();
-  ~certificates();
-  certificates(const certificates&) = delete;
-  certificates& operator=(const certificates&) = delete;
 
   /// Another CA: name.pem, name.key.
   void add_ca(const std::string& name);
@@ -28,14 +27,14 @@ class certificates {
   /// name.pem, name.key; the name is the common name, too.
   void issue(const std::string& name, const options& how = {"ca", "127.0.0.1", false}) const;
 
-  [[nodiscard]] std::filesystem::path chain(const std::string& name) const { return folder_ / (name + ".pem"); }
-  [[nodiscard]] std::filesystem::path key(const std::string& name) const { return folder_ / (name + ".key"); }
-  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  [[nodiscard]] std::filesystem::path chain(const std::string& name) const { return folder_.path() / (name + ".pem"); }
+  [[nodiscard]] std::filesystem::path key(const std::string& name) const { return folder_.path() / (name + ".key"); }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
   void openssl(std::vector<std::string> arguments) const;
 
-  std::filesystem::path folder_;
+  temporary_folder folder_;
 };
 
 }  // namespace conn_grpc::test

@@ -54,9 +54,11 @@ class greeter final : public Greeter::CallbackService {
 
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
+    "       [--max-concurrent-streams N]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
-    "  --max-connection-age  close each connection, gracefully, when it is that old\n";
+    "  --max-connection-age  close each connection, gracefully, when it is that old\n"
+    "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n";
 
 struct options {
   std::string address{};
@@ -64,6 +66,7 @@ struct options {
   std::string key{};
   std::string client_ca{};
   int max_connection_age = 0;
+  int max_concurrent_streams = 0;
 };
 
 options parsed(std::span<char*> arguments) {
@@ -83,6 +86,8 @@ options parsed(std::span<char*> arguments) {
       result.client_ca = next();
     } else if (option == "--max-connection-age") {
       result.max_connection_age = std::stoi(next());
+    } else if (option == "--max-concurrent-streams") {
+      result.max_concurrent_streams = std::stoi(next());
     } else {
       throw std::invalid_argument(usage);
     }
@@ -112,6 +117,8 @@ void serve(const options& o) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort(o.address, credentials(o), &port);
   if (o.max_connection_age > 0) builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, o.max_connection_age);
+  if (o.max_concurrent_streams > 0)
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o.max_concurrent_streams);
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
   if (!server) throw std::runtime_error("greeter_server: cannot listen on " + o.address + "\n");

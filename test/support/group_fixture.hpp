@@ -47,7 +47,10 @@ class group_fixture {
  public:
   using group_type = runtime::channel_group<manual_clock, stepped_connector>;
 
-  explicit group_fixture(std::size_t size = 1) {
+  /// @param context an idle one that others have used before, since making one takes longer than most tests.
+  explicit group_fixture(std::size_t size = 1,
+                         std::shared_ptr<boost::asio::io_context> context = std::make_shared<boost::asio::io_context>())
+      : io(std::move(context)) {
     manual_clock::reset();
     logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_st>(log));
     logger->set_level(spdlog::level::debug);
@@ -95,7 +98,7 @@ class group_fixture {
   /// What happened since it was last asked.
   std::vector<std::string> happened() { return std::exchange(trace, {}); }
 
-  std::optional<boost::asio::io_context> io{std::in_place};
+  std::shared_ptr<boost::asio::io_context> io;
   stepped_connector connector;
   runtime::channel_settings settings{.pool_name = "pool",
                                      .name = {},

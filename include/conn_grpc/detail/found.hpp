@@ -9,16 +9,23 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/wait.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
 
+#include <cstddef>
+#include <memory>
 #include <string_view>
 
 namespace conn_grpc::detail {
 
+/// @param name how an exception calls it.
+/// @throws boost::system::system_error with errc::not_started.
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> find(asio::execution_context& context, std::string_view key,
+                                                           std::string_view name);
+
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> try_get_found(asio::execution_context& context,
                                                                              std::string_view key);
-/// @param name how an exception calls it.
 [[nodiscard]] CONN_GRPC_API channel_ptr get_found(asio::execution_context& context, std::string_view key,
                                                   std::string_view name);
 CONN_GRPC_API void stop_found(asio::execution_context& context, std::string_view key);
@@ -30,5 +37,11 @@ CONN_GRPC_API void stop_found(asio::execution_context& context, std::string_view
   const auto executor = co_await asio::this_coro::executor;
   co_return get_found(asio::query(executor, asio::execution::context), key, name);
 }
+
+/// The same, but it waits as `get(channels, timeout)` does.
+[[nodiscard]] CONN_GRPC_API asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name,
+                                                                   patience timeout);
+[[nodiscard]] CONN_GRPC_API asio::awaitable<void> found_connected(std::string_view key, std::string_view name,
+                                                                  std::size_t needed, patience timeout);
 
 }  // namespace conn_grpc::detail

@@ -37,7 +37,7 @@ CONN_GRPC_API void start(channels& started, run_handler handler);
 template <asio::completion_token_for<void(error_code)> Token>
 auto async_run(std::shared_ptr<channels> started, Token&& token) {
   return asio::async_initiate<Token, void(error_code)>(
-      [](auto handler, const std::shared_ptr<channels>& group) {
+      [](auto handler, std::shared_ptr<channels> group) {  // by value: see wait.hpp
         start(*group, posted_handler(std::move(handler), completion_executor(*group)));
       },
       token, std::move(started));

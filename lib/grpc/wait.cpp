@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <conn_grpc/detail/wait.hpp>
+
+#include "grpc/channels.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+
+#include <string>
+#include <tuple>
+
+namespace conn_grpc::detail {
+namespace {
+
+constexpr auto as_result = asio::as_tuple(asio::deferred);
+
+}  // namespace
+
+boost::system::result<channel_ptr> next(channels& from) { return from.next(); }
+
+std::optional<boost::system::result<channel_ptr>> next_unless_waiting(channels& from) {
+  return from.next_unless_waiting();
+}
+
+std::optional<error_code> size_unless_waiting(const channels& from, std::size_t needed) {
+  return from.size_unless_waiting(needed);
+}
+
+void wait_for_channel(channels& from, get_handler handler, asio::execution_context& home, patience timeout) {
+  from.wait_for_channel(std::move(handler), home, timeout);
+}
+
+void wait_for_size(channels& from, size_handler handler, asio::execution_context& home, std::size_t needed,
+                   patience timeout) {
+  from.wait_for_size(std::move(handler), home, needed, timeout);
+}
+
+void throw_unavailable(const channels& from, error_code why) { from.throw_unavailable(why); }
+
+asio::awaitable<channel_ptr> get(const std::shared_ptr<channels>& from, patience timeout) {
+  if (auto found = timeout > timeout.zero() ? from->next_unless_waiting() : from->next()) {
+    if (!*found) from->throw_unavailable(found->error());
+    co_return **std::move(found);
+  }
+  const auto group = from;  // its owner may go now
+  auto [failed, channel] = co_await async_get(group, timeout, as_result);
+  if (failed) group->throw_unavailable(failed);
+  co_return std::move(channel);
+}
+
+asio::awaitable<void> connected(const std::shared_ptr<channels>& from, std::size_t needed, patience timeout) {
+  const auto group = from;  // its owner may go while it waits
+  auto known = group->size_unless_waiting(needed);
+  if (!known) known = std::get<0>(co_await async_connected(group, needed, timeout, as_result));
+  const bool too_many = *known == asio::error::invalid_argument;
+  if (*known) group->throw_unavailable(*known, too_many ? "connected(" + std::to_string(needed) + ")" : std::string());
+}
+
+}  // namespace conn_grpc::detail

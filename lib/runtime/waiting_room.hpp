@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "core/waiting_line.hpp"
+
+#include <boost/asio/error.hpp>
+#include <conn_grpc/error.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// Those who wait until there are enough channels. Thread-safe. Each is completed exactly once.
+///
+/// No wake-up is lost: who comes looks for an answer, and joins the line, under the mutex; who publishes a channel
+/// takes the mutex afterwards to serve the line. Either the one sees the channel, or the other sees the waiter.
+///
+/// First come, first served: answers are given under the mutex, in the order of tickets. They are told without it,
+/// since telling may call the user's code, but by one thread at a time, and who comes while others are still being told
+/// queues behind them.
+///
+/// @tparam Answer what a waiter is completed with; made of an error_code, or of what `serve` gives.
+template <class Answer, class TimePoint>
+class waiting_room {
+ public:
+  using ticket = std::uint64_t;
+
+  struct waiter {
+    std::size_t needs;  // channels
+    std::function<void(Answer)> complete;
+  };
+
+  struct arrival {
+    std::optional<Answer> answer;  // null when it will be completed
+    bool expires_first = false;    // of all who wait
+  };
+
+  /// @param limit how many may wait; 0: any number.
+  explicit waiting_room(std::size_t limit = 0) : limit_(limit) {}
+
+  /// @param mine nobody else's; for `cancel`, and in the order of coming.
+  /// @param ask called under the mutex with whether others wait: the answer, or null when it has to wait.
+  template <class Ask>
+  arrival join(ticket mine, waiter joining, TimePoint deadline, Ask ask) {
+    const std::lock_guard lock(mutex_);
+    if (std::optional<Answer> answer = ask(!line_.empty())) {
+      if (!telling_) return {std::move(answer)};
+      untold_.emplace_back(std::move(joining), *std::move(answer));
+      return {};
+    }
+    if (limit_ != 0 && line_.size() >= limit_) return {make_error_code(errc::too_many_waiters)};
+    const auto earliest = line_.next_deadline().value_or((TimePoint::max)());
+    line_.join(mine, std::move(joining), deadline);
+    anyone_.store(true, std::memory_order_relaxed);  // by this thread, before it returns
+    return {std::nullopt, deadline < earliest};
+  }
+
+  /// Does anyone wait, or is yet to be told that it need not any longer?
+  [[nodiscard]] bool anyone() const noexcept { return anyone_.load(std::memory_order_acquire); }
+
+  /// After a channel was published.
+  /// @param channels how many there are.
+  /// @param give called under the mutex, once for each who need not wait any longer.
+  template <class Give>
+  void serve(std::size_t channels, Give give) {
+    end_waiting([=](line& l) { return l.leave_if([=](const waiter& w) { return w.needs <= channels; }); }, give);
+  }
+
+  void dismiss(error_code why) {
+    end_waiting([](line& l) { return l.leave_if([](const waiter&) { return true; }); }, [=] { return why; });
+  }
+
+  /// With operation_aborted, if it still waits.
+  void cancel(ticket which) {
+    end_waiting([=](line& l) { return l.leave(which); },
+                [] { return error_code(boost::asio::error::operation_aborted); });
+  }
+
+  /// Those whose deadline has come.
+  /// @return the next deadline; null when nobody waits.
+  std::optional<TimePoint> expire(TimePoint now, error_code why) {
+    end_waiting([=](line& l) { return l.leave_expired(now); }, [=] { return why; });
+    const std::lock_guard lock(mutex_);
+    return line_.next_deadline();
+  }
+
+ private:
+  using line = core::waiting_line<waiter, TimePoint>;
+
+  // Who left the line and was not told would wait for ever: rather than that, terminates.
+  template <class Leave, class Give>
+  void end_waiting(Leave leave, Give give) noexcept {
+    std::unique_lock lock(mutex_);
+    for (auto& w : leave(line_)) untold_.emplace_back(std::move(w), give());
+    if (std::exchange(telling_, true)) return;  // who is telling goes on with these
+    while (!untold_.empty()) {
+      auto [told, answer] = std::move(untold_.front());
+      untold_.pop_front();
+      lock.unlock();
+      told.complete(std::move(answer));
+      lock.lock();
+    }
+    telling_ = false;
+    anyone_.store(!line_.empty(), std::memory_order_release);  // after all have been told
+  }
+
+  const std::size_t limit_;
+  std::mutex mutex_;
+  std::atomic<bool> anyone_{false};  // written with the mutex held
+  line line_;
+  std::deque<std::pair<waiter, Answer>> untold_;  // they have left the line
+  bool telling_ = false;
+};
+
+}  // namespace conn_grpc::runtime

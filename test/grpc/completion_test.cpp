@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSL-1.0
+// Where, and when, the handler of a get is called.
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/version.hpp>
+#include <conn_grpc/pool.hpp>
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#if BOOST_VERSION >= 108200
+#include <boost/asio/bind_immediate_executor.hpp>
+#endif
+#if __has_include(<boost/asio/executor.hpp>)
+#include <boost/asio/executor.hpp>
+#endif
+
+#include "support/background.hpp"
+#include "support/catch.hpp"
+#include "support/late_server.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_ptr;
+using conn_grpc::error_code;
+
+namespace {
+
+/// A pool to get from at once or later.
+struct world {
+  world() {
+    pool.async_run(asio::detached);
+    if (waits) return;
+    server.start();
+    run(io, pool.connected());
+  }
+
+  template <class Token>
+  auto get(Token&& token) {
+    return pool.async_get_channel(1h, std::forward<Token>(token));
+  }
+
+  /// Gets with the executor: is what the handler sees, `there`?
+  template <class Executor, class There>
+  void completes(const Executor& executor, There there) {
+    std::promise<bool> promise;
+    auto result = promise.get_future();
+    get(asio::bind_executor(executor, [&](error_code failed, const channel_ptr& channel) {
+      promise.set_value(!failed && is_ready(channel) && there());
+    }));
+    if (waits) server.start();
+    REQUIRE(result.wait_for(30s) == std::future_status::ready);
+    CHECK(result.get());
+  }
+
+  const bool waits = GENERATE(false, true);
+  late_server server;
+  asio::io_context io;
+  conn_grpc::pool pool{io, {.channel = server.options()}};
+};
+
+}  // namespace
+
+TEST_CASE("a handler without an executor is called by the pool's, the one it was made with", "[completion]") {
+  asio::io_context io;
+  const auto strand = asio::make_strand(io);
+  late_server server;
+  conn_grpc::pool pool(strand, {.channel = server.options()});
+  pool.async_run(asio::detached);
+  int called = 0;
+  const auto handler = [&](error_code failed, const channel_ptr& channel) {
+    called += !failed && is_ready(channel) && strand.running_in_this_thread() ? 1 : 0;
+  };
+  pool.async_get_channel(1h, handler);
+  server.start();
+  run_until(io, [&] { return called == 1; });
+  pool.async_get_channel(1h, handler);
+  pool.async_get_channel(handler);
+  CHECK(called == 1);
+  run_until(io, [&] { return called == 3; });
+}
+
+TEST_CASE("a handler is called by its own executor, whatever context that is of", "[completion]") {
+  world w;
+  const background runs(w.io);
+  SECTION("another io_context") {
+    asio::io_context other;
+    const background runs_too(other);
+    w.completes(other.get_executor(), [&] { return other.get_executor().running_in_this_thread(); });
+  }
+  SECTION("a strand of the pool's io_context") {
+    const auto strand = asio::make_strand(w.io);
+    w.completes(strand, [&] { return strand.running_in_this_thread(); });
+  }
+  SECTION("a thread_pool") {
+    asio::thread_pool threads(2);
+    w.completes(threads.get_executor(), [&] { return threads.get_executor().running_in_this_thread(); });
+  }
+  SECTION("a strand of a thread_pool, type-erased") {
+    asio::thread_pool threads(2);
+    const auto strand = asio::make_strand(threads);
+    w.completes(asio::any_io_executor(strand), [&] { return strand.running_in_this_thread(); });
+  }
+  SECTION("a strand of a type-erased executor, as of a coroutine's own") {
+    const auto strand = asio::make_strand(asio::any_io_executor(w.io.get_executor()));
+    w.completes(strand, [&] { return strand.running_in_this_thread(); });
+  }
+  SECTION("system_executor") {
+    const auto here = std::this_thread::get_id();
+    w.completes(asio::system_executor(),
+                [&] { return std::this_thread::get_id() != here && !w.io.get_executor().running_in_this_thread(); });
+  }
+#if __has_include(<boost/asio/executor.hpp>)
+  SECTION("an executor of the Networking TS") {
+    asio::io_context other;
+    const background runs_too(other);
+    w.completes(asio::executor(other.get_executor()), [&] { return other.get_executor().running_in_this_thread(); });
+  }
+#endif
+}
+
+TEST_CASE("an io_context that many threads run", "[completion]") {
+  world w;
+  const background runs(w.io, 4);
+  const auto strand = asio::make_strand(w.io);
+  constexpr int gets = 1'000;
+  int called = 0;  // on the strand
+  std::promise<void> all;
+  for (int i = 0; i < gets; ++i)
+    w.get(asio::bind_executor(strand, [&](error_code failed, const channel_ptr& channel) {
+      if (failed || !is_ready(channel) || !strand.running_in_this_thread()) return;
+      if (++called == gets) all.set_value();
+    }));
+  if (w.waits) w.server.start();
+  CHECK(all.get_future().wait_for(30s) == std::future_status::ready);
+}
+
+TEST_CASE("a handler is not called within the function that it was given to", "[completion]") {
+  world w;
+  const background runs(w.io);
+  // From a thread of the very context that is to call it: what is dispatched there, not posted, is called at once.
+  const auto get_from = [&](const auto& executor) {
+    std::promise<bool> promise;
+    auto inside = std::make_shared<bool>(false);
+    asio::post(executor, [&, inside] {
+      *inside = true;
+      w.get(asio::bind_executor(executor, [&, inside](error_code, const channel_ptr&) { promise.set_value(*inside); }));
+      *inside = false;
+      if (w.waits) w.server.start();
+    });
+    auto called_inside = promise.get_future();
+    REQUIRE(called_inside.wait_for(30s) == std::future_status::ready);
+    CHECK_FALSE(called_inside.get());
+  };
+  SECTION("io_context") { get_from(w.io.get_executor()); }
+  SECTION("strand") { get_from(asio::make_strand(w.io)); }
+  SECTION("thread_pool") {
+    asio::thread_pool threads(1);
+    get_from(threads.get_executor());
+  }
+}
+
+TEST_CASE("who was told that it is connected finds the status so", "[completion]") {
+  late_server server;
+  server.start();
+  asio::io_context elsewhere;
+  asio::thread_pool threads(1);
+  for (int i = 0; i < 100; ++i) {
+    conn_grpc::pool pool(threads, {.channel = server.options()});
+    pool.async_run(asio::detached);
+    run(elsewhere, [&]() -> asio::awaitable<void> {
+      co_await pool.connected();
+      const auto size = pool.status().current_size;
+      CHECK(size == 1);
+    }());
+  }
+}
+
+TEST_CASE("a get that waits is work of the handler's context", "[completion]") {
+  world w;
+  const background runs(w.io);
+  asio::io_context other;
+  bool called = false;
+  w.get(asio::bind_executor(other, [&](error_code, const channel_ptr&) { called = true; }));
+  std::thread starts([&] {
+    if (w.waits) w.server.start();
+  });
+  other.run_for(30s);  // nothing else is to be done there
+  CHECK(called);
+  CHECK(other.stopped());
+  starts.join();
+}
+
+#if BOOST_VERSION >= 108200
+TEST_CASE("the associated immediate executor is used when the channel is there at once", "[completion]") {
+  world w;
+  int called = 0;
+  w.get(asio::bind_immediate_executor(asio::system_executor(), [&](error_code failed, const channel_ptr& channel) {
+    called += !failed && is_ready(channel) ? 1 : 0;
+  }));
+  CHECK(called == (w.waits ? 0 : 1));
+  if (w.waits) w.server.start();
+  run_until(w.io, [&] { return called == 1; });
+}
+#endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSL-1.0
+// The waiting line in every order of events: up to three waiters and two channels that connect and are lost, with
+// cancellations, timeouts and stop; and after each event the strand either catches up, or runs one handler only. These
+// are all sequences of four events with none to three waiting at the start, about 69,000.
+#include <array>
+#include <boost/asio/cancellation_signal.hpp>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/waiting_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::runtime::connection_state;
+
+namespace {
+
+enum class happening {
+  join,
+  connect_first,
+  connect_second,
+  lose_first,
+  lose_second,
+  cancel_first,
+  cancel_last,
+  time_out,
+  stop
+};
+constexpr std::array happenings{"join",         "connect_first", "connect_second", "lose_first", "lose_second",
+                                "cancel_first", "cancel_last",   "time_out",       "stop"};
+constexpr std::size_t most_waiters = 3;
+
+class world : public waiting_fixture {
+ public:
+  world(std::shared_ptr<boost::asio::io_context> context, std::size_t waiters)
+      : waiting_fixture(2, std::move(context)) {
+    logger->set_level(spdlog::level::off);
+    settings.make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<none>(); };
+    run();
+    while (waiters_ < waiters) take(happening::join);
+    drain();
+  }
+
+  /// False when it cannot happen here.
+  bool take(happening what) {
+    switch (what) {
+      case happening::join:
+        if (waiters_ == most_waiters) return false;
+        join(waiters_ == 1 ? 20ms : 10ms);
+        return true;
+      case happening::connect_first:
+      case happening::connect_second:
+        return with_attempt(what == happening::connect_first ? 0 : 1, connection_state::connecting,
+                            [](stepped_attempt& a) { a.succeed(); });
+      case happening::lose_first:
+      case happening::lose_second:
+        return with_attempt(what == happening::lose_first ? 0 : 1, connection_state::connected,
+                            [](stepped_attempt& a) { a.lose(); });
+      case happening::cancel_first:
+        return waiters_ > 0 && cancel(0);
+      case happening::cancel_last:
+        return waiters_ > 1 && cancel(waiters_ - 1);
+      case happening::time_out:
+        manual_clock::advance(10ms);
+        return true;
+      case happening::stop:
+        if (stopped_) return false;
+        stopped_ = true;
+        group->stop();
+        return true;
+    }
+    return false;
+  }
+
+  void run_one_handler() {
+    io->restart();
+    io->poll_one();
+    check_answers();
+  }
+
+  /// Nobody waits in vain, whatever is still to come.
+  void catch_up() {
+    drain();
+    check_answers();
+    const bool none_need_wait = stopped_ || group->status().current_size > 0;
+    for (std::size_t i = 0; i < waiters_; ++i)
+      if (!waiting_[i].answered &&
+          (none_need_wait || waiting_[i].cancelled || manual_clock::now() >= waiting_[i].deadline))
+        FAIL(i << " waits in vain");
+  }
+
+  /// Time runs out for all who are left.
+  void end() {
+    catch_up();
+    manual_clock::advance(20ms);
+    catch_up();
+    group->stop();
+    drain();
+    check_answers();
+  }
+
+ private:
+  struct none final : conn_grpc::backoff {
+    std::chrono::milliseconds next() override { return 0ms; }
+    void reset() override {}
+  };
+
+  // The nth of those in this state, in the order in which they began.
+  template <class Do>
+  bool with_attempt(std::size_t nth, connection_state state, Do act) {
+    for (std::size_t i = 0; i < connector.attempts(); ++i) {
+      auto& attempt = connector.attempt(i);
+      if (attempt.given_up || attempt.state != state || nth-- > 0) continue;
+      act(attempt);
+      return true;
+    }
+    return false;
+  }
+
+  struct waiter {
+    boost::asio::cancellation_signal cancel;
+    manual_clock::time_point deadline;
+    bool cancelled = false;
+    bool answered = false;
+  };
+
+  void join(std::chrono::milliseconds timeout) {
+    auto& w = waiting_[waiters_];
+    w.deadline = manual_clock::now() + timeout;
+    wait(std::to_string(waiters_++), timeout, &w.cancel);
+  }
+
+  bool cancel(std::size_t who) {
+    waiting_[who].cancelled = true;
+    waiting_[who].cancel.emit(boost::asio::cancellation_type::total);
+    return true;
+  }
+
+  /// Each once, channels in the order of coming, and nothing without its cause.
+  void check_answers() {
+    for (const auto& answer : answers()) {
+      const auto who = static_cast<std::size_t>(answer.front() - '0');
+      const std::string_view what = std::string_view(answer).substr(std::string_view("0: ").size());
+      auto& w = waiting_[who];
+      if (std::exchange(w.answered, true)) FAIL("answered twice: " << who);
+      if (what.starts_with("attempt")) {
+        if (who < last_served_) FAIL(who << " was served after " << last_served_);
+        last_served_ = who;
+        continue;
+      }
+      const bool caused = what == "no channel is connected" ? manual_clock::now() >= w.deadline
+                          : what == "Operation canceled"    ? w.cancelled
+                          : what == "stopped"               ? stopped_
+                                                            : false;
+      if (!caused) FAIL("for no reason, " << answer);
+    }
+  }
+
+  std::array<waiter, most_waiters> waiting_;
+  std::size_t waiters_ = 0;
+  std::size_t last_served_ = 0;
+  bool stopped_ = false;
+};
+
+/// What happens, and whether the strand catches up before the next: digits of a number with this base.
+struct event {
+  static constexpr std::size_t kinds = 2 * happenings.size();
+  std::size_t digit;
+  [[nodiscard]] happening what() const { return static_cast<happening>(digit / 2); }
+  [[nodiscard]] bool catches_up() const { return digit % 2 == 0; }
+};
+
+std::string to_text(const std::vector<event>& events) {
+  std::string text;
+  for (const auto e : events) text += std::string(happenings[e.digit / 2]) + (e.catches_up() ? ", " : ", at once ");
+  return text;
+}
+
+/// @return how many of the events took place: all, unless one of them could not.
+std::size_t play(world& w, const std::vector<event>& events) {
+  std::size_t taken = 0;
+  while (taken < events.size() && w.take(events[taken].what())) {
+    if (events[taken++].catches_up())
+      w.catch_up();
+    else
+      w.run_one_handler();
+  }
+  w.end();
+  return taken;
+}
+
+/// The next sequence that differs from this one in the event at `position` or before.
+bool advance(std::vector<event>& events, std::size_t position) {
+  for (std::size_t i = position + 1; i < events.size(); ++i) events[i].digit = 0;
+  while (++events[position].digit == event::kinds) {
+    events[position].digit = 0;
+    if (position-- == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("no order of events loses a wake-up", "[waiting]") {
+  const auto context = std::make_shared<boost::asio::io_context>();
+  std::size_t played = 0;
+  for (std::size_t waiters = 0; waiters <= most_waiters; ++waiters) {
+    std::vector<event> events(4, event{0});
+    for (bool more = true; more;) {
+      INFO(waiters << " wait; " << to_text(events));
+      world w(context, waiters);
+      const auto taken = play(w, events);
+      if (taken == events.size()) ++played;
+      more = advance(events, std::min(taken, events.size() - 1));
+    }
+  }
+  CHECK(played > 60'000);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+// Gets that wait, from everywhere, while connections come and go: each of them ends exactly once, whatever happens.
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/storm.hpp"
+
+namespace asio = boost::asio;
+using namespace conn_grpc::test;
+using conn_grpc::error_code;
+
+namespace {
+
+struct tally {
+  std::atomic<int> begun = 0, served = 0, failed = 0, destroyed = 0;
+  [[nodiscard]] int ended() const { return served + failed + destroyed; }
+};
+
+/// A handler that counts how it ends.
+class counted {
+ public:
+  explicit counted(tally& counts) : counts_(&counts) { ++counts.begun; }
+  counted(counted&& other) noexcept : counts_(std::exchange(other.counts_, nullptr)) {}
+  counted& operator=(counted&&) = delete;
+  ~counted() {
+    if (counts_) ++counts_->destroyed;
+  }
+
+  void operator()(error_code why, const std::shared_ptr<int>& channel = {}) {
+    auto& counts = *std::exchange(counts_, nullptr);
+    if (channel && why) ++counts.begun;  // never both: let the sums differ
+    ++(why ? counts.failed : counts.served);
+  }
+
+ private:
+  tally* counts_;
+};
+
+/// A user's thread: gets that wait, on one executor, some of which it cancels.
+class user {
+ public:
+  user(std::shared_ptr<storm_group> group, asio::any_io_executor home, tally& counts, unsigned seed)
+      : group_(std::move(group)), home_(std::move(home)), counts_(counts), random_(seed) {}
+
+  void act(int times) {
+    for (int i = 0; i < times; ++i) {
+      const auto patience = std::chrono::microseconds(random_() % 2'000);
+      switch (random_() % 6) {
+        case 0:
+        case 1:
+        case 2:
+          if (!group_->next_unless_waiting()) group_->wait_for_channel(handler(), context(), patience);
+          break;
+        case 3:
+          group_->wait_for_size(handler(), context(), random_() % 4, patience);
+          break;
+        case 4:
+          if (!cancels_.empty()) cancels_[random_() % cancels_.size()].emit(asio::cancellation_type::total);
+          break;
+        default:
+          (void)group_->next();
+      }
+    }
+  }
+
+ private:
+  conn_grpc::detail::posted_handler<asio::cancellation_slot_binder<counted, asio::cancellation_slot>,
+                                    asio::any_io_executor>
+  handler() {
+    return {asio::bind_cancellation_slot(cancels_.emplace_back().slot(), counted(counts_)), home_};
+  }
+  asio::execution_context& context() const { return asio::query(home_, asio::execution::context); }
+
+  std::shared_ptr<storm_group> group_;
+  asio::any_io_executor home_;
+  tally& counts_;
+  std::minstd_rand random_;
+  std::deque<asio::cancellation_signal> cancels_;
+};
+
+conn_grpc::runtime::group_settings with_limit(std::size_t most) {
+  auto settings = storm_settings();
+  settings.max_waiters = most;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancellations, stop, destruction",
+          "[waiting]") {
+  storm weather(1);
+  tally counts;
+  for (unsigned round = 0; round < 100; ++round) {
+    asio::thread_pool context(2);
+    asio::thread_pool elsewhere(1);
+    auto group = make_storm_group(context.get_executor(), weather, 2, with_limit(round % 3 == 0 ? 4 : 0));
+    group->async_run([](error_code) {});
+
+    const std::vector<asio::any_io_executor> homes{context.get_executor(), elsewhere.get_executor(),
+                                                   asio::make_strand(elsewhere), asio::system_executor()};
+    std::deque<user> users;
+    std::vector<std::thread> threads;
+    for (unsigned u = 0; u < homes.size(); ++u) {
+      users.emplace_back(group, homes[u], counts, round * 10 + u);
+      threads.emplace_back([&, u] {
+        users[u].act(150);
+        if (u == round % 8) group->stop();
+        users[u].act(50);
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    if (round % 2 == 0) group->stop();
+    users.clear();  // the last to share the group, unless it runs
+    std::exchange(group, nullptr)->stop();
+    context.join();
+    elsewhere.join();
+  }
+  // What was completed on the system executor may still be running.
+  while (counts.ended() < counts.begun) std::this_thread::yield();
+  CHECK(counts.ended() == counts.begun);
+  CHECK(counts.destroyed == 0);
+  CHECK(counts.served > 0);
+  CHECK(counts.failed > 0);
+}
+
+TEST_CASE("a context goes while gets wait: its own are destroyed, others are told", "[waiting]") {
+  storm weather(1);
+  tally counts;
+  for (unsigned round = 0; round < 100; ++round) {
+    std::optional<asio::thread_pool> context(std::in_place, 1);
+    std::optional<asio::thread_pool> elsewhere(std::in_place, 1);
+    auto group = make_storm_group(context->get_executor(), weather, 1);
+    group->async_run([](error_code) {});
+
+    std::deque<user> users;
+    users.emplace_back(group, context->get_executor(), counts, round);
+    users.emplace_back(group, elsewhere->get_executor(), counts, round + 1);
+    std::thread other([&] { users[1].act(50); });
+    users[0].act(50);
+    other.join();
+    if (round % 4 < 2) users.clear(), group.reset();
+    if (round % 2 == 0) context.reset();
+    elsewhere.reset();
+    context.reset();
+    users.clear();
+    if (group) group->stop();
+  }
+  CHECK(counts.ended() == counts.begun);
+  CHECK(counts.destroyed > 0);
+}
+
+TEST_CASE("nobody who comes later is served before", "[waiting]") {
+  storm weather(1);
+  for (int round = 0; round < 30; ++round) {
+    asio::thread_pool context(2);
+    asio::io_context one;  // runs its handlers in the order in which they were posted
+    auto group = make_storm_group(context.get_executor(), weather, 1);
+    group->async_run([](error_code) {});
+    std::vector<int> served;
+    for (int i = 0; i < 500; ++i) {
+      const auto handler = [&served, i](error_code, const std::shared_ptr<int>&) { served.push_back(i); };
+      conn_grpc::detail::posted_handler posted(handler, one.get_executor());
+      if (const auto found = group->next_unless_waiting())
+        std::move(posted).complete_now(error_code(), **found);
+      else
+        group->wait_for_channel(std::move(posted), one, 1h);
+    }
+    one.run();
+    CHECK(served.size() == 500);
+    CHECK(std::ranges::is_sorted(served));
+    group->stop();
+    context.join();
+  }
+}

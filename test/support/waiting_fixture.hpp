@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+#include <conn_grpc/detail/wait.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/group_fixture.hpp"
+
+namespace conn_grpc::test {
+
+/// Gets that wait, each with a name, and what they were answered.
+class waiting_fixture : public group_fixture {
+ public:
+  using group_fixture::group_fixture;
+
+  void wait(const std::string& name, std::chrono::nanoseconds timeout,
+            boost::asio::cancellation_signal* cancel = nullptr, boost::asio::io_context* where = nullptr,
+            std::shared_ptr<int> held = nullptr) {
+    auto& home = where ? *where : *io;
+    auto handler = [this, name, held = std::move(held)](error_code failed,
+                                                        const std::shared_ptr<std::string>& channel) {
+      answered.push_back(name + ": " +
+                         (failed ? failed.message() : channel->substr(std::string("channel of ").size())));
+    };
+    const boost::asio::cancellation_slot slot = cancel ? cancel->slot() : boost::asio::cancellation_slot();
+    detail::posted_handler posted(boost::asio::bind_cancellation_slot(slot, std::move(handler)), home.get_executor());
+    if (const auto found = group->next_unless_waiting())
+      std::move(posted).complete_now(found->error(), *found ? **found : nullptr);
+    else
+      group->wait_for_channel(std::move(posted), home, timeout);
+  }
+
+  void wait_for_size(const std::string& name, std::size_t needed, std::chrono::nanoseconds timeout = detail::no_end) {
+    auto handler = [this, name](error_code failed) { answered.push_back(name + ": " + failed.message()); };
+    group->wait_for_size(detail::posted_handler(std::move(handler), io->get_executor()), *io, needed, timeout);
+  }
+
+  /// What was answered since it was last asked.
+  std::vector<std::string> answers() { return std::exchange(answered, {}); }
+
+  std::vector<std::string> answered;
+};
+
+}  // namespace conn_grpc::test
