@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the kernel says about this process.
+// What the kernel says about this process, another one, and the machine.
 #pragma once
 
 #include <sys/resource.h>
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
+#include <ctime>
+#include <fstream>
+#include <limits>
+#include <string>
 
 namespace conn_grpc::bench {
 
@@ -28,6 +33,34 @@ struct usage {
   }
   friend usage operator/(const usage& a, double by) {
     return {.cpu_ms = a.cpu_ms / by, .voluntary_switches = a.voluntary_switches / by};
+  }
+};
+
+/// CPU time of another process since it began; not a number when there is none.
+[[nodiscard]] inline double cpu_ms_of(pid_t process) {
+  clockid_t clock{};
+  timespec spent{};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &spent) != 0)
+    return std::numeric_limits<double>::quiet_NaN();
+  return static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6;
+}
+
+/// What all CPUs together have done since the machine began, whoever they did it for. In ticks.
+struct machine_usage {
+  double busy = 0;
+  double idle = 0;
+
+  [[nodiscard]] static machine_usage now() {
+    std::ifstream file("/proc/stat");
+    std::string name;
+    double user = 0, nice = 0, system = 0, idle = 0, io_wait = 0, irq = 0, soft_irq = 0, steal = 0;
+    file >> name >> user >> nice >> system >> idle >> io_wait >> irq >> soft_irq >> steal;
+    return {.busy = user + nice + system + irq + soft_irq + steal, .idle = idle + io_wait};
+  }
+
+  /// 0 to 1.
+  [[nodiscard]] static double busy_between(const machine_usage& a, const machine_usage& b) {
+    return (b.busy - a.busy) / (b.busy - a.busy + b.idle - a.idle);
   }
 };
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -44,6 +46,15 @@ using samples = std::vector<double>;
   const int length = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
   text.resize(static_cast<std::size_t>(std::max(length, 0)));
   return text;
+}
+
+/// For whoever draws it: appends a line "series, x, value", with tabs, to BENCH_DATA/<bench>.tsv. Nothing is written
+/// when the environment does not name that folder, or for what is not a number.
+inline void record(const std::string& bench, const std::string& series, double x, double value) {
+  const char* folder = std::getenv("BENCH_DATA");
+  if (folder == nullptr || !std::isfinite(value)) return;
+  std::ofstream(std::string(folder) + "/" + bench + ".tsv", std::ios::app)
+      << series << '\t' << x << '\t' << value << '\n';
 }
 
 /// Makes the compiler believe that somebody looks at the object, and that all memory may have changed.

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+// What does an RPC through the pool cost?
+//
+// rpc GREETER_SERVER: unary RPCs per second, and CPU time of this process per RPC, with 1, 64 and 1,000 in flight, on
+// one connection and on five. Coroutines that get a channel, make a stub and await `unary` on an io_context with one
+// thread, against gRPC's callback API, each callback of which begins the next RPC: once on gRPC's own thread, which no
+// program that has an io_context can do, and once by way of the io_context.
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "process.hpp"
+#include "rpc_load.hpp"
+#include "support.hpp"
+#include "support/server_process.hpp"
+
+namespace {
+
+using namespace conn_grpc::bench;
+using std::chrono::milliseconds;
+
+constexpr int loads[] = {1, 64, 1'000};
+constexpr std::size_t rounds = 15;
+constexpr double budget_ms = 22'000;  // per number of connections
+constexpr milliseconds window(120);
+
+struct way {
+  const char* name;
+  std::function<throughput(int in_flight)> measure;
+  std::vector<samples> per_second{std::size(loads)}, cpu_us{std::size(loads)};
+};
+
+template <class Subject>
+std::function<throughput(int)> measuring(Subject& subject) {
+  return [&subject](int in_flight) {
+    load all(in_flight, milliseconds(0));
+    return measure(subject, all, window, [] {});
+  };
+}
+
+void report(std::size_t channels, const std::vector<way>& ways) {
+  std::vector<std::string> head{std::to_string(channels) + (channels == 1 ? " connection" : " connections")};
+  for (const int in_flight : loads)
+    head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "x", "CPU us", "x"});
+  table result(head);
+  for (const auto& w : ways) {
+    std::vector<std::string> row{w.name};
+    for (std::size_t i = 0; i < std::size(loads); ++i) {
+      const auto& reference = ways.front();
+      const double rate = median(w.per_second[i]), rate_ratio = median_ratio(w.per_second[i], reference.per_second[i]);
+      const double cpu = median(w.cpu_us[i]), cpu_ratio = median_ratio(w.cpu_us[i], reference.cpu_us[i]);
+      row.insert(row.end(), {number(rate, 0), number(rate_ratio, 2), number(cpu, 1), number(cpu_ratio, 2)});
+      const std::string series = std::string(w.name) + ", " + head[0];
+      record("rpc", series + ": RPC/s", loads[i], rate);
+      record("rpc", series + ": RPC/s, ratio", loads[i], rate_ratio);
+      record("rpc", series + ": CPU us per RPC", loads[i], cpu);
+      record("rpc", series + ": CPU per RPC, ratio", loads[i], cpu_ratio);
+    }
+    result.add(std::move(row));
+  }
+  std::vector<std::string> beside{"the last against the one before"};
+  const way &hop = ways[ways.size() - 2], &last = ways.back();
+  for (std::size_t i = 0; i < std::size(loads); ++i) {
+    const double rate = median_ratio(last.per_second[i], hop.per_second[i]);
+    const double cpu = median_ratio(last.cpu_us[i], hop.cpu_us[i]);
+    beside.insert(beside.end(), {"", number(rate, 2), "", number(cpu, 2)});
+    record("rpc", std::string(last.name) + " against " + hop.name + ", " + head[0] + ": RPC/s, ratio", loads[i], rate);
+    record("rpc", std::string(last.name) + " against " + hop.name + ", " + head[0] + ": CPU per RPC, ratio", loads[i],
+           cpu);
+  }
+  result.add(std::move(beside));
+  std::printf("\n");
+  result.print();
+}
+
+void compare(const std::string& address, std::size_t channels) {
+  running_context context;
+  plain_calls plain(address, channels, at_once);
+  plain_calls posted(address, channels, posted_to(context.get()));
+  pooled_calls pooled(address, channels);
+  std::vector<way> ways{
+      {"callback API", measuring(plain)},
+      {"callback API by way of an io_context", measuring(posted)},
+      {"get_channel(), stub, unary", measuring(pooled)},
+  };
+  for (const auto& w : ways) w.measure(64);  // buffers grow, threads start
+
+  const stopwatch spent;
+  for (std::size_t round = 0; round < rounds && spent.ms() < budget_ms; ++round) {
+    for (std::size_t i = 0; i < std::size(loads); ++i) {
+      for (std::size_t j = 0; j < ways.size(); ++j) {
+        auto& w = ways[round % 2 == 0 ? j : ways.size() - 1 - j];  // whoever is first has it no better
+        const auto measured = w.measure(loads[i]);
+        w.per_second[i].push_back(measured.per_second);
+        w.cpu_us[i].push_back(measured.cpu_us);
+      }
+    }
+  }
+  report(channels, ways);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc != 2) {
+    std::fputs("usage: rpc GREETER_SERVER\n", stderr);
+    return 2;
+  }
+  warn_unless_optimized();
+  const conn_grpc::test::server_process server(argv[1], "127.0.0.1:0");
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  std::printf("medians of up to %zu rounds of at least %d ms; the server shares this machine's CPUs\n", rounds,
+              static_cast<int>(window.count()));
+  for (const std::size_t channels : {std::size_t{1}, std::size_t{5}}) compare(address, channels);
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "rpc: %s\n", e.what());
+  return 1;
+}

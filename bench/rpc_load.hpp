@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+// RPCs, so many at once, each followed by the next: through a pool, in coroutines; and with gRPC's callback API alone.
+#pragma once
+
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "greeter.grpc.pb.h"
+#include "process.hpp"
+
+namespace conn_grpc::bench {
+
+using greeter = test::Greeter;
+
+/// So many callers, each with one RPC in flight, until it is over. Thread-safe.
+class load {
+ public:
+  load(int callers, std::chrono::milliseconds server_takes) : callers_(callers), running_(callers) {
+    request_.set_name("bench");
+    request_.set_delay_ms(static_cast<int>(server_takes.count()));
+  }
+
+  [[nodiscard]] int callers() const { return callers_; }
+  [[nodiscard]] const test::HelloRequest& request() const { return request_; }
+
+  // What a caller does.
+
+  [[nodiscard]] bool is_over() const { return over_.load(std::memory_order_relaxed); }
+
+  void answered(const grpc::Status& status) {
+    if (status.ok())
+      answers_.fetch_add(1, std::memory_order_relaxed);
+    else
+      fail(status.error_message());
+  }
+
+  void leave(const std::exception_ptr& thrown = nullptr) {
+    if (thrown) fail("a caller threw");
+    const std::lock_guard lock(mutex_);
+    if (--running_ == 0) all_left_.notify_all();
+  }
+
+  // What the one who measures does.
+
+  [[nodiscard]] double answers() const { return static_cast<double>(answers_.load(std::memory_order_relaxed)); }
+
+  /// Throws when an RPC failed.
+  void end() {
+    over_ = true;
+    std::unique_lock lock(mutex_);
+    if (!all_left_.wait_for(lock, std::chrono::seconds(15), [this] { return running_ == 0; })) {
+      std::fputs("RPCs do not end\n", stderr);
+      std::abort();  // they refer to this
+    }
+    if (!failure_.empty()) throw std::runtime_error("an RPC failed: " + failure_);
+  }
+
+ private:
+  void fail(const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    failure_ = why;
+    over_ = true;
+  }
+
+  const int callers_;
+  test::HelloRequest request_;
+  std::atomic<bool> over_{false};
+  alignas(64) std::atomic<std::uint64_t> answers_{0};
+  std::mutex mutex_;
+  std::condition_variable all_left_;
+  int running_;
+  std::string failure_;
+};
+
+struct throughput {
+  double per_second = 0;
+  double cpu_us = 0;  // of this process, per RPC
+};
+
+/// Of what `subject` does with the load while it is in full swing: after, and for as long as, each caller has been
+/// answered twice on average. Many that begin at once take turns for a while.
+/// @param meanwhile called at the beginning and at the end of the window.
+template <class Subject, class Meanwhile>
+throughput measure(Subject& subject, load& all, std::chrono::milliseconds window, Meanwhile meanwhile) {
+  const stopwatch since_begin;
+  const auto round_trips = [&](double answers) {
+    while (all.answers() < answers && since_begin.ms() < 5'000)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  const double twice = 2.0 * all.callers();
+  [[maybe_unused]] const auto calls = subject.start(all);
+  round_trips(twice);
+
+  meanwhile();
+  const auto before = usage::now();
+  const double answers = all.answers();
+  const stopwatch watch;
+  std::this_thread::sleep_for(window);
+  round_trips(answers + twice);
+  const double more = all.answers() - answers;
+  const double ms = watch.ms();
+  const auto used = usage::now() - before;
+  meanwhile();
+  all.end();
+  return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3};
+}
+
+/// An io_context on a thread of its own.
+class running_context {
+ public:
+  running_context() = default;
+  ~running_context() { work_.reset(); }
+  running_context(const running_context&) = delete;
+  running_context& operator=(const running_context&) = delete;
+
+  [[nodiscard]] asio::io_context& get() { return io_; }
+
+ private:
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  std::jthread thread_{[this] { io_.run(); }};
+};
+
+/// co_await get_channel(), a stub, co_await unary.
+class pooled_calls {
+ public:
+  pooled_calls(const std::string& address, std::size_t channels)
+      : pool_(context_.get(), {.name = "bench", .pool_size = channels, .channel = {.address = address}}) {
+    pool_.async_run(asio::detached);
+    pool_.async_connected(channels, std::chrono::seconds(10), asio::use_future).get();
+  }
+  ~pooled_calls() { pool_.stop(); }
+  pooled_calls(const pooled_calls&) = delete;
+  pooled_calls& operator=(const pooled_calls&) = delete;
+
+  /// What it returns, here nothing, must live until the load has ended.
+  std::nullptr_t start(load& all) {
+    for (int i = 0; i < all.callers(); ++i)
+      asio::co_spawn(context_.get(), call(all), [&all](const std::exception_ptr& thrown) { all.leave(thrown); });
+    return nullptr;
+  }
+
+ private:
+  asio::awaitable<void> call(load& all) {
+    while (!all.is_over()) {
+      const auto stub = greeter::NewStub(co_await pool_.get_channel());
+      grpc::ClientContext context;
+      test::HelloReply reply;
+      all.answered(co_await unary(*stub, &greeter::Stub::async::SayHello, context, all.request(), reply));
+    }
+  }
+
+  running_context context_;
+  pool pool_;
+};
+
+/// The callback of each RPC begins the next, on the next channel. `Resume` says where: it is called by gRPC's threads
+/// with what goes on.
+template <class Resume>
+class plain_calls {
+ public:
+  plain_calls(const std::string& address, std::size_t channels, Resume resume) : resume_(std::move(resume)) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    for (std::size_t i = 0; i < channels; ++i) {
+      const auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+      if (!channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10)))
+        throw std::runtime_error("cannot connect to " + address);
+      stubs_.push_back(greeter::NewStub(channel));
+    }
+  }
+
+  auto start(load& all) {
+    std::vector<std::unique_ptr<caller>> callers;
+    for (int i = 0; i < all.callers(); ++i)
+      callers.push_back(std::make_unique<caller>(*this, all, static_cast<std::size_t>(i)));
+    for (const auto& c : callers) c->next();
+    return callers;
+  }
+
+ private:
+  class caller {
+   public:
+    caller(plain_calls& calls, load& all, std::size_t turn) : calls_(calls), all_(all), turn_(turn) {}
+
+    void next() {
+      if (all_.is_over()) return all_.leave();
+      context_.emplace();
+      calls_.stubs_[turn_++ % calls_.stubs_.size()]->async()->SayHello(&*context_, &all_.request(), &reply_,
+                                                                       [this](const grpc::Status& status) {
+                                                                         all_.answered(status);
+                                                                         calls_.resume_([this] { next(); });
+                                                                       });
+    }
+
+   private:
+    plain_calls& calls_;
+    load& all_;
+    std::size_t turn_;
+    std::optional<grpc::ClientContext> context_;
+    test::HelloReply reply_;
+  };
+
+  Resume resume_;
+  std::vector<std::unique_ptr<greeter::Stub>> stubs_;
+};
+
+/// On gRPC's thread that called back.
+constexpr auto at_once = [](auto go_on) { go_on(); };
+
+/// On an io_context: the least that a program does whose RPCs end where the rest of it runs.
+inline auto posted_to(asio::io_context& io) {
+  return [&io](auto go_on) { asio::post(io, go_on); };
+}
+
+}  // namespace conn_grpc::bench

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+// What do more connections buy?
+//
+// streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels, from a server that allows so many
+// RPCs at once per connection and takes 20 ms for each. There are always twice as many callers as that. The ratio is to
+// as many times what one channel does in the same round. That ends where it is CPUs that
+// lack: then the last column says so. On a machine that others use, it is they who take them.
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "process.hpp"
+#include "rpc_load.hpp"
+#include "support.hpp"
+#include "support/server_process.hpp"
+
+namespace {
+
+using namespace conn_grpc::bench;
+using std::chrono::milliseconds;
+
+constexpr std::size_t sizes[] = {1, 2, 5, 10};
+constexpr std::size_t rounds = 9;
+constexpr double budget_ms = 24'000;  // per limit
+constexpr milliseconds server_takes(20), window(240);
+constexpr double busy_at = 0.9;
+
+struct way {
+  std::size_t channels;
+  std::unique_ptr<pooled_calls> calls;
+  samples per_second{}, linear{}, client{}, server{}, machine{}, others{};  // CPUs; 1 is one, of the last two all
+};
+
+void measure_once(way& w, int streams, const conn_grpc::test::server_process& server) {
+  machine_usage machine[2];
+  double server_ms[2] = {};
+  double when_ms[2] = {};
+  std::size_t end = 0;
+  const stopwatch watch;
+  load all(2 * streams * static_cast<int>(w.channels), server_takes);
+  const auto measured = measure(*w.calls, all, window, [&] {
+    machine[end] = machine_usage::now();
+    server_ms[end] = cpu_ms_of(server.pid());
+    when_ms[end++] = watch.ms();
+  });
+  w.per_second.push_back(measured.per_second);
+  w.client.push_back(measured.cpu_us * measured.per_second / 1e6);
+  w.server.push_back((server_ms[1] - server_ms[0]) / (when_ms[1] - when_ms[0]));
+  const double busy = machine_usage::busy_between(machine[0], machine[1]);
+  w.machine.push_back(busy);
+  w.others.push_back(busy - (w.client.back() + w.server.back()) / std::thread::hardware_concurrency());
+}
+
+void compare(const std::string& executable, int streams) {
+  const conn_grpc::test::server_process server(executable, "127.0.0.1:0",
+                                               {"--max-concurrent-streams", std::to_string(streams)});
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  std::vector<way> ways;
+  for (const std::size_t channels : sizes)
+    ways.push_back({channels, std::make_unique<pooled_calls>(address, channels)});
+
+  const stopwatch spent;
+  for (std::size_t round = 0; round < rounds && spent.ms() < budget_ms; ++round) {
+    for (auto& w : ways) measure_once(w, streams, server);
+    for (auto& w : ways)
+      w.linear.push_back(w.per_second.back() / (ways.front().per_second.back() * static_cast<double>(w.channels)));
+  }
+
+  table result({std::to_string(streams) + " RPCs per connection", "RPC/s", "of channels x one",
+                "of what the server allows", "client CPUs", "server CPUs", "all CPUs busy", "by others", ""});
+  for (const auto& w : ways) {
+    const double allowed = static_cast<double>(w.channels) * streams * 1e3 / static_cast<double>(server_takes.count());
+    const double rate = median(w.per_second), linear = median(w.linear), busy = median(w.machine);
+    result.add({std::to_string(w.channels) + (w.channels == 1 ? " channel" : " channels"), number(rate, 0),
+                number(linear, 2), number(rate / allowed, 2), number(median(w.client), 2), number(median(w.server), 2),
+                number(busy * 100, 0) + " %", number(median(w.others) * 100, 0) + " %",
+                busy >= busy_at ? "CPU-bound" : ""});
+    const std::string series = std::to_string(streams) + " streams: ";
+    const auto x = static_cast<double>(w.channels);
+    record("streams", series + "RPC/s", x, rate);
+    record("streams", series + "of channels x one", x, linear);
+    record("streams", series + "of what the server allows", x, rate / allowed);
+    record("streams", series + "all CPUs busy", x, busy);
+  }
+  std::printf("\n");
+  result.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc != 2) {
+    std::fputs("usage: streams GREETER_SERVER\n", stderr);
+    return 2;
+  }
+  warn_unless_optimized();
+  std::printf(
+      "medians of up to %zu rounds of at least %d ms; the server takes %d ms per RPC, and shares this machine's CPUs\n",
+      rounds, static_cast<int>(window.count()), static_cast<int>(server_takes.count()));
+  for (const int streams : {10, 100}) compare(argv[1], streams);  // 100 is what most servers allow
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "streams: %s\n", e.what());
+  return 1;
+}
