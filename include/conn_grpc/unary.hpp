@@ -56,7 +56,7 @@ auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::C
       [](auto handler, auto begin, grpc::ClientContext* rpc) {
         detail::posted_handler posted(std::move(handler), asio::system_executor());
         auto& home = posted.context();
-        detail::start_unary(std::move(posted), home, *rpc, begin);
+        detail::start_unary(std::move(posted), home, *rpc, std::ref(begin));
       },
       token, std::move(start), &context);
 }

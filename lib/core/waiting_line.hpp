@@ -46,6 +46,16 @@ class waiting_line {
     return expired;
   }
 
+  /// Everybody, the first to come first.
+  std::vector<Waiter> leave_all() {
+    std::vector<Waiter> all;
+    all.reserve(line_.size());
+    for (auto& [mine, at] : line_) all.push_back(std::move(at.waiter));
+    line_.clear();
+    deadlines_.clear();
+    return all;
+  }
+
   /// Those of whom it is true, the first to come first.
   template <class Predicate>
   std::vector<Waiter> leave_if(Predicate is_meant) {

@@ -6,9 +6,9 @@
 #include "runtime/channel_source.hpp"
 #include "runtime/condition.hpp"
 #include "runtime/connector.hpp"
+#include "runtime/strand.hpp"
 #include "runtime/user_code.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
 
@@ -53,7 +53,7 @@ class channel_actor {
 
   /// Connects, serves and connects again until `stop()`. What user code throws ends it, with the channel withdrawn; it
   /// may be run again.
-  boost::asio::awaitable<void> run() {
+  strand_awaitable<> run() {
     const auto backoff = make_backoff();
     while (!stopping_) {
       // Everybody else first: an attempt takes half a millisecond of gRPC's on the strand, and the news that others
@@ -96,7 +96,7 @@ class channel_actor {
     });
   }
 
-  boost::asio::awaitable<attempt> connect() {
+  strand_awaitable<attempt> connect() {
     probe_.connecting();
     const auto begin = Clock::now();
     const auto deadline = deadline_after<Clock>(settings_.connect_timeout);
@@ -128,7 +128,7 @@ class channel_actor {
   }
 
   /// Hands the channel out until the connection is lost, or `stop()`. Did it live long enough to be replaced at once?
-  boost::asio::awaitable<bool> serve(attempt made, conn_grpc::backoff& backoff) {
+  strand_awaitable<bool> serve(attempt made, conn_grpc::backoff& backoff) {
     const auto begin = Clock::now();
     call_user("backoff.reset", [&] { backoff.reset(); });
     std::exception_ptr thrown;
@@ -163,7 +163,7 @@ class channel_actor {
     return nullptr;
   }
 
-  boost::asio::awaitable<void> back_off(std::chrono::milliseconds delay) {
+  strand_awaitable<> back_off(std::chrono::milliseconds delay) {
     const auto until = deadline_after<Clock>(delay);
     probe_.backing_off(steady(until), delay);
     while (!stopping_ && Clock::now() < until) co_await news_.wait_until(until);

@@ -6,6 +6,7 @@
 #include "runtime/directory.hpp"
 #include "runtime/group_settings.hpp"
 #include "runtime/log_line.hpp"
+#include "runtime/strand.hpp"
 #include "runtime/supervisor.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -20,7 +21,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,8 +39,8 @@ template <class Clock, connector Connector>
 class channel_group : public std::enable_shared_from_this<channel_group<Clock, Connector>> {
  public:
   using channel_type = typename Connector::channel_type;
-  using get_handler = typename channel_source<Clock, channel_type>::get_handler;
-  using size_handler = typename channel_source<Clock, channel_type>::size_handler;
+  using parked_get = typename channel_source<Clock, channel_type>::parked_get;
+  using parked_size = typename channel_source<Clock, channel_type>::parked_size;
   using run_handler = boost::asio::any_completion_handler<void(error_code)>;
 
   /// @param mock when it is set, every get is answered by it.
@@ -90,19 +90,18 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
   /// See `channel_source`. The caller shares the group.
   /// @param handler posts to `home`: it may be called by any thread. Its cancellation, of any type, ends the waiting.
-  void wait_for_channel(get_handler handler, boost::asio::execution_context& home, std::chrono::nanoseconds timeout) {
+  void wait_for_channel(typename parked_get::handler_type handler, boost::asio::execution_context& home,
+                        std::chrono::nanoseconds timeout) {
     const auto mine = source_.take_ticket();
-    const auto deadline = deadline_after<Clock>(timeout);
-    auto leave = cancellation_of(mine, handler);
-    if (source_.wait_for_channel(mine, std::move(handler), home, deadline, std::move(leave))) expire_earlier();
+    auto parked = parked_get::make(std::move(handler), home, {waiting_place_of_this(), mine});
+    if (source_.wait_for_channel(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
   }
 
-  void wait_for_size(size_handler handler, boost::asio::execution_context& home, std::size_t needed,
-                     std::chrono::nanoseconds timeout) {
+  void wait_for_size(typename parked_size::handler_type handler, boost::asio::execution_context& home,
+                     std::size_t needed, std::chrono::nanoseconds timeout) {
     const auto mine = source_.take_ticket();
-    const auto deadline = deadline_after<Clock>(timeout);
-    auto leave = cancellation_of(mine, handler);
-    if (source_.wait_for_size(mine, std::move(handler), home, needed, deadline, std::move(leave))) expire_earlier();
+    auto parked = parked_size::make(std::move(handler), home, {waiting_place_of_this(), mine});
+    if (source_.wait_for_size(mine, std::move(parked), needed, deadline_after<Clock>(timeout))) expire_earlier();
   }
 
   [[nodiscard]] pool_status status() const {
@@ -169,10 +168,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   /// connection.
   void stop(error_code result = {}) {
     const auto self = this->shared_from_this();  // a handler that is told of a get that ends may destroy the pool
-    if (stop_handing_out() == phase::running)
-      gate_->post([weak = std::weak_ptr(self), result](const strand_type&) {
-        if (const auto group = weak.lock()) group->supervisor_.stop(result);
-      });
+    if (stop_handing_out() == phase::running) on_strand([result](channel_group& g) { g.supervisor_.stop(result); });
   }
 
  private:
@@ -221,20 +217,17 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return was;
   }
 
-  /// Ends the waiting of this ticket; the handler's cancellation slot calls it, too.
-  template <class Handler>
-  std::function<void()> cancellation_of(std::uint64_t ticket, const Handler& handler) {
-    auto cancel = [weak = this->weak_from_this(), ticket] {
-      if (const auto self = weak.lock()) self->source_.cancel(ticket);
-    };
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
-      slot.assign([cancel](boost::asio::cancellation_type) { cancel(); });
-    return cancel;
-  }
+  std::shared_ptr<waiting_place> waiting_place_of_this() { return {this->shared_from_this(), &source_}; }
 
   void expire_earlier() {
-    gate_->post([weak = this->weak_from_this()](const strand_type&) {
-      if (const auto self = weak.lock()) self->supervisor_.expire_earlier();
+    on_strand([](channel_group& g) { g.supervisor_.expire_earlier(); });
+  }
+
+  /// Later, unless the group or its context goes first.
+  template <class Do>
+  void on_strand(Do what) {
+    gate_->post([weak = this->weak_from_this(), what](const strand_type&) {
+      if (const auto self = weak.lock()) what(*self);
     });
   }
 
@@ -261,8 +254,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     };
   }
 
-  boost::asio::awaitable<void> run(std::shared_ptr<channel_group> self, std::unique_ptr<stop_at_exit> at_exit,
-                                   strand_type strand) {
+  strand_awaitable<> run(std::shared_ptr<channel_group> self, std::unique_ptr<stop_at_exit> at_exit,
+                         strand_type strand) {
     const auto stop_whatever_happens = std::move(at_exit);
     co_await supervisor_.run(self, std::move(strand));
   }

@@ -59,24 +59,22 @@ void channel_probe::user_code_failed(std::string_view what, std::string_view con
 }
 
 void channel_probe::connecting() {
-  enter({.to = channel_state::connecting, .detail = fmt::format("attempt {}", status_.attempts + 1)});
+  enter({.to = channel_state::connecting}, [&] { return fmt::format("attempt {}", status_.attempts); });
 }
 
 void channel_probe::connected(time_point now, duration took) {
-  enter({.to = channel_state::connected,
-         .detail = fmt::format("attempt {} took {}", status_.attempts, in_ms(took)),
-         .connected_since = now});
+  enter({.to = channel_state::connected, .connected_since = now},
+        [&] { return fmt::format("attempt {} took {}", status_.attempts, in_ms(took)); });
   tell(event::channel_connected, took);
 }
 
 void channel_probe::backing_off(time_point until, std::chrono::milliseconds delay) {
-  enter({.to = channel_state::backing_off,
-         .detail = fmt::format("next attempt in {} ms", delay.count()),
-         .next_attempt = until});
+  enter({.to = channel_state::backing_off, .next_attempt = until},
+        [&] { return fmt::format("next attempt in {} ms", delay.count()); });
 }
 
 void channel_probe::stopped() {
-  if (told_ != channel_state::stopped) enter({.to = channel_state::stopped});
+  if (told_ != channel_state::stopped) enter({.to = channel_state::stopped}, [] { return std::string(); });
 }
 
 channel_status channel_probe::status() const {
@@ -84,7 +82,14 @@ channel_status channel_probe::status() const {
   return status_;
 }
 
-void channel_probe::enter(const transition& made) {
+bool channel_probe::logs_transitions() const {
+  const auto* log = settings_.logger.get();
+  return settings_.debug && log && (log->should_log(spdlog::level::debug) || log->should_backtrace());
+}
+
+/// @param detail what else there is to say, when anybody reads it.
+template <class Detail>
+void channel_probe::enter(const transition& made, Detail detail) {
   const channel_state from = std::exchange(told_, made.to);
   {
     const std::lock_guard lock(mutex_);
@@ -94,9 +99,10 @@ void channel_probe::enter(const transition& made) {
     status_.next_attempt = made.next_attempt;
   }
   std::string why = std::exchange(happened_, {});
-  if (!settings_.debug) return;
-  if (!why.empty() && !made.detail.empty()) why += "; ";
-  why += made.detail;
+  if (!logs_transitions()) return;
+  const std::string more = detail();
+  if (!why.empty() && !more.empty()) why += "; ";
+  why += more;
   log_line(settings_.logger.get(), spdlog::level::debug,
            fmt::format("{}: {} -> {}{}{}", label_, to_string(from), to_string(made.to), why.empty() ? "" : ", ", why));
 }

@@ -41,11 +41,12 @@ class channel_probe {
  private:
   struct transition {
     channel_state to;
-    std::string detail{};
     std::optional<time_point> connected_since{};
     std::optional<time_point> next_attempt{};
   };
-  void enter(const transition& made);
+  template <class Detail>
+  void enter(const transition& made, Detail detail);
+  [[nodiscard]] bool logs_transitions() const;
   void leave_connected(channel_state to);
   void set_last_error(std::string_view text);
   void tell(event name, duration d, std::string_view error = {}) const noexcept;

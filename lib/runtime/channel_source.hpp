@@ -7,15 +7,14 @@
 #include "runtime/waiting_room.hpp"
 
 #include <boost/asio/error.hpp>
-#include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/error.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,13 +25,14 @@ namespace conn_grpc::runtime {
 
 /// Where gets are answered: by the rotation, unless the user mocks it, and before the eyes of telemetry, if it looks.
 /// Who cannot be answered yet may wait. Thread-safe, but for `add_slot`.
-template <class Clock, class Channel>
-class channel_source {
+///
+/// @tparam Probe another one for benchmarks, to see what telemetry costs.
+template <class Clock, class Channel, class Probe = pool_probe>
+class channel_source final : public waiting_place {
  public:
   using time_point = typename Clock::time_point;
-  using ticket = std::uint64_t;
-  using get_handler = typename parked_handler<error_code, Channel>::handler_type;
-  using size_handler = typename parked_handler<error_code>::handler_type;
+  using parked_get = parked_handler<error_code, Channel>;
+  using parked_size = parked_handler<error_code>;
 
   /// @param mock when it is set, every get is answered by it.
   channel_source(const group_settings& settings, std::function<Channel()> mock)
@@ -51,8 +51,8 @@ class channel_source {
   /// To those who wait; after `publish`.
   void serve_waiters() {
     const auto size = rotation_.size();
-    gets_.serve(size, [this] { return rotation_.next_with_slot(); });
-    sizes_.serve(size, [] { return error_code(); });
+    if (size > 0) gets_.serve([this] { return rotation_.next_with_slot(); });
+    sizes_.serve([] { return error_code(); }, [=](const size_waiter& w) { return w.needed <= size; });
   }
 
   void withdraw(std::size_t slot) noexcept { rotation_.erase(slot); }
@@ -119,47 +119,55 @@ class channel_source {
 
   /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
   /// of `next()`, or errc::too_many_waiters.
-  /// @param handler posts to `home`: it may be called by any thread.
-  /// @param leave cancels it.
+  /// @param parked waits here, with this ticket.
   /// @return must `expire` be called earlier than it said?
-  [[nodiscard]] bool wait_for_channel(ticket mine, get_handler handler, boost::asio::execution_context& home,
-                                      time_point deadline, std::function<void()> leave) {
-    const auto begin = Clock::now();
-    const auto parked = parked_handler<error_code, Channel>::make(std::move(handler), home, std::move(leave));
-    const auto complete = [this, begin, parked](found_channel found) {
-      auto channel = report(std::move(found), begin);
-      parked->complete(channel ? error_code() : channel.error(), channel ? *std::move(channel) : Channel());
-    };
-    auto arrived = gets_.join(mine, {1, complete}, deadline, [this](bool others_wait) -> std::optional<found_channel> {
+  [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
+    get_waiter joining{this, Clock::now(), std::move(parked)};
+    auto arrived = gets_.join(mine, joining, deadline, [this](bool others_wait) -> std::optional<found_channel> {
       if (others_wait) return std::nullopt;
       auto found = rotation_.next_with_slot();
       if (is_worth_waiting(found)) return std::nullopt;
       return found;
     });
-    if (arrived.answer) complete(*std::move(arrived.answer));
+    if (arrived.answer) joining.complete(*std::move(arrived.answer));
     return arrived.expires_first;
   }
 
   /// Completes with success once `needed` channels are connected; at the deadline with errc::not_connected; at once
   /// with errc::not_started or stopped, or invalid_argument when there never are that many. As `wait_for_channel`.
-  [[nodiscard]] bool wait_for_size(ticket mine, size_handler handler, boost::asio::execution_context& home,
-                                   std::size_t needed, time_point deadline, std::function<void()> leave) {
-    const auto parked = parked_handler<error_code>::make(std::move(handler), home, std::move(leave));
-    const auto complete = [parked](error_code failed) { parked->complete(failed); };
-    const auto arrived =
-        sizes_.join(mine, {needed, complete}, deadline, [=, this](bool) { return size_unless_waiting(needed); });
-    if (arrived.answer) complete(*arrived.answer);
+  [[nodiscard]] bool wait_for_size(ticket mine, std::shared_ptr<parked_size> parked, std::size_t needed,
+                                   time_point deadline) {
+    const size_waiter joining{needed, std::move(parked)};
+    const auto arrived = sizes_.join(mine, joining, deadline, [&](bool) { return size_unless_waiting(needed); });
+    if (arrived.answer) joining.complete(*arrived.answer);
     return arrived.expires_first;
   }
 
-  /// Ends the waiting with operation_aborted, if it has not ended.
-  void cancel(ticket which) {
+  void cancel(ticket which) override {
     gets_.cancel(which);
     sizes_.cancel(which);
   }
 
  private:
   using found_channel = boost::system::result<std::pair<std::size_t, Channel>>;  // with its slot
+
+  struct get_waiter {
+    channel_source* source;
+    time_point since;
+    std::shared_ptr<parked_get> parked;
+
+    void complete(found_channel found) const {
+      auto channel = source->report(std::move(found), since);
+      parked->complete(channel ? error_code() : channel.error(), channel ? *std::move(channel) : Channel());
+    }
+  };
+
+  struct size_waiter {
+    std::size_t needed;
+    std::shared_ptr<parked_size> parked;
+
+    void complete(error_code failed) const { parked->complete(failed); }
+  };
 
   found_channel find() {
     if (!mock_) return rotation_.next_with_slot();
@@ -184,13 +192,13 @@ class channel_source {
     return found && found->first < names_.size() ? std::string_view(names_[found->first]) : std::string_view();
   }
 
-  pool_probe probe_;
+  Probe probe_;
   std::function<Channel()> mock_;
   std::vector<std::string> names_;  // by slot
   core::rotation<Channel> rotation_;
   std::atomic<ticket> tickets_{0};
-  waiting_room<found_channel, time_point> gets_;
-  waiting_room<error_code, time_point> sizes_;
+  waiting_room<get_waiter, found_channel, time_point> gets_;
+  waiting_room<size_waiter, error_code, time_point> sizes_;
 };
 
 }  // namespace conn_grpc::runtime

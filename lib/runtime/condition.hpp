@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "runtime/strand.hpp"
+
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -17,20 +18,20 @@ template <class Clock>
 class condition {
  public:
   /// Returns after the next `notify()`, or at the deadline.
-  boost::asio::awaitable<void> wait_until(typename Clock::time_point deadline) {
+  strand_awaitable<> wait_until(typename Clock::time_point deadline) {
     timer wake_up(co_await boost::asio::this_coro::executor, deadline);
     const waiting here(waiting_, wake_up);
     co_await wake_up.async_wait(boost::asio::as_tuple(boost::asio::deferred));
   }
 
-  boost::asio::awaitable<void> wait() { return wait_until((Clock::time_point::max)()); }
+  strand_awaitable<> wait() { return wait_until((Clock::time_point::max)()); }
 
   void notify() {
     if (waiting_) waiting_->cancel();
   }
 
  private:
-  using timer = boost::asio::basic_waitable_timer<Clock>;
+  using timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, strand_type>;
 
   struct waiting {
     waiting(timer*& place, timer& wake_up) : place_(place) { place_ = &wake_up; }

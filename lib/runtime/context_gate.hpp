@@ -5,11 +5,11 @@
 #pragma once
 
 #include "runtime/context_registry.hpp"
+#include "runtime/strand.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <memory>
 #include <mutex>
@@ -17,8 +17,6 @@
 #include <utility>
 
 namespace conn_grpc::runtime {
-
-using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
 /// All functions are thread-safe. Whoever owns what the strand protects must `close()` the gate when it goes: others,
 /// who may outlive the context, hold on to the gate, and must not find a strand in it then.

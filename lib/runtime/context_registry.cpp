@@ -17,8 +17,8 @@ void context_registry::context_shutdown() noexcept {
   {
     const std::lock_guard lock(mutex_);
     gone_ = true;
-    for (const auto& entry : dependents_)
-      if (auto dependent = entry.lock()) told.push_back(std::move(dependent));
+    for (const auto& e : dependents_)
+      if (auto dependent = e.dependent.lock()) told.push_back(std::move(dependent));
   }
   for (const auto& dependent : told) dependent->context_going();
   for (const auto& dependent : told) dependent->context_gone();
@@ -26,17 +26,17 @@ void context_registry::context_shutdown() noexcept {
 
 context_registration::context_registration(boost::asio::execution_context& context,
                                            std::weak_ptr<context_dependent> dependent)
-    : registry_(context_registry::of(context)) {
+    : registry_(context_registry::of(context)), entry_{{}, std::move(dependent)} {
   std::unique_lock lock(registry_->mutex_);
-  entry_ = registry_->dependents_.insert(registry_->dependents_.end(), std::move(dependent));
+  registry_->dependents_.push_back(entry_);
   if (!registry_->gone_) return;
   lock.unlock();
-  if (const auto late = entry_->lock()) late->context_gone();
+  if (const auto late = entry_.dependent.lock()) late->context_gone();
 }
 
 context_registration::~context_registration() {
   const std::lock_guard lock(registry_->mutex_);
-  registry_->dependents_.erase(entry_);
+  registry_->dependents_.erase(registry_->dependents_.iterator_to(entry_));
 }
 
 }  // namespace conn_grpc::runtime

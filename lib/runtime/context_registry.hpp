@@ -5,8 +5,8 @@
 #pragma once
 
 #include <boost/asio/execution_context.hpp>
+#include <boost/intrusive/list.hpp>
 
-#include <list>
 #include <memory>
 #include <mutex>
 
@@ -41,17 +41,20 @@ class context_registry {
   friend class context_registration;
   template <class T>
   friend class context_shared;
-  using entries = std::list<std::weak_ptr<context_dependent>>;
+
+  struct entry : boost::intrusive::list_base_hook<> {
+    std::weak_ptr<context_dependent> dependent;
+  };
 
   void context_shutdown() noexcept;
 
   std::mutex mutex_;
-  entries dependents_;
+  boost::intrusive::list<entry, boost::intrusive::constant_time_size<false>> dependents_;
   bool gone_ = false;
 };
 
-/// An entry in the registry, until it is destroyed. While the context is already being destroyed, `context_gone()` is
-/// called at once.
+/// An entry in the registry, until it is destroyed; it allocates nothing. While the context is already being destroyed,
+/// `context_gone()` is called at once.
 class context_registration {
  public:
   context_registration(boost::asio::execution_context& context, std::weak_ptr<context_dependent> dependent);
@@ -61,8 +64,8 @@ class context_registration {
   context_registration& operator=(const context_registration&) = delete;
 
  private:
-  std::shared_ptr<context_registry> registry_;
-  context_registry::entries::iterator entry_;
+  const std::shared_ptr<context_registry> registry_;
+  context_registry::entry entry_;
 };
 
 }  // namespace conn_grpc::runtime

@@ -42,11 +42,24 @@ struct same {
 // Whoever asks after that, from the destructor of a static object or of another thread_local, remembers nothing.
 constinit thread_local bool memory_is_gone = false;
 
-// What this thread found since `version`. No longer than there are living names.
+using owners = std::unordered_map<owned_place, std::weak_ptr<void>, hash, same>;
+
+// Whom this thread found last, since `version`: most ask for the same one again and again. Apart from the others
+// because it needs no constructor, so that nobody has to ask whether that has run.
+struct latest {
+  std::uint64_t version = 0;
+  const owners::value_type* owner = nullptr;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local latest last_found;  // as in grace_period.hpp
+
+// All that this thread found since `version`. No longer than there are living names.
 struct memory {
   std::uint64_t version = 0;
-  std::unordered_map<owned_place, std::weak_ptr<void>, hash, same> owners;
-  ~memory() { memory_is_gone = true; }
+  owners found;
+  ~memory() {
+    memory_is_gone = true;
+    last_found = {};
+  }
 };
 thread_local memory remembered;
 
@@ -57,18 +70,26 @@ std::shared_ptr<directory> directory::of(boost::asio::execution_context& context
 }
 
 std::shared_ptr<void> directory::find(boost::asio::execution_context& context, std::string_view name) {
+  const auto now = version.load(std::memory_order_acquire);
+  const place wanted{&context, name};
+  const auto [since, last] = last_found;
+  if (since == now && last->first == wanted) [[likely]]
+    if (auto owner = last->second.lock()) return owner;
+
   if (memory_is_gone) return of(context)->find(name);
   memory& mine = remembered;
-  const auto now = version.load(std::memory_order_acquire);
   if (mine.version != now) {
-    mine.owners.clear();
+    mine.found.clear();
     mine.version = now;
   }
-  if (const auto at = mine.owners.find(place{&context, name}); at != mine.owners.end())
-    if (auto owner = at->second.lock()) return owner;
-
-  auto owner = of(context)->find(name);
-  if (owner) mine.owners.insert_or_assign({&context, std::string(name)}, owner);
+  auto at = mine.found.find(wanted);
+  auto owner = at == mine.found.end() ? nullptr : at->second.lock();
+  if (!owner) {
+    owner = of(context)->find(name);
+    if (!owner) return nullptr;
+    at = mine.found.insert_or_assign({&context, std::string(name)}, owner).first;
+  }
+  last_found = {now, &*at};
   return owner;
 }
 

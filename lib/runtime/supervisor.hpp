@@ -6,10 +6,9 @@
 #include "runtime/channel_actor.hpp"
 #include "runtime/channel_source.hpp"
 #include "runtime/condition.hpp"
-#include "runtime/context_gate.hpp"
 #include "runtime/group_settings.hpp"
+#include "runtime/strand.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
@@ -54,7 +53,7 @@ class supervisor {
 
   /// Until `stop()`, once every actor has let go of its connection.
   /// @param owner of this object.
-  boost::asio::awaitable<void> run(std::shared_ptr<void> owner, strand_type strand) {
+  strand_awaitable<> run(std::shared_ptr<void> owner, strand_type strand) {
     if (settings_.is_pool()) spawn(owner, strand, report_size());
     spawn(owner, strand, expire_waiters());
     for (const auto& a : actors_) {
@@ -82,7 +81,7 @@ class supervisor {
 
  private:
   // `run` does not end before the child has.
-  void spawn(const std::shared_ptr<void>& owner, const strand_type& strand, boost::asio::awaitable<void> child) {
+  void spawn(const std::shared_ptr<void>& owner, const strand_type& strand, strand_awaitable<> child) {
     ++living_;
     boost::asio::co_spawn(strand, std::move(child), [this, owner](const std::exception_ptr& failed) {
       --living_;
@@ -92,7 +91,7 @@ class supervisor {
   }
 
   /// At once, and then every `status_interval`.
-  boost::asio::awaitable<void> report_size() {
+  strand_awaitable<> report_size() {
     while (!stopping_) {
       const auto due = deadline_after<Clock>(*settings_.status_interval);
       source_.report_size();
@@ -100,13 +99,13 @@ class supervisor {
     }
   }
 
-  boost::asio::awaitable<void> expire_waiters() {
+  strand_awaitable<> expire_waiters() {
     while (!stopping_) co_await deadline_.wait_until(source_.expire(Clock::now()));
   }
 
   /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted alone and at once, until that
   /// happens too often.
-  boost::asio::awaitable<void> supervise(actor& supervised) {
+  strand_awaitable<> supervise(actor& supervised) {
     for (;;) {
       std::string what;
       try {

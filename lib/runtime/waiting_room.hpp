@@ -7,13 +7,13 @@
 #include <conn_grpc/error.hpp>
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::runtime {
 
@@ -26,16 +26,12 @@ namespace conn_grpc::runtime {
 /// since telling may call the user's code, but by one thread at a time, and who comes while others are still being told
 /// queues behind them.
 ///
-/// @tparam Answer what a waiter is completed with; made of an error_code, or of what `serve` gives.
-template <class Answer, class TimePoint>
+/// @tparam Waiter has `complete(Answer)`.
+/// @tparam Answer made of an error_code, or of what `serve` gives.
+template <class Waiter, class Answer, class TimePoint>
 class waiting_room {
  public:
   using ticket = std::uint64_t;
-
-  struct waiter {
-    std::size_t needs;  // channels
-    std::function<void(Answer)> complete;
-  };
 
   struct arrival {
     std::optional<Answer> answer;  // null when it will be completed
@@ -48,7 +44,7 @@ class waiting_room {
   /// @param mine nobody else's; for `cancel`, and in the order of coming.
   /// @param ask called under the mutex with whether others wait: the answer, or null when it has to wait.
   template <class Ask>
-  arrival join(ticket mine, waiter joining, TimePoint deadline, Ask ask) {
+  arrival join(ticket mine, Waiter joining, TimePoint deadline, Ask ask) {
     const std::lock_guard lock(mutex_);
     if (std::optional<Answer> answer = ask(!line_.empty())) {
       if (!telling_) return {std::move(answer)};
@@ -65,16 +61,19 @@ class waiting_room {
   /// Does anyone wait, or is yet to be told that it need not any longer?
   [[nodiscard]] bool anyone() const noexcept { return anyone_.load(std::memory_order_acquire); }
 
-  /// After a channel was published.
-  /// @param channels how many there are.
-  /// @param give called under the mutex, once for each who need not wait any longer.
+  /// After a channel was published: all, or those that are content with what there is now.
+  /// @param give called under the mutex, once for each of them.
   template <class Give>
-  void serve(std::size_t channels, Give give) {
-    end_waiting([=](line& l) { return l.leave_if([=](const waiter& w) { return w.needs <= channels; }); }, give);
+  void serve(Give give) {
+    end_waiting([](line& l) { return l.leave_all(); }, give);
+  }
+  template <class Give, std::predicate<const Waiter&> IsContent>
+  void serve(Give give, IsContent is_content) {
+    end_waiting([&](line& l) { return l.leave_if(is_content); }, give);
   }
 
   void dismiss(error_code why) {
-    end_waiting([](line& l) { return l.leave_if([](const waiter&) { return true; }); }, [=] { return why; });
+    serve([=] { return why; });
   }
 
   /// With operation_aborted, if it still waits.
@@ -92,7 +91,8 @@ class waiting_room {
   }
 
  private:
-  using line = core::waiting_line<waiter, TimePoint>;
+  using line = core::waiting_line<Waiter, TimePoint>;
+  using answered = std::vector<std::pair<Waiter, Answer>>;
 
   // Who left the line and was not told would wait for ever: rather than that, terminates.
   template <class Leave, class Give>
@@ -101,10 +101,10 @@ class waiting_room {
     for (auto& w : leave(line_)) untold_.emplace_back(std::move(w), give());
     if (std::exchange(telling_, true)) return;  // who is telling goes on with these
     while (!untold_.empty()) {
-      auto [told, answer] = std::move(untold_.front());
-      untold_.pop_front();
+      answered now = std::exchange(untold_, {});
       lock.unlock();
-      told.complete(std::move(answer));
+      for (auto& [told, answer] : now) told.complete(std::move(answer));
+      now.clear();  // without the mutex, too: what a waiter held may be the user's
       lock.lock();
     }
     telling_ = false;
@@ -115,7 +115,7 @@ class waiting_room {
   std::mutex mutex_;
   std::atomic<bool> anyone_{false};  // written with the mutex held
   line line_;
-  std::deque<std::pair<waiter, Answer>> untold_;  // they have left the line
+  answered untold_;  // they have left the line
   bool telling_ = false;
 };
 

@@ -27,7 +27,7 @@ TEST_CASE("who leaves the line has left it", "[waiting]") {
   CHECK(l.leave(4).empty());
   CHECK(l.size() == 2);
   CHECK(l.next_deadline() == 20);
-  CHECK(l.leave_if([](const auto&) { return true; }) == names{"a", "c"});
+  CHECK(l.leave_all() == names{"a", "c"});
   CHECK(l.empty());
   CHECK_FALSE(l.next_deadline());
   CHECK(l.leave_expired(100).empty());
@@ -39,7 +39,7 @@ TEST_CASE("deadlines come in their own order", "[waiting]") {
   CHECK(l.leave_expired(9).empty());
   CHECK(l.leave_expired(20) == names{"b", "c"});
   CHECK(l.next_deadline() == 30);
-  CHECK(l.leave_if([](const auto&) { return true; }) == names{"a"});
+  CHECK(l.leave_all() == names{"a"});
 }
 
 TEST_CASE("some leave, the others keep their places", "[waiting]") {
@@ -47,5 +47,5 @@ TEST_CASE("some leave, the others keep their places", "[waiting]") {
   CHECK(l.leave_if([](const auto& name) { return name != "b"; }) == names{"a", "c"});
   l.join(4, "d", 5);
   CHECK(l.next_deadline() == 5);
-  CHECK(l.leave_if([](const auto&) { return true; }) == names{"b", "d"});
+  CHECK(l.leave_all() == names{"b", "d"});
 }

@@ -22,6 +22,7 @@
 #include <boost/asio/dispatch.hpp>
 #endif
 
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -49,6 +50,24 @@ class work<Executor, false> : public asio::executor_work_guard<Executor> {
  public:
   using asio::executor_work_guard<Executor>::executor_work_guard;
   asio::execution_context& context() const { return this->get_executor().context(); }
+};
+
+/// A handler with its arguments, for where it is to be called: unlike what asio::append makes it names no executor, so
+/// that Asio does not dispatch to one that it is on already.
+template <class Handler, class... Args>
+class completion {
+ public:
+  using allocator_type = asio::associated_allocator_t<Handler>;
+
+  explicit completion(Handler handler, Args... args) : handler_(std::move(handler)), args_(std::move(args)...) {}
+
+  allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler_); }
+
+  void operator()() { std::apply(std::move(handler_), std::move(args_)); }
+
+ private:
+  Handler handler_;
+  std::tuple<Args...> args_;
 };
 
 /// A handler that may be called by any thread: it posts the one it was made of to that one's associated executor, which
@@ -89,7 +108,10 @@ class posted_handler {
 
   template <class... Args>
   void operator()(Args... args) {
-    asio::post(work_.get_executor(), asio::append(std::move(handler_), std::move(args)...));
+    if constexpr (can_post)
+      asio::post(work_.get_executor(), completion<Handler, Args...>(std::move(handler_), std::move(args)...));
+    else
+      asio::post(work_.get_executor(), asio::append(std::move(handler_), std::move(args)...));
   }
 
  private:
