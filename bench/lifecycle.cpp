@@ -2,13 +2,14 @@
 // What do N channels cost, and how fast are loss and return?
 //
 // lifecycle GREETER_SERVER [--full]: conn_grpc beside the same number of plain gRPC channels, watched by hand. Each
-// measurement is made in a process of its own, whose memory and threads are nobody else's, and by turns.
+// measurement is made in a process of its own, whose memory and threads are nobody else's, and by turns. What a process
+// does that keeps idle channels is set against the same process just before: gRPC is up, and has nothing to do.
 #include <grpcpp/create_channel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,7 @@
 
 #include "fork.hpp"
 #include "lifecycle_subjects.hpp"
+#include "main.hpp"
 #include "process.hpp"
 #include "support.hpp"
 #include "support/server_process.hpp"
@@ -31,7 +33,7 @@ using conn_grpc::test::reserved_port;
 using conn_grpc::test::server_process;
 
 constexpr std::size_t runs = 5;
-constexpr std::chrono::milliseconds window(400);  // per run; five of them are two seconds
+constexpr std::chrono::milliseconds idle_window(1000), outage_window(400);  // per run
 
 struct measurement {
   double connect_ms, loss_ms, return_ms, stop_ms, drained_ms;
@@ -56,11 +58,19 @@ constexpr row medians[] = {
 };
 
 constexpr row means[] = {
-    {"CPU before, ms/s", 2, [](const measurement& m) { return m.before.cpu_ms; }},
-    {"CPU connected and idle, ms/s", 2, [](const measurement& m) { return m.idle.cpu_ms; }},
     {"CPU while the server is away, ms/s", 0, [](const measurement& m) { return m.outage.cpu_ms; }},
-    {"voluntary switches before, /s", 1, [](const measurement& m) { return m.before.voluntary_switches; }},
-    {"voluntary switches connected and idle, /s", 1, [](const measurement& m) { return m.idle.voluntary_switches; }},
+};
+
+/// The same in a process that has no such channels yet, and in one whose channels are connected and idle.
+struct idle_row {
+  const char* what;
+  int digits;
+  double usage::* value;
+};
+
+constexpr idle_row idleness[] = {
+    {"CPU, ms/s", 2, &usage::cpu_ms},
+    {"voluntary context switches, /s", 1, &usage::voluntary_switches},
 };
 
 void expect(bool reached, const char* what) {
@@ -68,10 +78,18 @@ void expect(bool reached, const char* what) {
 }
 
 /// Per second, of a process that is left alone.
-usage watch_idly() {
+usage watch_idly(std::chrono::milliseconds window) {
   const auto before = usage::now();
   std::this_thread::sleep_for(window);
   return (usage::now() - before) / std::chrono::duration<double>(window).count();
+}
+
+/// Until what was allocated for connecting is freed, and threads have come to rest: hardly any CPU time is used.
+void settle() {
+  constexpr std::chrono::milliseconds look(200);
+  constexpr double at_rest_ms_per_s = 1;
+  for (int tries = 0; tries < 20; ++tries)
+    if (watch_idly(look).cpu_ms < at_rest_ms_per_s) return;
 }
 
 // What gRPC needs once per process is not what N channels cost.
@@ -91,7 +109,8 @@ measurement live_through(const std::string& executable, int n) {
   warm_up(port.address());
 
   measurement m{};
-  m.before = watch_idly();
+  settle();
+  m.before = watch_idly(idle_window);
   const double rss_before = static_cast<double>(conn_grpc::test::resident_kib());
 
   tally connected;
@@ -99,16 +118,16 @@ measurement live_through(const std::string& executable, int n) {
   auto subject = std::make_unique<Subject>(port.address(), n, connected);
   expect(connected.wait_for(n), "connecting");
   m.connect_ms = connecting.ms();
-  std::this_thread::sleep_for(window / 2);  // what was allocated for connecting is freed, threads come to rest
+  settle();
   m.rss_kib_per_channel = (static_cast<double>(conn_grpc::test::resident_kib()) - rss_before) / n;
   m.threads = static_cast<double>(conn_grpc::test::threads());
-  m.idle = watch_idly();
+  m.idle = watch_idly(idle_window);
 
   const stopwatch losing;
   server->kill();
   expect(connected.wait_for(0), "losing");
   m.loss_ms = losing.ms();
-  m.outage = watch_idly();
+  m.outage = watch_idly(outage_window);
 
   server.emplace(executable, port.address());
   const stopwatch returning;
@@ -134,6 +153,9 @@ void report(int n, const std::vector<measurement>& library, const std::vector<me
       {"N = " + std::to_string(n) + ", " + std::to_string(plain.size()) + " runs", "conn_grpc", "plain gRPC", "x"});
   const auto add = [&](const row& r, double ours, double theirs, double ratio) {
     result.add({r.what, number(ours, r.digits), number(theirs, r.digits), number(ratio, 2)});
+    record("lifecycle", std::string("conn_grpc: ") + r.what, n, ours);
+    record("lifecycle", std::string("plain gRPC: ") + r.what, n, theirs);
+    record("lifecycle", std::string("ratio: ") + r.what, n, ratio);
   };
   for (const auto& r : medians) {
     const auto ours = values(library, r), theirs = values(plain, r);
@@ -147,40 +169,70 @@ void report(int n, const std::vector<measurement>& library, const std::vector<me
   result.print();
 }
 
+/// What idle channels add has to be told from what an idle process does now and then: hence the most that one did.
+void report_idleness(int n, const std::vector<measurement>& library, const std::vector<measurement>& plain) {
+  table result({"N = " + std::to_string(n) + ", idle", "no channels", "at most", "conn_grpc", "plain gRPC"});
+  for (const auto& r : idleness) {
+    samples none, ours, theirs;
+    for (const auto* measured : {&library, &plain})
+      for (const auto& m : *measured) none.push_back(m.before.*r.value);
+    for (const auto& m : library) ours.push_back(m.idle.*r.value);
+    for (const auto& m : plain) theirs.push_back(m.idle.*r.value);
+    const std::pair<const char*, double> cells[] = {{"no channels", mean(none)},
+                                                    {"no channels, at most", std::ranges::max(none)},
+                                                    {"conn_grpc", mean(ours)},
+                                                    {"plain gRPC", mean(theirs)}};
+    std::vector<std::string> line{r.what};
+    for (const auto& [whose, value] : cells) {
+      line.push_back(number(value, r.digits));
+      record("lifecycle", std::string(whose) + ": idle, " + r.what, n, value);
+    }
+    result.add(std::move(line));
+  }
+  std::printf("\n");
+  result.print();
+}
+
+void compare(const std::string& executable, int n, const stopwatch& since_begin, double budget_ms) {
+  std::vector<measurement> library, plain;
+  const auto ours = [&] {
+    library.push_back(in_own_process([&] { return live_through<pooled_channels>(executable, n); }));
+  };
+  const auto theirs = [&] {
+    plain.push_back(in_own_process([&] { return live_through<plain_channels>(executable, n); }));
+  };
+  for (std::size_t run = 0; run < runs && since_begin.ms() < budget_ms; ++run) {
+    run % 2 == 0 ? ours() : theirs();  // whoever is first has it no better
+    run % 2 == 0 ? theirs() : ours();
+  }
+  if (plain.empty()) {
+    std::printf("\nN = %d: not measured, the time is up\n", n);
+    return;
+  }
+  report(n, library, plain);
+  report_idleness(n, library, plain);
+}
+
 }  // namespace
 
-int main(int argc, char** argv) try {
-  const bool full = argc == 3 && std::string(argv[2]) == "--full";
-  if (argc != 2 && !full) {
-    std::fputs("usage: lifecycle GREETER_SERVER [--full]\n", stderr);
-    return 2;
-  }
-  const std::string executable = argv[1];
-  const std::size_t files = raise_file_limit();
-  warn_unless_optimized();
-  std::printf("Medians; of CPU time and context switches, means.\n");
-  std::printf(
-      "Both reconnect at once, then %d ms after each failed attempt (by make_backoff; by gRPC's arguments, +-20 %%).\n",
-      static_cast<int>(retry_delay.count()));
-  std::printf("gRPC's one-time costs are paid before; conn_grpc's, and its io_context's thread, are in every row.\n");
+int main(int argc, char** argv) {
+  return run_benchmark("lifecycle", argc, argv, "--full", [](const std::string& executable, bool full) {
+    std::printf("Medians; of CPU time and context switches, means.\n");
+    std::printf(
+        "Both reconnect at once, then %d ms after each failed attempt (by make_backoff; by gRPC's arguments, +-20 "
+        "%%).\n",
+        static_cast<int>(retry_delay.count()));
+    std::printf("gRPC's one-time costs are paid before; conn_grpc's, and its io_context's thread, are in every row.\n");
 
-  std::vector<int> sizes{1, 100, 1'000};
-  if (full) sizes.push_back(4'000);
-  const stopwatch since_begin;
-  const double budget_ms = full ? 300'000 : 70'000;
-  for (const int n : sizes) {
-    if (static_cast<std::size_t>(n) + 200 > files) {
-      std::printf("\nN = %d: not measured, only %zu files may be open\n", n, files);
-      continue;
+    std::vector<int> sizes{1, 100, 1'000};
+    if (full) sizes.push_back(4'000);
+    const stopwatch since_begin;
+    const std::size_t files = raise_file_limit();
+    for (const int n : sizes) {
+      if (static_cast<std::size_t>(n) + 200 > files)
+        std::printf("\nN = %d: not measured, only %zu files may be open\n", n, files);
+      else
+        compare(executable, n, since_begin, full ? 300'000 : 120'000);
     }
-    std::vector<measurement> library, plain;
-    while (plain.size() < runs && since_begin.ms() < budget_ms) {
-      library.push_back(in_own_process([&] { return live_through<pooled_channels>(executable, n); }));
-      plain.push_back(in_own_process([&] { return live_through<plain_channels>(executable, n); }));
-    }
-    report(n, library, plain);
-  }
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "lifecycle: %s\n", e.what());
-  return 1;
+  });
 }

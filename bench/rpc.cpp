@@ -8,16 +8,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <exception>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "main.hpp"
 #include "process.hpp"
 #include "rpc_load.hpp"
 #include "support.hpp"
-#include "support/server_process.hpp"
 
 namespace {
 
@@ -106,18 +105,10 @@ void compare(const std::string& address, std::size_t channels) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
-  if (argc != 2) {
-    std::fputs("usage: rpc GREETER_SERVER\n", stderr);
-    return 2;
-  }
-  warn_unless_optimized();
-  const conn_grpc::test::server_process server(argv[1], "127.0.0.1:0");
-  const std::string address = "127.0.0.1:" + std::to_string(server.port());
-  std::printf("medians of up to %zu rounds of at least %d ms; the server shares this machine's CPUs\n", rounds,
-              static_cast<int>(window.count()));
-  for (const std::size_t channels : {std::size_t{1}, std::size_t{5}}) compare(address, channels);
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "rpc: %s\n", e.what());
-  return 1;
+int main(int argc, char** argv) {
+  return run_benchmark_with_server("rpc", argc, argv, [](const std::string& address) {
+    std::printf("medians of up to %zu rounds of at least %d ms; the server shares this machine's CPUs\n", rounds,
+                static_cast<int>(window.count()));
+    for (const std::size_t channels : {std::size_t{1}, std::size_t{5}}) compare(address, channels);
+  });
 }

@@ -8,12 +8,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "main.hpp"
 #include "process.hpp"
 #include "rpc_load.hpp"
 #include "support.hpp"
@@ -93,17 +93,12 @@ void compare(const std::string& executable, int streams) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
-  if (argc != 2) {
-    std::fputs("usage: streams GREETER_SERVER\n", stderr);
-    return 2;
-  }
-  warn_unless_optimized();
-  std::printf(
-      "medians of up to %zu rounds of at least %d ms; the server takes %d ms per RPC, and shares this machine's CPUs\n",
-      rounds, static_cast<int>(window.count()), static_cast<int>(server_takes.count()));
-  for (const int streams : {10, 100}) compare(argv[1], streams);  // 100 is what most servers allow
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "streams: %s\n", e.what());
-  return 1;
+int main(int argc, char** argv) {
+  return run_benchmark("streams", argc, argv, nullptr, [](const std::string& executable, bool) {
+    std::printf(
+        "medians of up to %zu rounds of at least %d ms; the server takes %d ms per RPC, and shares this machine's "
+        "CPUs\n",
+        rounds, static_cast<int>(window.count()), static_cast<int>(server_takes.count()));
+    for (const int streams : {10, 100}) compare(executable, streams);  // 100 is what most servers allow
+  });
 }
