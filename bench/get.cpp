@@ -15,6 +15,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -22,6 +23,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,8 @@
 #include "main.hpp"
 #include "other_pools.hpp"
 #include "process.hpp"
+#include "runtime/channel_source.hpp"
+#include "runtime/pool_probe.hpp"
 #include "support.hpp"
 #include "support/sockets.hpp"
 
@@ -75,6 +79,39 @@ constexpr comparison comparisons[] = {
      "1 thread, try_get_channel()"},
 };
 
+/// What a pool answers gets with, and what it would be if the library had no telemetry. Not inlined, as in the library.
+template <class Probe>
+class bare_source {
+ public:
+  explicit bare_source(const member_list& members) : source_(settings_, {}) {
+    source_.open();
+    for (std::size_t slot = 0; slot < members.size(); ++slot) {
+      source_.add_slot("");
+      source_.publish(slot, members[slot]);
+    }
+  }
+
+  [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() { return source_.next(); }
+
+ private:
+  const conn_grpc::runtime::group_settings settings_{.name = {},
+                                                     .type_key = {},
+                                                     .label = {},
+                                                     .status_interval = {},
+                                                     .max_restarts = 0,
+                                                     .restart_window = {},
+                                                     .telemetry = conn_grpc::telemetry::global(),
+                                                     .logger = {}};
+  conn_grpc::runtime::channel_source<std::chrono::steady_clock, conn_grpc::channel_ptr, Probe> source_;
+};
+
+struct no_probe {
+  explicit no_probe(const conn_grpc::runtime::group_settings&) {}
+  static constexpr bool hears_gets() { return false; }
+  static void got(std::chrono::nanoseconds, std::string_view, conn_grpc::error_code) {}
+  static void has_size(std::size_t, std::size_t) {}
+};
+
 /// One size, and all ways to get from it.
 struct pools {
   pools(const std::string& address, std::size_t size) : connected(address, size) {
@@ -87,6 +124,8 @@ struct pools {
   mutex_pool mutex{connected.members()};
   snapshot_pool snapshot{connected.members()};
   conn_grpc::core::rotation<conn_grpc::channel_ptr> rotation;
+  bare_source<conn_grpc::runtime::pool_probe> with_telemetry{connected.members()};
+  bare_source<no_probe> without_telemetry{connected.members()};
 };
 
 /// With a handler attached to an event.
@@ -106,6 +145,8 @@ std::vector<way> ways(pools& p) {
   const auto mutex = [&p] { return p.mutex.get(); };
   const auto snapshot = [&p] { return p.snapshot.get(); };
   const auto rotation = [&p] { return p.rotation.next(); };
+  const auto with_telemetry = [&p] { return p.with_telemetry.next(); };
+  const auto without_telemetry = [&p] { return p.without_telemetry.next(); };
   const auto try_get = [&pool] { return pool.try_get_channel(); };
   const auto awaited_limit = [&p] { return awaited(p.limit); };
   const auto get = [&pool] { return pool.get_channel(); };
@@ -120,6 +161,9 @@ std::vector<way> ways(pools& p) {
       {"1 thread", "telemetry on pool_get_channel", attached(event::pool_get_channel, threads(1, try_get))},
       {"1 thread", "mutex per get", threads(1, mutex)},
       {"1 thread", "atomic<shared_ptr<snapshot>>", threads(1, snapshot)},
+      {"telemetry", "no telemetry compiled in", threads(1, without_telemetry)},
+      {"telemetry", "attached to nothing", threads(1, with_telemetry)},
+      {"telemetry", "one handler", attached(event::pool_get_channel, threads(1, with_telemetry))},
       {"2 threads", "the limit", threads(2, limit)},
       {"2 threads", "try_get_channel()", threads(2, try_get)},
       {"2 threads", "mutex per get", threads(2, mutex)},
