@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <chrono>
-#include <thread>
 
 namespace conn_grpc::detail {
 
@@ -18,7 +17,7 @@ completion_thread& completion_thread::instance() {
 }
 
 completion_thread::completion_thread() {
-  std::thread([this] {
+  thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "conn_grpc");
     void* tag = nullptr;
     bool ok = false;
@@ -29,16 +28,21 @@ completion_thread::completion_thread() {
     const std::lock_guard lock(mutex_);
     drained_ = true;
     drained_changed_.notify_all();
-  }).detach();
+  });
 }
 
 void completion_thread::shut_down() {
   std::unique_lock lock(mutex_);
   shut_down_ = true;
   queue_.Shutdown();
-  // Let the thread end before static objects go, ours and gRPC's. It does within a millisecond, unless a channel is
-  // still alive; then it sleeps in gRPC, which does no harm either.
-  drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
+  // Let the thread end before static objects go, ours, gRPC's and OpenSSL's. It does within a millisecond, unless a
+  // channel is still alive; then it sleeps in gRPC, which does no harm either.
+  const bool drained = drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
+  lock.unlock();
+  if (drained)
+    thread_.join();
+  else
+    thread_.detach();
 }
 
 }  // namespace conn_grpc::detail

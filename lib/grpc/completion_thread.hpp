@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <thread>
 
 namespace conn_grpc::detail {
 
@@ -46,6 +47,7 @@ class completion_thread {
   bool shut_down_ = false;
   bool drained_ = false;
   ::grpc::CompletionQueue queue_;
+  std::thread thread_;
 };
 
 }  // namespace conn_grpc::detail
