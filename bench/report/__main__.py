@@ -10,8 +10,8 @@ import rpc_sections
 from data import load
 from page import page
 
-SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.STREAMS, lifecycle_section.SECTION,
-            footprint_section.SECTION]
+SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.STREAMS,
+            lifecycle_section.SECTION, footprint_section.SECTION]
 
 
 def main() -> None:

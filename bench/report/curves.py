@@ -9,6 +9,8 @@ from svg import CHARACTER, COLOURS, Drawing
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, LINE = 780, 380, 78, 48, 326, 17
 
+Point = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -43,7 +45,8 @@ class Curves:
         x_scale = Scale(xs[0], xs[-1], LEFT + 14, right - 10, logarithmic=xs[0] > 0)
         y_scale = Scale(*range_of(ys, self.logarithmic, self.y_from), BOTTOM, TOP, self.logarithmic)
         self._axes(drawing, x_scale, y_scale, xs, right)
-        ends = [(curve.name, _curve(drawing, curve, points, x_scale, y_scale), curve) for curve, points in drawn]
+        ends: list[tuple[str, Point, Curve | None]] = [
+            (curve.name, _curve(drawing, curve, points, x_scale, y_scale), curve) for curve, points in drawn]
         if self.reach is not None:
             at = y_scale.position(self.reach)
             drawing.line(LEFT, at, right, at, "reach")
@@ -64,7 +67,7 @@ class Curves:
         drawing.text(20, (TOP + BOTTOM) / 2, self.y_axis, anchor="middle", turned=True)
 
 
-def _curve(drawing: Drawing, curve: Curve, points: list[tuple[float, float]], x: Scale, y: Scale) -> tuple[float, float]:
+def _curve(drawing: Drawing, curve: Curve, points: list[Point], x: Scale, y: Scale) -> Point:
     """Where it ends."""
     places = [(x.position(px), y.position(py)) for px, py in points]
     drawing.path(places, COLOURS[curve.colour], curve.dashed)
@@ -73,7 +76,7 @@ def _curve(drawing: Drawing, curve: Curve, points: list[tuple[float, float]], x:
     return places[-1]
 
 
-def _names(drawing: Drawing, ends: list[tuple[str, tuple[float, float], Curve | None]], right: float) -> None:
+def _names(drawing: Drawing, ends: list[tuple[str, Point, Curve | None]], right: float) -> None:
     """Beside the ends of the curves, moved apart where they would overlap."""
     ends.sort(key=lambda end: end[1][1])
     heights = spread([end[1][1] for end in ends], LINE, TOP, BOTTOM)

@@ -54,12 +54,14 @@ QUESTIONS = (
     Question("memory per connected channel", "bare `grpc::Channel` + watch", "≤ 1.05×",
              (_ratios("all", _MEMORY, 1.05), _added_memory()), _ALL_SIZES,
              "Each process has paid for gRPC before, but not for conn_grpc: what the library needs once, about a "
-             "megabyte, is all there is to see with one channel. The second line, from 100 on, leaves the first channel "
-             "out on both sides."),
+             "megabyte, is all there is to see with one channel. The second line, from 100 on, leaves the first "
+             "channel out on both sides."),
     Question("idle pool of 1,000", "idle process", "indistinguishable",
-             _idle("CPU, ms/s", "CPU", " ms/s") + _idle("voluntary context switches, /s", "context switches", " /s"), "",
-             "The idle process is the same one before it connects, with gRPC up. Indistinguishable means: not above the "
-             "busiest second that such a process has by itself."),
+             _idle("CPU, ms/s", "CPU", " ms/s") +
+             _idle("voluntary context switches, /s", "context switches", " /s"), "",
+             "The idle process is the same one before it connects, with gRPC up. Indistinguishable means: not above "
+             "the busiest second that such a process has by itself. The CPU time that idle channels add is gRPC's: bare "
+             "gRPC uses as much, and `perf` finds it in the thread of gRPC's timers, which does not wake more often."),
     Question("threads", "bare gRPC", "+1",
              (Check("more", tuple((f"{n:,}", difference(_ours(_THREADS, n), _bare(_THREADS, n))) for n in SIZES),
                     at_most(1), "", 0),), _ALL_SIZES,
@@ -71,7 +73,8 @@ PLOTS = (
     Curves("lifecycle-times.svg", "N channels: connecting, noticing a loss, connecting again", "channels", "ms", tuple(
         Curve(f"{name}, {who}", "lifecycle", f"{series}: {what}", colour, dashed)
         for what, name, colour in _EVENTS
-        for who, series, dashed in (("conn_grpc", "conn_grpc", False), ("bare", "plain gRPC", True))), logarithmic=True),
+        for who, series, dashed in (("conn_grpc", "conn_grpc", False), ("bare", "plain gRPC", True))),
+        logarithmic=True),
     Curves("lifecycle-ratios.svg", "N channels against as many of bare gRPC", "channels", "ratio of times", tuple(
         Curve(name, "lifecycle", f"ratio: {what}", colour) for what, name, colour in _EVENTS),
         reach=1.1, reach_name="reach: 1.1"),
@@ -81,5 +84,5 @@ PLOTS = (
 )
 
 SECTION = Section("lifecycle", "What do N channels cost, and how fast are loss and return?",
-                  "conn_grpc beside the same number of plain gRPC channels, watched by hand. Each measurement is made in "
-                  "a process of its own, by turns.", QUESTIONS, PLOTS)
+                  "conn_grpc beside the same number of plain gRPC channels, watched by hand. Each measurement is made "
+                  "in a process of its own, by turns.", QUESTIONS, PLOTS)

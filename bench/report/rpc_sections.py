@@ -27,7 +27,8 @@ WAITING = Section(
               tuple(Check(f"100, 10,000 wait, {where}, each",
                           over("waiting", f"{where}, pool.get_channel(timeout): ratio", (100, 10_000)))
                     for where in _THREADS)),),
-    tuple(Curves(f"waiting-{where.split()[0]}-thread.svg", f"From connected to the last of N coroutines, on the {where}",
+    tuple(Curves(f"waiting-{where.split()[0]}-thread.svg",
+                 f"From connected to the last of N coroutines, on the {where}",
                  "coroutines that wait", "ratio to as many posts",
                  tuple(Curve(name, "waiting", f"{where}, {series}: ratio", colour)
                        for name, series, colour in (("get_channel(timeout)", "pool.get_channel(timeout)", 0),
@@ -38,11 +39,12 @@ WAITING = Section(
 
 RPC = Section(
     "rpc", "What does an RPC through the pool cost?",
-    "Coroutines that get a channel, make a stub and await `unary`, on an `io_context` with one thread. The bare callback "
-    "API begins the next RPC on gRPC's own thread; by way of an `io_context` is what a program does whose RPCs end where "
-    "the rest of it runs.",
+    "Coroutines that get a channel, make a stub and await `unary`, on an `io_context` with one thread. The bare "
+    "callback API begins the next RPC on gRPC's own thread; by way of an `io_context` is what a program does whose RPCs end "
+    "where the rest of it runs.",
     (Question("RPC through pool + `unary`", "bare callback API", "≥ 0.97",
-              tuple(Check(n, over("rpc", f"{_CALLS}, {n}: RPC/s, ratio", _LOADS), at_least(0.97)) for n in _CONNECTIONS) +
+              tuple(Check(n, over("rpc", f"{_CALLS}, {n}: RPC/s, ratio", _LOADS), at_least(0.97))
+                    for n in _CONNECTIONS) +
               tuple(Check(f"against the same by way of an `io_context`, {n}",
                           over("rpc", f"{_POSTED}, {n}: RPC/s, ratio", _LOADS)) for n in _CONNECTIONS),
               "1, 64, 1,000 in flight",
@@ -62,7 +64,8 @@ STREAMS = Section(
                           at_least(0.9), cpu_busy=_busy(limit)) for limit in _STREAMS) +
               tuple(Check(f"all CPUs busy, {limit} RPCs each", _busy(limit), None, "") for limit in _STREAMS),
               "",
-              "Where nine tenths of all CPU time are used, CPUs are short, not connections."),),
+              "Where nine tenths of all CPU time are used, CPUs are short, not connections. The column `by others` says "
+              "how much of it went to other programs: where that is much, measure again."),),
     (Curves("streams.svg", "RPCs per second through pools of N channels", "channels", "of N × one channel", tuple(
         Curve(f"{limit} RPCs each", "streams", f"{limit} streams: of channels x one", colour)
         for limit, colour in ((10, 0), (100, 1))), reach=0.9, reach_name="reach: 0.9"),))

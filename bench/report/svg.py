@@ -25,7 +25,8 @@ class Drawing:
         self._title = title
         self._parts: list[str] = []
 
-    def text(self, x: float, y: float, text: str, *, anchor: str = "start", css: str = "", turned: bool = False) -> None:
+    def text(self, x: float, y: float, text: str, *, anchor: str = "start", css: str = "",
+             turned: bool = False) -> None:
         turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{css}"{turn}>{escape(text)}</text>')
