@@ -51,5 +51,6 @@ PLOTS = (
 
 SECTION = Section("footprint", "What does the library add to a program, and to compiling one?",
                   "The six headers are `awaitable`, `co_spawn`, `detached`, `io_context`, `steady_timer` and "
-                  "`use_awaitable`. The file waits for a timer, gets a channel and is spawned; without `pool.hpp`, from "
-                  "a pool that is only declared. CPU time of the compiler, median of the rounds.", QUESTIONS, PLOTS)
+                  "`use_awaitable`. The file waits for a timer, gets a channel and is spawned; without `pool.hpp`, "
+                  "from a pool that is only declared. CPU time of the compiler, median of the rounds.",
+                  QUESTIONS, PLOTS)

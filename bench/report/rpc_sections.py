@@ -40,8 +40,8 @@ WAITING = Section(
 RPC = Section(
     "rpc", "What does an RPC through the pool cost?",
     "Coroutines that get a channel, make a stub and await `unary`, on an `io_context` with one thread. The bare "
-    "callback API begins the next RPC on gRPC's own thread; by way of an `io_context` is what a program does whose RPCs end "
-    "where the rest of it runs.",
+    "callback API begins the next RPC on gRPC's own thread; by way of an `io_context` is what a program does whose "
+    "RPCs end where the rest of it runs.",
     (Question("RPC through pool + `unary`", "bare callback API", "≥ 0.97",
               tuple(Check(n, over("rpc", f"{_CALLS}, {n}: RPC/s, ratio", _LOADS), at_least(0.97))
                     for n in _CONNECTIONS) +
@@ -64,8 +64,8 @@ STREAMS = Section(
                           at_least(0.9), cpu_busy=_busy(limit)) for limit in _STREAMS) +
               tuple(Check(f"all CPUs busy, {limit} RPCs each", _busy(limit), None, "") for limit in _STREAMS),
               "",
-              "Where nine tenths of all CPU time are used, CPUs are short, not connections. The column `by others` says "
-              "how much of it went to other programs: where that is much, measure again."),),
+              "Where nine tenths of all CPU time are used, CPUs are short, not connections. The column `by others` "
+              "says how much of it went to other programs: where that is much, measure again."),),
     (Curves("streams.svg", "RPCs per second through pools of N channels", "channels", "of N × one channel", tuple(
         Curve(f"{limit} RPCs each", "streams", f"{limit} streams: of channels x one", colour)
         for limit, colour in ((10, 0), (100, 1))), reach=0.9, reach_name="reach: 0.9"),))
