@@ -59,7 +59,7 @@ QUESTIONS = (
               _check("the limit", "1 thread, the limit: ratio to pool of 1", None, SIZES[1:])),
              "pools of 5, 1,000",
              "Picking takes the same time in each. But each get writes to the next channel's reference count, and "
-             "1,000 of those do not fit into the CPU's first cache: the limit, which has the same channels, grows too."),
+             "1,000 of those do not fit into the CPU's first cache: the limit, with the same channels, grows too."),
     Question("telemetry attached to nothing", _BARE, "≤ 1.02×",
              (_check("", f"try_get_channel() against {_BARE}", at_most(1.02)),), _POOLS),
     Question("telemetry, one handler on gets", "`try_get_channel()` that nobody listens to", "stated",

@@ -61,7 +61,7 @@ QUESTIONS = (
              _idle("voluntary context switches, /s", "context switches", " /s"), "",
              "The idle process is the same one before it connects, with gRPC up. Indistinguishable means: not above "
              "the busiest second that such a process has by itself. The CPU time that idle channels add is gRPC's: "
-             "bare gRPC uses as much, and `perf` finds it in the thread of gRPC's timers, which does not wake more often."),
+             "bare gRPC uses as much, and `perf` finds it in the thread of gRPC's timers, which wakes no more often."),
     Question("threads", "bare gRPC", "+1",
              (Check("more", tuple((f"{n:,}", difference(_ours(_THREADS, n), _bare(_THREADS, n))) for n in SIZES),
                     at_most(1), "", 0),), _ALL_SIZES,
