@@ -64,6 +64,7 @@ struct comparison {
 };
 
 constexpr comparison comparisons[] = {
+    {"co_await of the limit against the limit on 1 thread", "coroutine, co_await of the limit", "1 thread, the limit"},
     {"co_await pool.get_channel() against the limit on 1 thread", "coroutine, co_await pool.get_channel()",
      "1 thread, the limit"},
     {"co_await pool.get_channel() against a hop to a strand and back", "coroutine, co_await pool.get_channel()",

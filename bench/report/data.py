@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSL-1.0
+"""What the benchmarks left in the data folder: NAME.tsv, NAME.txt and NAME.run of each, and machine.tsv."""
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint")
+
+
+@dataclass(frozen=True)
+class Data:
+    values: dict[tuple[str, str], dict[float, float]]  # (program, series): x: value
+    printed: dict[str, str]
+    runs: dict[str, dict[str, str]]
+    machine: dict[str, str]
+
+    def value(self, program: str, series: str, x: float) -> float | None:
+        return self.values.get((program, series), {}).get(x)
+
+    def curve(self, program: str, series: str) -> list[tuple[float, float]]:
+        return sorted(self.values.get((program, series), {}).items())
+
+
+def _pairs(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t", 1) for line in lines if "\t" in line)
+
+
+def load(folder: Path) -> Data:
+    values: dict[tuple[str, str], dict[float, float]] = {}
+    for path in folder.glob("*.tsv"):
+        if path.stem == "machine":
+            continue
+        for line in path.read_text(encoding="utf-8").splitlines():
+            series, x, value = line.split("\t")
+            values.setdefault((path.stem, series), {})[float(x)] = float(value)
+    printed = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in folder.glob("*.txt")}
+    runs = {path.stem: _pairs(path) for path in folder.glob("*.run")}
+    return Data(values, printed, runs, _pairs(folder / "machine.tsv"))

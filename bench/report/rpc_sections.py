@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSL-1.0
+"""bench/waiting.cpp, bench/rpc.cpp and bench/streams.cpp: from the connection to the answer."""
+from curves import Curve, Curves
+from question import Question, Section
+from values import Check, Value, at, at_least, at_most, only, over
+
+_THREADS = ("same thread", "other thread")
+_LOADS = (1, 64, 1000)
+_CALLS = "get_channel(), stub, unary"
+_POSTED = f"{_CALLS} against callback API by way of an io_context"
+_CONNECTIONS = ("1 connection", "5 connections")
+_CHANNELS = (2, 5, 10)
+_STREAMS = (10, 100)
+
+
+def _busy(limit: int) -> tuple[tuple[str, Value], ...]:
+    return over("streams", f"{limit} streams: all CPUs busy", _CHANNELS)
+
+
+WAITING = Section(
+    "waiting", "What does a waiting get cost?",
+    "From the moment that gRPC says that a channel is connected until the coroutine that waits for it runs, on the "
+    "thread that runs the pool, and on another one. Asio's timer and channel are other ways to wait.",
+    (Question("waiting get: connect → coroutine runs", "one post to the executor", "≤ 2×",
+              tuple(Check(f"1 waits, {where}", only(at("waiting", f"{where}, pool.get_channel(timeout): ratio", 1)),
+                          at_most(2)) for where in _THREADS) +
+              tuple(Check(f"100, 10,000 wait, {where}, each",
+                          over("waiting", f"{where}, pool.get_channel(timeout): ratio", (100, 10_000)))
+                    for where in _THREADS)),),
+    tuple(Curves(f"waiting-{where.split()[0]}-thread.svg",
+                 f"From connected to the last of N coroutines, on the {where}",
+                 "coroutines that wait", "ratio to as many posts",
+                 tuple(Curve(name, "waiting", f"{where}, {series}: ratio", colour)
+                       for name, series, colour in (("get_channel(timeout)", "pool.get_channel(timeout)", 0),
+                                                    ("timer, cancelled", "timer, cancelled", 1),
+                                                    ("concurrent_channel", "Asio's concurrent_channel", 2))),
+                 reach=2, reach_name="reach, for 1: 2")
+          for where in _THREADS))
+
+RPC = Section(
+    "rpc", "What does an RPC through the pool cost?",
+    "Coroutines that get a channel, make a stub and await `unary`, on an `io_context` with one thread. The bare "
+    "callback API begins the next RPC on gRPC's own thread; by way of an `io_context` is what a program does whose "
+    "RPCs end where the rest of it runs.",
+    (Question("RPC through pool + `unary`", "bare callback API", "≥ 0.97",
+              tuple(Check(n, over("rpc", f"{_CALLS}, {n}: RPC/s, ratio", _LOADS), at_least(0.97))
+                    for n in _CONNECTIONS) +
+              tuple(Check(f"against the same by way of an `io_context`, {n}",
+                          over("rpc", f"{_POSTED}, {n}: RPC/s, ratio", _LOADS)) for n in _CONNECTIONS),
+              "1, 64, 1,000 in flight",
+              "A coroutine goes on where its executor runs, which is a hop to another thread for each RPC. The figures "
+              "by way of an `io_context` have that hop on both sides."),),
+    (Curves("rpc.svg", "RPCs per second through the pool", "RPCs in flight", "ratio", tuple(
+        Curve(f"{against}, {n.split()[0]} conn.", "rpc", f"{series}, {n}: RPC/s, ratio", colour, dashed)
+        for series, against, colour in ((_CALLS, "to callback API", 0), (_POSTED, "to the same, posted", 1))
+        for n, dashed in zip(_CONNECTIONS, (False, True))), reach=0.97, reach_name="reach: 0.97"),))
+
+STREAMS = Section(
+    "streams", "What do more connections buy?",
+    "A server that allows so many RPCs at once per connection and takes 20 ms for each, and twice as many callers. The "
+    "ratio is to as many times what one channel does in the same round.",
+    (Question("stream-limited server, 2, 5, 10 channels", "channels × one channel", "≥ 0.9 until CPU-bound",
+              tuple(Check(f"{limit} RPCs each", over("streams", f"{limit} streams: of channels x one", _CHANNELS),
+                          at_least(0.9), cpu_busy=_busy(limit)) for limit in _STREAMS) +
+              tuple(Check(f"all CPUs busy, {limit} RPCs each", _busy(limit), None, "") for limit in _STREAMS),
+              "",
+              "Where nine tenths of all CPU time are used, CPUs are short, not connections. The column `by others` "
+              "says how much of it went to other programs: where that is much, measure again."),),
+    (Curves("streams.svg", "RPCs per second through pools of N channels", "channels", "of N × one channel", tuple(
+        Curve(f"{limit} RPCs each", "streams", f"{limit} streams: of channels x one", colour)
+        for limit, colour in ((10, 0), (100, 1))), reach=0.9, reach_name="reach: 0.9"),))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSL-1.0
+"""What a question is answered with: figures, and the reach that each is held against."""
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from data import Data
+
+CPU_BOUND = 0.9  # of all CPUs, as bench/streams.cpp says
+
+Value = Callable[[Data], float | None]
+
+
+def at(program: str, series: str, x: float) -> Value:
+    return lambda data: data.value(program, series, x)
+
+
+def combined(function: Callable[[float, float], float], value: Value, other: Value) -> Value:
+    def combine(data: Data) -> float | None:
+        a, b = value(data), other(data)
+        return None if a is None or b is None else function(a, b)
+
+    return combine
+
+
+def difference(value: Value, other: Value) -> Value:
+    return combined(operator.sub, value, other)
+
+
+def total(value: Value, other: Value) -> Value:
+    return combined(operator.add, value, other)
+
+
+def quotient(value: Value, other: Value) -> Value:
+    return combined(operator.truediv, value, other)
+
+
+@dataclass(frozen=True)
+class Reach:
+    limit: Value
+    at_most: bool
+
+    def holds(self, value: float, data: Data) -> bool:
+        limit = self.limit(data)
+        if limit is None:
+            return False
+        # As it is printed: nobody should have to wonder why 1.30 is not within 1.3.
+        value, limit = round(value, 2), round(limit, 2)
+        return value <= limit if self.at_most else value >= limit
+
+
+def at_most(limit: float | Value) -> Reach:
+    return Reach(limit if callable(limit) else lambda _: limit, True)
+
+
+def at_least(limit: float) -> Reach:
+    return Reach(lambda _: limit, False)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of figures; `reach` is None where they are only stated."""
+
+    what: str
+    figures: tuple[tuple[str, Value], ...]  # at what, value
+    reach: Reach | None = None
+    unit: str = "×"
+    digits: int = 2
+    cpu_busy: tuple[tuple[str, Value], ...] = ()  # by label; where it is CPU_BOUND, nothing is held against the reach
+
+    def measured(self, data: Data) -> str:
+        texts = [self._text(value(data)) for _, value in self.figures]
+        found = "not measured" if set(texts) == {"-"} else ", ".join(texts) + self.unit
+        return f"{self.what}: {found}" if self.what else found
+
+    def verdict(self, data: Data) -> str:
+        """yes; or no, and where, if not everywhere."""
+        values = [(label, value(data)) for label, value in self.figures]
+        if None in (value for _, value in values):
+            return "not measured"
+        if self.reach is None:
+            return "stated"
+        failed = [label for label, value in values if not self.reach.holds(value, data)]
+        bound = [label for label, busy in self.cpu_busy if label in failed and (busy(data) or 0) >= CPU_BOUND]
+        failed = [label for label in failed if label not in bound]
+        if not failed:
+            return f"yes, until CPU-bound: {'; '.join(bound)}" if bound else "yes"
+        return "**no**" if len(failed) == len(values) else f"**no**: {'; '.join(failed)}"
+
+    def _text(self, value: float | None) -> str:
+        return "-" if value is None else f"{value:,.{self.digits}f}"
+
+
+def over(program: str, series: str, xs: tuple[int, ...]) -> tuple[tuple[str, Value], ...]:
+    return tuple((f"{x:,}", at(program, series, x)) for x in xs)
+
+
+def only(value: Value) -> tuple[tuple[str, Value], ...]:
+    return (("", value),)
