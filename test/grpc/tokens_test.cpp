@@ -335,9 +335,9 @@ TEST_CASE("parallel_group: the first of two, and all of many", "[tokens]") {
 
     w.serve_soon();
     // Else Asio 1.26 has them complete on the system executor, whose thread may hold on to `io` for longer than it exists.
-    const auto on_io = asio::bind_executor(w.io, asio::deferred);
-    std::vector<decltype(w.get(on_io))> gets;
-    for (int i = 0; i < 10; ++i) gets.push_back(w.get(on_io));
+    const auto get_on_io = [&] { return w.get(asio::bind_executor(w.io, asio::deferred)); };
+    std::vector<decltype(get_on_io())> gets;
+    for (int i = 0; i < 10; ++i) gets.push_back(get_on_io());
     const auto [many, errors, channels] = co_await experimental::make_parallel_group(std::move(gets))
                                               .async_wait(experimental::wait_for_all(), asio::use_awaitable);
     for (std::size_t i = 0; i < 10; ++i) {

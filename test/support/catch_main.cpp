@@ -1,3 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-#define CATCH_CONFIG_MAIN
+#define CATCH_CONFIG_RUNNER
 #include "support/catch.hpp"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
+int main(int argc, char** argv) {
+  const int failed = Catch::Session().run(argc, argv);
+#ifdef __SANITIZE_ADDRESS__
+  // Not at exit, as by default: OpenSSL has then lost sight of what it keeps for each of gRPC's threads that still run.
+  __lsan_do_leak_check();
+#endif
+  return failed;
+}
