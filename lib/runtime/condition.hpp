@@ -4,6 +4,7 @@
 #include "runtime/strand.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -13,25 +14,26 @@
 namespace conn_grpc::runtime {
 
 /// A condition variable for one coroutine: it waits in a loop for a state that it checks itself, and is woken to check
-/// again. All on one strand. What it needs of Asio lives in the waiting coroutine's frame, and goes with it.
-template <class Clock>
+/// again. All on one executor, that of the coroutine, which runs one thing at a time. What it needs of Asio lives in
+/// the waiting coroutine's frame, and goes with it.
+template <class Clock, class Executor = strand_type>
 class condition {
  public:
   /// Returns after the next `notify()`, or at the deadline.
-  strand_awaitable<> wait_until(typename Clock::time_point deadline) {
+  boost::asio::awaitable<void, Executor> wait_until(typename Clock::time_point deadline) {
     timer wake_up(co_await boost::asio::this_coro::executor, deadline);
     const waiting here(waiting_, wake_up);
     co_await wake_up.async_wait(boost::asio::as_tuple(boost::asio::deferred));
   }
 
-  strand_awaitable<> wait() { return wait_until((Clock::time_point::max)()); }
+  boost::asio::awaitable<void, Executor> wait() { return wait_until((Clock::time_point::max)()); }
 
   void notify() {
     if (waiting_) waiting_->cancel();
   }
 
  private:
-  using timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, strand_type>;
+  using timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
 
   struct waiting {
     waiting(timer*& place, timer& wake_up) : place_(place) { place_ = &wake_up; }

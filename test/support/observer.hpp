@@ -62,7 +62,7 @@ class observer {
   int disconnects = 0;
   int waits = 0;   // calls of next()
   int resets = 0;  // calls of reset()
-  runtime::condition<std::chrono::steady_clock> changed;
+  runtime::condition<std::chrono::steady_clock, asio::any_io_executor> changed;
 
  private:
   class eye final : public backoff {
