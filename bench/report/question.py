@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""A question, as issue 5 asks it."""
+"""A question, and what its answer is held against."""
 from dataclasses import dataclass, field
 
 from bars import Bars
