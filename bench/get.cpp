@@ -83,11 +83,9 @@ template <class Probe>
 class bare_source {
  public:
   explicit bare_source(const member_list& members) : source_(settings_, {}) {
+    for (std::size_t slot = 0; slot < members.size(); ++slot) source_.add_slot("");
     source_.open();
-    for (std::size_t slot = 0; slot < members.size(); ++slot) {
-      source_.add_slot("");
-      source_.publish(slot, members[slot]);
-    }
+    for (std::size_t slot = 0; slot < members.size(); ++slot) source_.publish(slot, members[slot]);
   }
 
   [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() { return source_.next(); }
@@ -125,6 +123,7 @@ struct pools {
   conn_grpc::core::rotation<conn_grpc::channel_ptr> rotation;
   bare_source<conn_grpc::runtime::pool_probe> with_telemetry{connected.members()};
   bare_source<no_probe> without_telemetry{connected.members()};
+  std::size_t turn = 0;
 };
 
 /// With a handler attached to an event.
@@ -149,6 +148,7 @@ std::vector<way> ways(pools& p) {
   const auto try_get = [&pool] { return pool.try_get_channel(); };
   const auto awaited_limit = [&p] { return awaited(p.limit); };
   const auto get = [&pool] { return pool.get_channel(); };
+  const auto in_turn = [&p] { return conn_grpc::get_channel(p.turn++ % 2 == 0 ? "bench" : "typed_pool"); };
   auto& io = p.connected.context();
   const std::vector<asio::any_io_executor> one{io.get_executor()}, two{one[0], p.connected.other_thread()};
   using conn_grpc::event;
@@ -173,6 +173,7 @@ std::vector<way> ways(pools& p) {
       {"coroutines on 2 threads", "co_await pool.get_channel()", coroutines(two, get)},
       {"again", "co_await pool.get_channel()", coroutines(one, get)},
       {"again", "found by name", coroutines(one, [] { return conn_grpc::get_channel("bench"); })},
+      {"again", "two found by name, in turn", coroutines(one, in_turn)},
       {"again", "found by type", coroutines(one, [] { return typed_pool::get_channel(); })},
   };
 }

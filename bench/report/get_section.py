@@ -67,6 +67,7 @@ QUESTIONS = (
              "The event has a duration, for which the clock is read twice."),
     Question("named and typed get", "plain get", "≤ 2×",
              (_check("by name", "again, found by name: ratio", at_most(2)),
+              _check("two by name, in turn", "again, two found by name, in turn: ratio", at_most(2)),
               _check("by type", "again, found by type: ratio", at_most(2))), _POOLS),
 )
 
@@ -82,6 +83,7 @@ PLOTS = (
          (("1 thread", (Bar("co_await of the limit", _ns("coroutine, co_await of the limit")),
                         Bar("co_await pool.get_channel()", _ns("coroutine, co_await pool.get_channel()"), ours=True),
                         Bar("found by name", _ns("again, found by name"), ours=True),
+                        Bar("two found by name, in turn", _ns("again, two found by name, in turn"), ours=True),
                         Bar("found by type", _ns("again, found by type"), ours=True),
                         Bar("hop to a strand and back", _ns("coroutine, hop to a strand and back")))),),
          (Line("3.5 × the limit", _times(3.5, _ns("1 thread, the limit"))),

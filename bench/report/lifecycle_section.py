@@ -50,7 +50,9 @@ QUESTIONS = (
     Question("time to all connected, to notice loss, to all back", "bare gRPC", "≤ 1.1×",
              tuple(_ratios(name, what, 1.1) for what, name, _ in _EVENTS), _ALL_SIZES,
              "One channel connects in a few milliseconds and its loss is noticed in as many: tenths of a millisecond "
-             "make such a ratio."),
+             "make such a ratio. A thousand at once keep all CPUs busy, with the server on the same machine, and five "
+             "runs of that scatter. Connecting again takes longer where many attempts are under way when the server "
+             "comes back: each is a channel of its own, which gRPC must make and drop."),
     Question("memory per connected channel", "bare `grpc::Channel` + watch", "≤ 1.05×",
              (_ratios("all", _MEMORY, 1.05), _added_memory()), _ALL_SIZES,
              "Each process has paid for gRPC before, but not for conn_grpc: what the library needs once, about a "

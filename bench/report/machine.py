@@ -47,7 +47,7 @@ def describe() -> dict[str, str]:
         "compiler": _output(os.environ.get("CXX", "g++"), "--version").splitlines()[0],
         "gRPC": _output("pkg-config", "--modversion", "grpc++"),
         "Boost": _boost(),
-        "build": "release, -O3 (the user's file of footprint: -O2)",
+        "build": "release, as `bench/run` configures it (the user's file of footprint: -O2)",
     }
 
 

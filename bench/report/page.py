@@ -5,19 +5,42 @@ import textwrap
 from data import PROGRAMS, Data
 from question import Question, Section
 
+MOST_BY_OTHERS = 5  # % of all CPUs
+
 INTRODUCTION = """# Benchmarks
 
 <!-- Written by bench/run: edit bench/report instead. -->
 
 ```sh
-bench/run               # installs, builds, measures everything and writes this page: ten minutes, alone on the machine
+bench/run               # installs, builds, measures everything for ten minutes, alone on the machine, and writes this page
 bench/run get rpc       # measures these two again
 bench/run --render      # writes the page again
 ```
 
-Every figure is a median of several runs, except CPU time and context switches, which are means. Every ratio is to
-something measured in the same process or the same run. Seconds depend on the machine, ratios less so.
+Every figure is a median of several runs, except CPU time and context switches, which are means. A ratio is the median
+of the ratios within each run, to something measured in the same run: what slows a whole run down cancels out there, and
+so it is not the quotient of the two medians beside it. Seconds depend on the machine, ratios less so.
+
+"Reach" is what was to be reached before anything was measured; what has none is "stated". "The limit" is what no pool
+can do without: one `fetch_add`, and one copy of a `shared_ptr`. A "**no**" says where, and below it is said why.
+[design.md](design.md#where-the-time-goes) has what each step on the way here gave.
 """
+
+
+WARNING = """
+> **Not one clean measurement:** {why}. The figures do not belong together, or somebody else was using the machine.
+"""
+
+
+def _why_not_clean(data: Data) -> list[str]:
+    runs = [data.runs.get(name, {}) for name in PROGRAMS]
+    commits = {run.get("commit", "unknown") for run in runs}
+    reasons = []
+    if len(commits) > 1 or any("changed" in commit for commit in commits):
+        reasons.append("the programs are of different commits, or of changed ones")
+    if any(int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS for run in runs):
+        reasons.append(f"before a program began, others used more than {MOST_BY_OTHERS} % of the CPUs")
+    return reasons
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -28,9 +51,9 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def _machine(data: Data) -> str:
     rows = [[name, value] for name, value in data.machine.items()]
     runs = [[f"`{name}`", run.get("date", ""), f"`{run.get('commit', '')}`", f"{run.get('seconds', '')} s",
-             run.get("load before", "")] for name in PROGRAMS if (run := data.runs.get(name))]
+             run.get("others before", "")] for name in PROGRAMS if (run := data.runs.get(name))]
     return ("## The machine\n\n" + _table(["", ""], rows) + "\n" +
-            _table(["program", "measured", "commit", "took", "load average before"], runs))
+            _table(["program", "measured", "commit", "took", "CPUs used by others before"], runs))
 
 
 def _answer(question: Question, data: Data) -> list[str]:
@@ -58,5 +81,7 @@ def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
 
 def page(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """@param drawn: the plots that there are, by file name."""
-    return "\n".join([INTRODUCTION, _machine(data), _summary(sections, data),
+    reasons = _why_not_clean(data)
+    warning = [WARNING.format(why="; ".join(reasons))] if reasons else []
+    return "\n".join([INTRODUCTION, *warning, _machine(data), _summary(sections, data),
                       *(_section(section, drawn, data) for section in sections)])

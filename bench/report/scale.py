@@ -38,8 +38,9 @@ def range_of(values: list[float], logarithmic: bool, low: float = 0) -> tuple[fl
     if logarithmic:
         return 10.0 ** math.floor(math.log10(min(values))), 10.0 ** math.ceil(math.log10(max(values)))
     low = min(low, *values)
-    step = nice_step((max(values) - low) / 5)
-    return low, low + math.ceil((max(values) - low) / step + 0.2) * step
+    width = max(values) - low or 1  # all of them may be zero
+    step = nice_step(width / 5)
+    return low, low + math.ceil(width / step + 0.2) * step
 
 
 def label(value: float) -> str:

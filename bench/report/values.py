@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data import Data
 
-CPU_BOUND = 0.9  # of all CPUs, as bench/streams.cpp says
+CPU_BOUND = 0.9  # of all CPUs, as in bench/streams.cpp
 
 Value = Callable[[Data], float | None]
 
@@ -49,8 +49,8 @@ class Reach:
         return value <= limit if self.at_most else value >= limit
 
 
-def at_most(limit: float | Value) -> Reach:
-    return Reach(limit if callable(limit) else lambda _: limit, True)
+def at_most(limit: float) -> Reach:
+    return Reach(lambda _: limit, True)
 
 
 def at_least(limit: float) -> Reach:
@@ -66,7 +66,7 @@ class Check:
     reach: Reach | None = None
     unit: str = "×"
     digits: int = 2
-    cpu_busy: tuple[tuple[str, Value], ...] = ()  # by label; where it is CPU_BOUND, nothing is held against the reach
+    cpu_used: tuple[tuple[str, Value], ...] = ()  # by label; where it is CPU_BOUND, nothing is held against the reach
 
     def measured(self, data: Data) -> str:
         texts = [self._text(value(data)) for _, value in self.figures]
@@ -75,17 +75,22 @@ class Check:
 
     def verdict(self, data: Data) -> str:
         """yes; or no, and where, if not everywhere."""
-        values = [(label, value(data)) for label, value in self.figures]
-        if None in (value for _, value in values):
+        values = {label: figure for label, value in self.figures if (figure := value(data)) is not None}
+        missing = [label for label, _ in self.figures if label not in values]
+        if not values:
             return "not measured"
         if self.reach is None:
             return "stated"
-        failed = [label for label, value in values if not self.reach.holds(value, data)]
-        bound = [label for label, busy in self.cpu_busy if label in failed and (busy(data) or 0) >= CPU_BOUND]
+        failed = [label for label, figure in values.items() if not self.reach.holds(figure, data)]
+        bound = [label for label, used in self.cpu_used if label in failed and (used(data) or 0) >= CPU_BOUND]
         failed = [label for label in failed if label not in bound]
-        if not failed:
-            return f"yes, until CPU-bound: {'; '.join(bound)}" if bound else "yes"
-        return "**no**" if len(failed) == len(values) else f"**no**: {'; '.join(failed)}"
+        if failed:
+            answer = "**no**" if len(failed) == len(self.figures) else f"**no**: {'; '.join(failed)}"
+        elif len(bound) == len(values):
+            answer = "not tested: CPU-bound"
+        else:
+            answer = f"yes, until CPU-bound: {'; '.join(bound)}" if bound else "yes"
+        return answer + (f" ({'; '.join(missing)} not measured)" if missing else "")
 
     def _text(self, value: float | None) -> str:
         return "-" if value is None else f"{value:,.{self.digits}f}"

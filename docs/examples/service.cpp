@@ -29,10 +29,11 @@ asio::awaitable<void> greet(conn_grpc::pool& pool) {
 
 asio::awaitable<void> greet_every_second(conn_grpc::pool& pool) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
-  while (pool.try_get_channel().error() != conn_grpc::errc::stopped) {
+  for (;;) {
     try {
       co_await greet(pool);
     } catch (const boost::system::system_error& e) {
+      if (e.code() == conn_grpc::errc::stopped) co_return;
       std::cout << e.what() << std::endl;  // who has no connection, and why
     }
     timer.expires_after(1s);

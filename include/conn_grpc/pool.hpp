@@ -32,7 +32,7 @@ class CONN_GRPC_API pool : public lifecycle {
   pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
 
   /// The connected channel whose turn it is, or why there is none: errc::not_connected, not_started or stopped. Over
-  /// any k x current_size gets each connected channel is returned k times.
+  /// any k x current_size gets each connected channel is returned k times: every get takes a turn.
   ///
   /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
   /// what `channel_options::mock` throws.

@@ -34,7 +34,7 @@ struct alignas(64) reader_record {
   reader_record* next = nullptr;
 };
 
-// The initial-exec model spares the call to __tls_get_addr, a third of the cost of a read section; eight bytes fit in
+// The initial-exec model spares the call to __tls_get_addr, a third of the cost of a read section; a few bytes fit in
 // what the C library keeps free for libraries loaded late.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local reader_record* this_thread_record;
 

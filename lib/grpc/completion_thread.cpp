@@ -32,6 +32,7 @@ completion_thread::completion_thread() {
 }
 
 void completion_thread::shut_down() {
+  if (::getpid() != process_) return;
   std::unique_lock lock(mutex_);
   shut_down_ = true;
   queue_.Shutdown();
@@ -39,10 +40,7 @@ void completion_thread::shut_down() {
   // channel is still alive; then it sleeps in gRPC, which does no harm either.
   const bool drained = drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
   lock.unlock();
-  if (drained)
-    thread_.join();
-  else
-    thread_.detach();
+  if (drained) thread_.join();
 }
 
 }  // namespace conn_grpc::detail

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <grpcpp/completion_queue.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <memory>
@@ -47,7 +49,8 @@ class completion_thread {
   bool shut_down_ = false;
   bool drained_ = false;
   ::grpc::CompletionQueue queue_;
-  std::thread thread_;
+  std::thread thread_;  // not in processes that were forked
+  const pid_t process_ = ::getpid();
 };
 
 }  // namespace conn_grpc::detail

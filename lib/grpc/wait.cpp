@@ -54,7 +54,10 @@ asio::awaitable<void> connected(const std::shared_ptr<channels>& from, std::size
   auto known = group->size_unless_waiting(needed);
   if (!known) known = std::get<0>(co_await async_connected(group, needed, timeout, as_result));
   const bool too_many = *known == asio::error::invalid_argument;
-  if (*known) group->throw_unavailable(*known, too_many ? "connected(" + std::to_string(needed) + ")" : std::string());
+  if (*known)
+    group->throw_unavailable(
+        *known, too_many ? "connected(" + std::to_string(needed) + ") of a pool of " + std::to_string(group->size())
+                         : std::string());
 }
 
 }  // namespace conn_grpc::detail

@@ -104,8 +104,11 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     if (source_.wait_for_size(mine, std::move(parked), needed, deadline_after<Clock>(timeout))) expire_earlier();
   }
 
+  /// Of channels, connected or not.
+  [[nodiscard]] std::size_t size() const { return supervisor_.actors().size(); }
+
   [[nodiscard]] pool_status status() const {
-    pool_status all{.name = settings_.name, .expected_size = supervisor_.actors().size(), .channels = {}};
+    pool_status all{.name = settings_.name, .expected_size = size(), .channels = {}};
     all.channels.reserve(all.expected_size);
     for (const auto& a : supervisor_.actors()) {
       all.channels.push_back(a->probe().status());

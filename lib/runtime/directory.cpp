@@ -3,7 +3,9 @@
 
 #include "runtime/context_shared.hpp"
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <unordered_map>
@@ -44,13 +46,15 @@ constinit thread_local bool memory_is_gone = false;
 
 using owners = std::unordered_map<owned_place, std::weak_ptr<void>, hash, same>;
 
-// Whom this thread found last, since `version`: most ask for the same one again and again. Apart from the others
-// because it needs no constructor, so that nobody has to ask whether that has run.
-struct latest {
+// A few of those whom this thread found since `version`: most programs have no more, and these are compared sooner than
+// a hash is computed. Apart from the others because it needs no constructor, so that nobody has to ask whether that has
+// run.
+struct recent {
   std::uint64_t version = 0;
-  const owners::value_type* owner = nullptr;
+  std::array<const owners::value_type*, 4> found{};
+  std::size_t replaced_next = 0;
 };
-[[gnu::tls_model("initial-exec")]] constinit thread_local latest last_found;  // as in grace_period.hpp
+[[gnu::tls_model("initial-exec")]] constinit thread_local recent few;  // as in grace_period.hpp
 
 // All that this thread found since `version`. No longer than there are living names.
 struct memory {
@@ -58,7 +62,7 @@ struct memory {
   owners found;
   ~memory() {
     memory_is_gone = true;
-    last_found = {};
+    few = {};
   }
 };
 thread_local memory remembered;
@@ -72,9 +76,10 @@ std::shared_ptr<directory> directory::of(boost::asio::execution_context& context
 std::shared_ptr<void> directory::find(boost::asio::execution_context& context, std::string_view name) {
   const auto now = version.load(std::memory_order_acquire);
   const place wanted{&context, name};
-  const auto [since, last] = last_found;
-  if (since == now && last->first == wanted) [[likely]]
-    if (auto owner = last->second.lock()) return owner;
+  if (few.version == now)
+    for (const auto* at : few.found)
+      if (at && at->first == wanted)
+        if (auto owner = at->second.lock()) return owner;
 
   if (memory_is_gone) return of(context)->find(name);
   memory& mine = remembered;
@@ -89,7 +94,8 @@ std::shared_ptr<void> directory::find(boost::asio::execution_context& context, s
     if (!owner) return nullptr;
     at = mine.found.insert_or_assign({&context, std::string(name)}, owner).first;
   }
-  last_found = {now, &*at};
+  if (few.version != now) few = {.version = now};
+  few.found[few.replaced_next++ % few.found.size()] = &*at;
   return owner;
 }
 

@@ -23,8 +23,8 @@ namespace conn_grpc::runtime {
 /// takes the mutex afterwards to serve the line. Either the one sees the channel, or the other sees the waiter.
 ///
 /// First come, first served: answers are given under the mutex, in the order of tickets. They are told without it,
-/// since telling may call the user's code, but by one thread at a time, and who comes while others are still being told
-/// queues behind them.
+/// since telling may call the user's code, but by one thread at a time. Newcomers who need not wait queue behind those
+/// who did, for as long as these are being told, and no longer: newcomers who keep coming must not keep that thread.
 ///
 /// @tparam Waiter has `complete(Answer)`.
 /// @tparam Answer made of an error_code, or of what `serve` gives.
@@ -47,8 +47,8 @@ class waiting_room {
   arrival join(ticket mine, Waiter joining, TimePoint deadline, Ask ask) {
     const std::lock_guard lock(mutex_);
     if (std::optional<Answer> answer = ask(!line_.empty())) {
-      if (!telling_) return {std::move(answer)};
-      untold_.emplace_back(std::move(joining), *std::move(answer));
+      if (!others_are_first()) return {std::move(answer)};
+      newcomers_.emplace_back(std::move(joining), *std::move(answer));
       return {};
     }
     if (limit_ != 0 && line_.size() >= limit_) return {make_error_code(errc::too_many_waiters)};
@@ -58,7 +58,7 @@ class waiting_room {
     return {std::nullopt, deadline < earliest};
   }
 
-  /// Does anyone wait, or is yet to be told that it need not any longer?
+  /// Does anyone wait, or has waited and is yet to be told?
   [[nodiscard]] bool anyone() const noexcept { return anyone_.load(std::memory_order_acquire); }
 
   /// After a channel was published: all, or those that are content with what there is now.
@@ -100,23 +100,32 @@ class waiting_room {
     std::unique_lock lock(mutex_);
     for (auto& w : leave(line_)) untold_.emplace_back(std::move(w), give());
     if (std::exchange(telling_, true)) return;  // who is telling goes on with these
-    while (!untold_.empty()) {
-      answered now = std::exchange(untold_, {});
+    while (!untold_.empty() || !newcomers_.empty()) {
+      telling_who_waited_ = !untold_.empty();
+      note_anyone();
+      answered now = std::exchange(telling_who_waited_ ? untold_ : newcomers_, {});
       lock.unlock();
       for (auto& [told, answer] : now) told.complete(std::move(answer));
       now.clear();  // without the mutex, too: what a waiter held may be the user's
       lock.lock();
     }
-    telling_ = false;
-    anyone_.store(!line_.empty(), std::memory_order_release);  // after all have been told
+    telling_ = telling_who_waited_ = false;
+    note_anyone();
   }
+
+  [[nodiscard]] bool others_are_first() const { return telling_who_waited_ || !untold_.empty(); }
+
+  // Release: who finds nobody comes after all who waited have been told.
+  void note_anyone() { anyone_.store(!line_.empty() || others_are_first(), std::memory_order_release); }
 
   const std::size_t limit_;
   std::mutex mutex_;
   std::atomic<bool> anyone_{false};  // written with the mutex held
   line line_;
-  answered untold_;  // they have left the line
+  answered untold_;     // they have left the line
+  answered newcomers_;  // they never stood in it
   bool telling_ = false;
+  bool telling_who_waited_ = false;
 };
 
 }  // namespace conn_grpc::runtime

@@ -2,7 +2,7 @@
 #define CATCH_CONFIG_RUNNER
 #include "support/catch.hpp"
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef __SANITIZE_ADDRESS__  // of g++, which is whose sanitizers test/run uses
 #include <sanitizer/lsan_interface.h>
 #endif
 
