@@ -3,8 +3,8 @@
 //
 // streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels, from a server that allows so many
 // RPCs at once per connection and takes 20 ms for each. There are always twice as many callers as that. The ratio is to
-// as many times what one channel does in the same round. That ends where it is CPUs that
-// lack: then the last column says so. On a machine that others use, it is they who take them.
+// as many times what one channel does in the same round. That ends where client and server use nine tenths of all CPUs:
+// then the last column says so.
 #include <chrono>
 #include <cstddef>
 #include <cstdio>

@@ -22,14 +22,13 @@ of the ratios within each run, to something measured in the same run: what slows
 so it is not the quotient of the two medians beside it. Seconds depend on the machine, ratios less so.
 
 "Reach" is what was to be reached before anything was measured; what has none is "stated". "The limit" is what no pool
-can do without: one `fetch_add`, and one copy of a `shared_ptr`. A "**no**" says where, and below it is said why.
+can do without: one `fetch_add`, and one copy of a `shared_ptr`. A "**no**" names the sizes where it is missed, unless
+that is all of them; the section of the question says why.
 [design.md](design.md#where-the-time-goes) has what each step on the way here gave.
 """
 
 
-WARNING = """
-> **Not one clean measurement:** {why}. The figures do not belong together, or somebody else was using the machine.
-"""
+WARNING = "**Not one clean measurement:** {why}. The figures do not belong together, or somebody else used the machine."
 
 
 def _why_not_clean(data: Data) -> list[str]:
@@ -82,6 +81,7 @@ def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
 def page(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """@param drawn: the plots that there are, by file name."""
     reasons = _why_not_clean(data)
-    warning = [WARNING.format(why="; ".join(reasons))] if reasons else []
+    warning = [textwrap.fill(WARNING.format(why="; ".join(reasons)), 118, initial_indent="> ",
+                             subsequent_indent="> ") + "\n"] if reasons else []
     return "\n".join([INTRODUCTION, *warning, _machine(data), _summary(sections, data),
                       *(_section(section, drawn, data) for section in sections)])
