@@ -48,7 +48,7 @@ class CONN_GRPC_API pool : public lifecycle {
   }
 
   /// The same, but while no channel is connected it waits for one: errc::not_connected only after `timeout`. First
-  /// come, first served, and nobody who comes later is served before. It does not wait when `async_run` has not been
+  /// come, first served, and nobody who comes later overtakes who waits. It does not wait when `async_run` has not been
   /// called, after `stop()`, for a `timeout` that is not above zero, or when `pool_options::max_waiters` wait already
   /// (errc::too_many_waiters).
   ///

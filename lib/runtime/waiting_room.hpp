@@ -23,8 +23,9 @@ namespace conn_grpc::runtime {
 /// takes the mutex afterwards to serve the line. Either the one sees the channel, or the other sees the waiter.
 ///
 /// First come, first served: answers are given under the mutex, in the order of tickets. They are told without it,
-/// since telling may call the user's code, but by one thread at a time. Newcomers who need not wait queue behind those
-/// who did, for as long as these are being told, and no longer: newcomers who keep coming must not keep that thread.
+/// since telling may call the user's code, but by one thread at a time, and newcomers who need not wait queue behind
+/// those who are still being told. Behind those who waited, always; behind other newcomers, only so many: if they came
+/// faster than they can be told, they would keep that thread for ever.
 ///
 /// @tparam Waiter has `complete(Answer)`.
 /// @tparam Answer made of an error_code, or of what `serve` gives.
@@ -39,7 +40,9 @@ class waiting_room {
   };
 
   /// @param limit how many may wait; 0: any number.
-  explicit waiting_room(std::size_t limit = 0) : limit_(limit) {}
+  /// @param newcomers how many may queue behind one another while others are being told.
+  explicit waiting_room(std::size_t limit = 0, std::size_t newcomers = 10'000)
+      : limit_(limit), most_newcomers_(newcomers) {}
 
   /// @param mine nobody else's; for `cancel`, and in the order of coming.
   /// @param ask called under the mutex with whether others wait: the answer, or null when it has to wait.
@@ -48,7 +51,9 @@ class waiting_room {
     const std::lock_guard lock(mutex_);
     if (std::optional<Answer> answer = ask(!line_.empty())) {
       if (!others_are_first()) return {std::move(answer)};
-      newcomers_.emplace_back(std::move(joining), *std::move(answer));
+      untold_.emplace_back(std::move(joining), *std::move(answer));
+      ++newcomers_;
+      note_anyone();
       return {};
     }
     if (limit_ != 0 && line_.size() >= limit_) return {make_error_code(errc::too_many_waiters)};
@@ -58,7 +63,7 @@ class waiting_room {
     return {std::nullopt, deadline < earliest};
   }
 
-  /// Does anyone wait, or has waited and is yet to be told?
+  /// Does anyone wait, or is anyone being told before whom a newcomer must not be?
   [[nodiscard]] bool anyone() const noexcept { return anyone_.load(std::memory_order_acquire); }
 
   /// After a channel was published: all, or those that are content with what there is now.
@@ -98,34 +103,40 @@ class waiting_room {
   template <class Leave, class Give>
   void end_waiting(Leave leave, Give give) noexcept {
     std::unique_lock lock(mutex_);
-    for (auto& w : leave(line_)) untold_.emplace_back(std::move(w), give());
+    for (auto& w : leave(line_)) {
+      untold_.emplace_back(std::move(w), give());
+      ++waited_;
+    }
     if (std::exchange(telling_, true)) return;  // who is telling goes on with these
-    while (!untold_.empty() || !newcomers_.empty()) {
-      telling_who_waited_ = !untold_.empty();
-      note_anyone();
-      answered now = std::exchange(telling_who_waited_ ? untold_ : newcomers_, {});
+    newcomers_ = 0;
+    while (!untold_.empty()) {
+      answered now = std::exchange(untold_, {});
+      const auto waited = waited_;  // all of them are among these
       lock.unlock();
       for (auto& [told, answer] : now) told.complete(std::move(answer));
       now.clear();  // without the mutex, too: what a waiter held may be the user's
       lock.lock();
+      waited_ -= waited;
+      note_anyone();
     }
-    telling_ = telling_who_waited_ = false;
+    telling_ = false;
     note_anyone();
   }
 
-  [[nodiscard]] bool others_are_first() const { return telling_who_waited_ || !untold_.empty(); }
+  [[nodiscard]] bool others_are_first() const { return telling_ && (waited_ > 0 || newcomers_ < most_newcomers_); }
 
-  // Release: who finds nobody comes after all who waited have been told.
+  // Release: who finds nobody comes after those have been told whom it must not overtake.
   void note_anyone() { anyone_.store(!line_.empty() || others_are_first(), std::memory_order_release); }
 
   const std::size_t limit_;
+  const std::size_t most_newcomers_;
   std::mutex mutex_;
   std::atomic<bool> anyone_{false};  // written with the mutex held
   line line_;
-  answered untold_;     // they have left the line
-  answered newcomers_;  // they never stood in it
+  answered untold_;  // they have left the line, or never stood in it
   bool telling_ = false;
-  bool telling_who_waited_ = false;
+  std::size_t waited_ = 0;     // of those who are yet to be told, how many stood in the line
+  std::size_t newcomers_ = 0;  // who never did, since this telling began
 };
 
 }  // namespace conn_grpc::runtime

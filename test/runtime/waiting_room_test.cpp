@@ -44,7 +44,7 @@ TEST_CASE("who comes while those who waited are being told is told after them", 
 }
 
 TEST_CASE("newcomers who keep coming do not keep who is telling", "[waiting]") {
-  room r;
+  room r(0, 3);
   int queued = 0;
   std::function<void()> come_back = [&] {
     REQUIRE(queued < 10);
@@ -52,8 +52,22 @@ TEST_CASE("newcomers who keep coming do not keep who is telling", "[waiting]") {
   };
   (void)r.join(1, {come_back}, {}, nothing_yet);
   r.serve(success);
-  CHECK(queued == 1);  // behind the one who had waited; after that nobody had
+  CHECK(queued == 3);
   CHECK_FALSE(r.anyone());
+}
+
+TEST_CASE("nobody overtakes who waited, however many come", "[waiting]") {
+  room r(0, 0);
+  int queued = 0;
+  const waiter newcomer{[] {}};
+  (void)r.join(1, {[&] {
+                 for (int i = 0; i < 10; ++i)
+                   if (!r.join(3, newcomer, {}, at_once).answer) ++queued;
+               }},
+               {}, nothing_yet);
+  (void)r.join(2, {[] {}}, {}, nothing_yet);
+  r.serve(success);
+  CHECK(queued == 10);
 }
 
 TEST_CASE("who leaves the line while newcomers are being told is told before those who come later", "[waiting]") {
