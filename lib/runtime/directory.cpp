@@ -3,6 +3,7 @@
 
 #include "runtime/context_shared.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -76,10 +77,11 @@ std::shared_ptr<directory> directory::of(boost::asio::execution_context& context
 std::shared_ptr<void> directory::find(boost::asio::execution_context& context, std::string_view name) {
   const auto now = version.load(std::memory_order_acquire);
   const place wanted{&context, name};
-  if (few.version == now)
-    for (const auto* at : few.found)
-      if (at && at->first == wanted)
-        if (auto owner = at->second.lock()) return owner;
+  if (few.version == now) [[likely]] {
+    const auto hit = std::ranges::find_if(few.found, [&](const auto* at) { return at && at->first == wanted; });
+    if (hit != few.found.end()) [[likely]]
+      if (auto owner = (*hit)->second.lock()) return owner;
+  }
 
   if (memory_is_gone) return of(context)->find(name);
   memory& mine = remembered;
