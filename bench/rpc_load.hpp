@@ -7,12 +7,16 @@
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <atomic>
@@ -132,11 +136,15 @@ throughput measure(Subject& subject, load& all, std::chrono::milliseconds window
   return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3};
 }
 
-/// An io_context on a thread of its own.
+/// An io_context on a thread of its own. It waits for a timer, as every service's waits for something: an io_context
+/// that does not is woken up by a cheaper call to the kernel.
 class running_context {
  public:
   running_context() = default;
-  ~running_context() { work_.reset(); }
+  ~running_context() {
+    asio::post(io_, [this] { never_.cancel(); });
+    work_.reset();
+  }
   running_context(const running_context&) = delete;
   running_context& operator=(const running_context&) = delete;
 
@@ -145,8 +153,19 @@ class running_context {
  private:
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
-  std::jthread thread_{[this] { io_.run(); }};
+  asio::steady_timer never_{io_, asio::steady_timer::time_point::max()};
+  std::jthread thread_{[this] {
+    never_.async_wait([](error_code) {});
+    io_.run();
+  }};
 };
+
+template <class Call>
+std::nullptr_t spawn_callers(asio::io_context& io, load& all, Call call) {
+  for (int i = 0; i < all.callers(); ++i)
+    asio::co_spawn(io, call(), [&all](const std::exception_ptr& thrown) { all.leave(thrown); });
+  return nullptr;
+}
 
 /// co_await get_channel(), a stub, co_await unary.
 class pooled_calls {
@@ -161,11 +180,7 @@ class pooled_calls {
   pooled_calls& operator=(const pooled_calls&) = delete;
 
   /// What it returns, here nothing, must live until the load has ended.
-  std::nullptr_t start(load& all) {
-    for (int i = 0; i < all.callers(); ++i)
-      asio::co_spawn(context_.get(), call(all), [&all](const std::exception_ptr& thrown) { all.leave(thrown); });
-    return nullptr;
-  }
+  std::nullptr_t start(load& all) { return spawn_callers(context_.get(), all, [&] { return call(all); }); }
 
  private:
   asio::awaitable<void> call(load& all) {
@@ -181,13 +196,11 @@ class pooled_calls {
   pool pool_;
 };
 
-/// The callback of each RPC begins the next, on the channel whose turn it is: not on the one after its last, which
-/// would keep those together that were answered together, and spare gRPC most of its writes. `Resume` says where: it is
-/// called by gRPC's threads with what goes on.
-template <class Resume>
-class plain_calls {
+/// Stubs of connected channels, in turn: a caller does not take the one after its last, which would keep those together
+/// that were answered together, and spare gRPC most of its writes.
+class stubs_in_turn {
  public:
-  plain_calls(const std::string& address, std::size_t channels, Resume resume) : resume_(std::move(resume)) {
+  stubs_in_turn(const std::string& address, std::size_t channels) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     for (std::size_t i = 0; i < channels; ++i) {
@@ -197,6 +210,22 @@ class plain_calls {
       stubs_.push_back(greeter::NewStub(channel));
     }
   }
+
+  [[nodiscard]] greeter::Stub& next() {
+    return *stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
+  }
+
+ private:
+  std::vector<std::unique_ptr<greeter::Stub>> stubs_;
+  std::atomic<std::size_t> turn_{0};
+};
+
+/// The callback of each RPC begins the next. `Resume` says where: it is called by gRPC's threads with what goes on.
+template <class Resume>
+class plain_calls {
+ public:
+  plain_calls(const std::string& address, std::size_t channels, Resume resume)
+      : resume_(std::move(resume)), stubs_(address, channels) {}
 
   auto start(load& all) {
     std::vector<std::unique_ptr<caller>> callers;
@@ -213,12 +242,10 @@ class plain_calls {
     void next() {
       if (all_.is_over()) return all_.leave();
       context_.emplace();
-      const auto turn = calls_.turn_.fetch_add(1, std::memory_order_relaxed);
-      calls_.stubs_[turn % calls_.stubs_.size()]->async()->SayHello(&*context_, &all_.request(), &reply_,
-                                                                    [this](const grpc::Status& status) {
-                                                                      all_.answered(status);
-                                                                      calls_.resume_([this] { next(); });
-                                                                    });
+      calls_.stubs_.next().async()->SayHello(&*context_, &all_.request(), &reply_, [this](const grpc::Status& status) {
+        all_.answered(status);
+        calls_.resume_([this] { next(); });
+      });
     }
 
    private:
@@ -229,8 +256,7 @@ class plain_calls {
   };
 
   Resume resume_;
-  std::vector<std::unique_ptr<greeter::Stub>> stubs_;
-  std::atomic<std::size_t> turn_{0};
+  stubs_in_turn stubs_;
 };
 
 /// On gRPC's thread that called back.
@@ -240,5 +266,40 @@ constexpr auto at_once = [](auto go_on) { go_on(); };
 inline auto posted_to(asio::io_context& io) {
   return [&io](auto go_on) { asio::post(io, go_on); };
 }
+
+/// Coroutines that await a callback, in the least code that does so.
+class awaited_calls {
+ public:
+  awaited_calls(asio::io_context& io, const std::string& address, std::size_t channels)
+      : io_(io), stubs_(address, channels) {}
+
+  /// What it returns, here nothing, must live until the load has ended.
+  std::nullptr_t start(load& all) { return spawn_callers(io_, all, [&] { return call(all); }); }
+
+ private:
+  asio::awaitable<void> call(load& all) {
+    while (!all.is_over()) {
+      grpc::ClientContext context;
+      test::HelloReply reply;
+      all.answered(co_await say_hello(stubs_.next(), context, all.request(), reply));
+    }
+  }
+
+  static asio::awaitable<grpc::Status> say_hello(greeter::Stub& stub, grpc::ClientContext& context,
+                                                 const test::HelloRequest& request, test::HelloReply& reply) {
+    return asio::async_initiate<decltype(asio::use_awaitable), void(grpc::Status)>(
+        [&](auto handler) {
+          const auto shared = std::make_shared<decltype(handler)>(std::move(handler));  // std::function copies
+          stub.async()->SayHello(&context, &request, &reply, [shared](grpc::Status status) {
+            asio::post(asio::get_associated_executor(*shared),
+                       [shared, status = std::move(status)]() mutable { std::move (*shared)(std::move(status)); });
+          });
+        },
+        asio::use_awaitable);
+  }
+
+  asio::io_context& io_;
+  stubs_in_turn stubs_;
+};
 
 }  // namespace conn_grpc::bench
