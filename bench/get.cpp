@@ -76,6 +76,8 @@ constexpr comparison comparisons[] = {
     {"co_await pool.get_channel(): what 2 threads get per second, against 1", "coroutine, co_await pool.get_channel()",
      "coroutines on 2 threads, co_await pool.get_channel()", 2},
     {"the limit: what 2 threads get per second, against 1", "1 thread, the limit", "2 threads, the limit", 2},
+    {"fetch_add alone: what 2 threads do per second, against gets of 1", "1 thread, try_get_channel()",
+     "2 threads, its fetch_add alone", 2},
 };
 
 /// What a pool answers gets with, and what it would be if the library had no telemetry. Not inlined, as in the library.
@@ -140,6 +142,7 @@ std::function<double()> attached(conn_grpc::event name, const std::function<doub
 std::vector<way> ways(pools& p) {
   auto& pool = p.connected.pool();
   const auto limit = [&p] { return p.limit.get(); };
+  const auto ticket = [&p] { return p.limit.take_turn(); };
   const auto mutex = [&p] { return p.mutex.get(); };
   const auto snapshot = [&p] { return p.snapshot.get(); };
   const auto rotation = [&p] { return p.rotation.next(); };
@@ -163,6 +166,7 @@ std::vector<way> ways(pools& p) {
       {"telemetry", "to another event", attached(event::channel_connected, threads(1, with_telemetry))},
       {"telemetry", "one handler", attached(event::pool_get_channel, threads(1, with_telemetry))},
       {"2 threads", "the limit", threads(2, limit)},
+      {"2 threads", "its fetch_add alone", threads(2, ticket)},
       {"2 threads", "try_get_channel()", threads(2, try_get)},
       {"2 threads", "mutex per get", threads(2, mutex)},
       {"2 threads", "atomic<shared_ptr<snapshot>>", threads(2, snapshot)},

@@ -32,12 +32,15 @@ using namespace conn_grpc::bench;
 using conn_grpc::test::reserved_port;
 using conn_grpc::test::server_process;
 
-constexpr std::size_t runs = 5;
+constexpr std::size_t fewest_runs = 5;
 constexpr std::chrono::milliseconds idle_window(1000), outage_window(400);  // per run
+
+/// What one channel takes is short, and whatever else the machine does shows in it; what it takes to measure it, too.
+constexpr std::size_t runs_of(int n) { return n == 1 ? 11 : n == 100 ? 9 : n == 1'000 ? 7 : fewest_runs; }
 
 struct measurement {
   double connect_ms, loss_ms, return_ms, stop_ms, drained_ms;
-  double threads, rss_kib_per_channel;
+  double threads, rss_kib_per_channel, rss_kib_once;
   usage before, idle, outage;  // per second
 };
 
@@ -55,6 +58,7 @@ constexpr row medians[] = {
     {"stop() -> every connection let go of, ms", 1, [](const measurement& m) { return m.drained_ms; }},
     {"threads in the process", 0, [](const measurement& m) { return m.threads; }},
     {"RSS per connected channel, KiB", 1, [](const measurement& m) { return m.rss_kib_per_channel; }},
+    {"RSS of the first channel in a process, KiB", 0, [](const measurement& m) { return m.rss_kib_once; }},
 };
 
 constexpr row means[] = {
@@ -92,26 +96,34 @@ void settle() {
     if (watch_idly(look).cpu_ms < at_rest_ms_per_s) return;
 }
 
-// What gRPC needs once per process is not what N channels cost.
-void warm_up(const std::string& address) {
+double resident_kib() { return static_cast<double>(conn_grpc::test::resident_kib()); }
+
+/// What gRPC and conn_grpc need once per process is not what N channels cost.
+/// @return KiB that the first of them takes, and leaves behind.
+template <class Subject>
+double warm_up(const std::string& address) {
+  const double before = resident_kib();
   tally connected;
-  const plain_channels one(address, 1, connected);
+  const Subject one(address, 1, connected);
   expect(connected.wait_for(1), "warming up");
+  return resident_kib() - before;
 }
 
+/// @param phase 0 to 1: the server comes back in this part of the time between two attempts. Else a few channels always
+/// find it just in time, or always just too late.
 template <class Subject>
-measurement live_through(const std::string& executable, int n) {
+measurement live_through(const std::string& executable, int n, double phase) {
   const reserved_port port;
   std::optional<server_process> server(std::in_place, executable, port.address());
   // With the last channel of a process gRPC 1.51 ends its threads, and waits up to a second for one that sleeps
   // (PosixEventEngine, ThreadPool::Quiesce). That hits plain channels in one run of six; it is not what is measured.
   const auto last_channel = grpc::CreateChannel(port.address(), grpc::InsecureChannelCredentials());
-  warm_up(port.address());
-
   measurement m{};
+  warm_up<plain_channels>(port.address());
+  m.rss_kib_once = warm_up<Subject>(port.address());
   settle();
   m.before = watch_idly(idle_window);
-  const double rss_before = static_cast<double>(conn_grpc::test::resident_kib());
+  const double rss_before = resident_kib();
 
   tally connected;
   const stopwatch connecting;
@@ -119,7 +131,7 @@ measurement live_through(const std::string& executable, int n) {
   expect(connected.wait_for(n), "connecting");
   m.connect_ms = connecting.ms();
   settle();
-  m.rss_kib_per_channel = (static_cast<double>(conn_grpc::test::resident_kib()) - rss_before) / n;
+  m.rss_kib_per_channel = (resident_kib() - rss_before) / n;
   m.threads = static_cast<double>(conn_grpc::test::threads());
   m.idle = watch_idly(idle_window);
 
@@ -128,6 +140,7 @@ measurement live_through(const std::string& executable, int n) {
   expect(connected.wait_for(0), "losing");
   m.loss_ms = losing.ms();
   m.outage = watch_idly(outage_window);
+  std::this_thread::sleep_for(phase * retry_delay);
 
   server.emplace(executable, port.address());
   const stopwatch returning;
@@ -195,13 +208,15 @@ void report_idleness(int n, const std::vector<measurement>& library, const std::
 
 void compare(const std::string& executable, int n, const stopwatch& since_begin, double budget_ms) {
   std::vector<measurement> library, plain;
-  const auto ours = [&] {
-    library.push_back(in_own_process([&] { return live_through<pooled_channels>(executable, n); }));
-  };
-  const auto theirs = [&] {
-    plain.push_back(in_own_process([&] { return live_through<plain_channels>(executable, n); }));
-  };
+  const std::size_t runs = runs_of(n);
   for (std::size_t run = 0; run < runs && since_begin.ms() < budget_ms; ++run) {
+    const double phase = static_cast<double>(run) / static_cast<double>(runs);
+    const auto ours = [&] {
+      library.push_back(in_own_process([&] { return live_through<pooled_channels>(executable, n, phase); }));
+    };
+    const auto theirs = [&] {
+      plain.push_back(in_own_process([&] { return live_through<plain_channels>(executable, n, phase); }));
+    };
     run % 2 == 0 ? ours() : theirs();  // whoever is first has it no better
     run % 2 == 0 ? theirs() : ours();
   }
@@ -222,7 +237,7 @@ int main(int argc, char** argv) {
         "Both reconnect at once, then %d ms after each failed attempt (by make_backoff; by gRPC's arguments, +-20 "
         "%%).\n",
         static_cast<int>(retry_delay.count()));
-    std::printf("gRPC's one-time costs are paid before; conn_grpc's, and its io_context's thread, are in every row.\n");
+    std::printf("What gRPC and conn_grpc need once per process is paid before, and has a row of its own.\n");
 
     std::vector<int> sizes{1, 100, 1'000};
     if (full) sizes.push_back(4'000);
@@ -232,7 +247,7 @@ int main(int argc, char** argv) {
       if (static_cast<std::size_t>(n) + 200 > files)
         std::printf("\nN = %d: not measured, only %zu files may be open\n", n, files);
       else
-        compare(executable, n, since_begin, full ? 300'000 : 120'000);
+        compare(executable, n, since_begin, full ? 400'000 : 200'000);
     }
   });
 }

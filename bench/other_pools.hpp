@@ -26,7 +26,8 @@ using member_list = std::vector<channel_ptr>;
 class limit_pool {
  public:
   explicit limit_pool(member_list members) : members_(std::move(members)) {}
-  channel_ptr get() { return members_[turn_.fetch_add(1, std::memory_order_relaxed) % members_.size()]; }
+  std::uint64_t take_turn() { return turn_.fetch_add(1, std::memory_order_relaxed); }
+  channel_ptr get() { return members_[take_turn() % members_.size()]; }
 
  private:
   alignas(64) std::atomic<std::uint64_t> turn_{0};

@@ -180,7 +180,9 @@ class pooled_calls {
   pooled_calls& operator=(const pooled_calls&) = delete;
 
   /// What it returns, here nothing, must live until the load has ended.
-  std::nullptr_t start(load& all) { return spawn_callers(context_.get(), all, [&] { return call(all); }); }
+  std::nullptr_t start(load& all) {
+    return spawn_callers(context_.get(), all, [&] { return call(all); });
+  }
 
  private:
   asio::awaitable<void> call(load& all) {
@@ -211,9 +213,7 @@ class stubs_in_turn {
     }
   }
 
-  [[nodiscard]] greeter::Stub& next() {
-    return *stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
-  }
+  [[nodiscard]] greeter::Stub& next() { return *stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()]; }
 
  private:
   std::vector<std::unique_ptr<greeter::Stub>> stubs_;
@@ -274,7 +274,9 @@ class awaited_calls {
       : io_(io), stubs_(address, channels) {}
 
   /// What it returns, here nothing, must live until the load has ended.
-  std::nullptr_t start(load& all) { return spawn_callers(io_, all, [&] { return call(all); }); }
+  std::nullptr_t start(load& all) {
+    return spawn_callers(io_, all, [&] { return call(all); });
+  }
 
  private:
   asio::awaitable<void> call(load& all) {

@@ -49,10 +49,13 @@ QUESTIONS = (
              (_check("`try_get_channel()`", "2 threads, try_get_channel(): ratio", at_most(1.3)),
               _check("`co_await get_channel()`", f"{_GET} on 2 threads against the limit on 2 threads", at_most(2.5)),
               _throughput("try_get_channel()"), _throughput(_GET),
-              _check("throughput of the limit", "the limit: what 2 threads get per second, against 1", None)),
+              _check("throughput of the limit", "the limit: what 2 threads get per second, against 1", None),
+              _check("its `fetch_add` alone, of the gets of 1 thread",
+                     "fetch_add alone: what 2 threads do per second, against gets of 1", None)),
              _POOLS,
-             "Two threads that are handed the same `shared_ptr` write to the same reference count. Their CPUs pass its "
-             "cache line to and fro, with the limit, too: its throughput falls as well."),
+             "Turns are exact, so all threads write to one ticket; and those that are handed the same `shared_ptr` to "
+             "one reference count. Their CPUs pass these cache lines to and fro. The last line is the ticket without "
+             "a pool: what it leaves is all that exact turns could reach, however they are handed out."),
     Question("pool of 5, 1,000 channels", "pool of 1", "flat, ≤ 1.1×",
              (_check("`try_get_channel()`", "1 thread, try_get_channel(): ratio to pool of 1", at_most(1.1), SIZES[1:]),
               _check("`co_await get_channel()`", f"coroutine, {_GET}: ratio to pool of 1", at_most(1.1), SIZES[1:]),

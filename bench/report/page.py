@@ -12,7 +12,7 @@ INTRODUCTION = """# Benchmarks
 <!-- Written by bench/run: edit bench/report instead. -->
 
 ```sh
-bench/run               # installs, builds, measures everything for ten minutes, alone on the machine, and writes this page
+bench/run               # installs, builds, measures everything for fifteen minutes, alone on the machine, and writes this page
 bench/run get rpc       # measures these two again
 bench/run --render      # writes the page again
 ```
