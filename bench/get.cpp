@@ -90,7 +90,7 @@ class bare_source {
     for (std::size_t slot = 0; slot < members.size(); ++slot) source_.publish(slot, members[slot]);
   }
 
-  [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() { return source_.next(); }
+  [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() { return source_.next(source_.observed()); }
 
  private:
   const conn_grpc::runtime::group_settings settings_{.name = {},

@@ -39,11 +39,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// `try_get()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The channel must
   /// exist when it is awaited.
-  [[nodiscard]] asio::awaitable<channel_ptr> get() {
-    auto connected = try_get();
-    if (!connected) detail::throw_unavailable(*channels(), connected.error());
-    co_return *std::move(connected);
-  }
+  [[nodiscard]] asio::awaitable<channel_ptr> get() { co_return detail::next_or_throw(*channels()); }
 
   /// As `pool::get_channel(timeout)`; any number may wait.
   template <class Rep, class Period>

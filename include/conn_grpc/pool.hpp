@@ -41,11 +41,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// `try_get_channel()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The pool must exist
   /// when it is awaited.
-  [[nodiscard]] asio::awaitable<channel_ptr> get_channel() {
-    auto channel = try_get_channel();
-    if (!channel) detail::throw_unavailable(*channels(), channel.error());
-    co_return *std::move(channel);
-  }
+  [[nodiscard]] asio::awaitable<channel_ptr> get_channel() { co_return detail::next_or_throw(*channels()); }
 
   /// The same, but while no channel is connected it waits for one: errc::not_connected only after `timeout`. First
   /// come, first served, and nobody who comes later overtakes who waits. It does not wait when `async_run` has not been
@@ -67,8 +63,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// counts as work of the handler's executor; when that one's execution context is destroyed, the handler is destroyed
   /// uncalled, as Asio does.
   ///
-  /// What `channel_options::mock` throws leaves the initiating function. Cancellation and thread-safety as above. The
-  /// pool must exist when it is called, not when it is initiated.
+  /// A boost::system::system_error that `channel_options::mock` throws is completed with as its code, anything else as
+  /// errc::not_connected. Cancellation and thread-safety as above. The pool must exist when it is called, not when it
+  /// is initiated.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(Token&& token = {}) {
     return detail::async_get(channels(), {}, std::forward<Token>(token));

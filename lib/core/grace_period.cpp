@@ -44,7 +44,7 @@ reader_record& register_this_thread() {
   return *this_thread_record;
 }
 
-grace_period::grace_period() {
+grace_period::grace_period() noexcept {
   for (const reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
     const auto sections = r->sections.load(std::memory_order_acquire);
     if (sections % 2 == 1) inside_.emplace_back(r, sections);

@@ -59,7 +59,8 @@ class [[nodiscard]] read_section {
 /// The readers that were inside when it was constructed.
 class grace_period {
  public:
-  grace_period();
+  /// Without memory to remember them there is no going on: terminates.
+  grace_period() noexcept;
 
   /// Have they all left? Whoever asks and hears yes sees all that they did. Writers only, not thread-safe.
   [[nodiscard]] bool elapsed();

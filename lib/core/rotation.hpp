@@ -28,7 +28,9 @@ namespace conn_grpc::core {
 template <class T>
 class rotation {
  public:
-  rotation() { publish(std::make_unique<snapshot>(unavailable_, 0)); }
+  rotation() : published_(std::make_unique<snapshot>(unavailable_, 0)) {
+    current_.store(published_.get(), std::memory_order_release);
+  }
 
   rotation(const rotation&) = delete;
   rotation& operator=(const rotation&) = delete;
@@ -45,13 +47,13 @@ class rotation {
         [](const snapshot& now, std::size_t turn) { return std::pair(now.slots[turn], now.values[turn]); });
   }
 
-  /// not_started becomes not_connected.
+  /// not_started becomes not_connected. Throws std::bad_alloc without effect.
   void open() {
     {
       const std::lock_guard lock(writers_);
       if (unavailable_ != errc::not_started) return;
+      publish(std::make_unique<snapshot>(errc::not_connected, 0));
       unavailable_ = errc::not_connected;
-      publish(std::make_unique<snapshot>(unavailable_, 0));
     }
     (void)reclaim();
   }
@@ -165,9 +167,10 @@ class rotation {
     return copy(now, now.turn(ticket));
   }
 
-  // Without memory to remember what to delete later there is no going on: terminates.
-  void publish(std::unique_ptr<snapshot> next) noexcept {
-    if (published_ && published_->size() > 0 && next->size() > 0) {
+  // Throws std::bad_alloc without effect.
+  void publish(std::unique_ptr<snapshot> next) {
+    retired_.reserve(retired_.size() + 1);
+    if (published_->size() > 0 && next->size() > 0) {
       const auto ticket = tickets_.load(std::memory_order_relaxed);
       const auto next_in_line = next->place_of(published_->slots[published_->turn(ticket)]);
       next->offset = next_in_line + next->size() - ticket % next->size();

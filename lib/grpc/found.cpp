@@ -26,10 +26,7 @@ boost::system::result<channel_ptr> try_get_found(asio::execution_context& contex
 }
 
 channel_ptr get_found(asio::execution_context& context, std::string_view key, std::string_view name) {
-  const auto found = find(context, key, name);
-  auto channel = found->next();
-  if (!channel) found->throw_unavailable(channel.error());
-  return *std::move(channel);
+  return find(context, key, name)->next_or_throw();
 }
 
 asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name, patience timeout) {

@@ -6,6 +6,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <string>
 #include <tuple>
@@ -19,8 +20,16 @@ constexpr auto as_result = asio::as_tuple(asio::deferred);
 
 boost::system::result<channel_ptr> next(channels& from) { return from.next(); }
 
-std::optional<boost::system::result<channel_ptr>> next_unless_waiting(channels& from) {
-  return from.next_unless_waiting();
+channel_ptr next_or_throw(channels& from) { return from.next_or_throw(); }
+
+std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from, patience timeout) {
+  try {
+    return timeout > timeout.zero() ? from.next_unless_waiting() : from.next();
+  } catch (const boost::system::system_error& e) {
+    return e.code() ? e.code() : make_error_code(errc::not_connected);
+  } catch (...) {
+    return make_error_code(errc::not_connected);
+  }
 }
 
 std::optional<error_code> size_unless_waiting(const channels& from, std::size_t needed) {
@@ -36,13 +45,9 @@ void wait_for_size(channels& from, size_handler handler, asio::execution_context
   from.wait_for_size(std::move(handler), home, needed, timeout);
 }
 
-void throw_unavailable(const channels& from, error_code why) { from.throw_unavailable(why); }
-
 asio::awaitable<channel_ptr> get(const std::shared_ptr<channels>& from, patience timeout) {
-  if (auto found = timeout > timeout.zero() ? from->next_unless_waiting() : from->next()) {
-    if (!*found) from->throw_unavailable(found->error());
-    co_return **std::move(found);
-  }
+  if (timeout <= timeout.zero()) co_return from->next_or_throw();
+  if (auto found = from->next_or_throw_unless_waiting()) co_return *std::move(found);
   const auto group = from;  // its owner may go now
   auto [failed, channel] = co_await async_get(group, timeout, as_result);
   if (failed) group->throw_unavailable(failed);

@@ -104,7 +104,7 @@ std::string watched_channel::failure() const {
 
 channel_ptr watched_channel::channel() const {
   const std::lock_guard lock(mutex_);
-  return channel_;
+  return state_ == connection_state::connected ? channel_ : nullptr;
 }
 
 // With mutex_ held and a channel to watch.

@@ -38,6 +38,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   [[nodiscard]] runtime::connection_state state() const;
   [[nodiscard]] std::string failure() const;
+  /// While it is connected; null before and after.
   [[nodiscard]] channel_ptr channel() const;
 
  private:

@@ -36,7 +36,8 @@ typename Clock::time_point deadline_after(Duration delay) {
 template <class Clock, connector Connector>
 class channel_actor {
  public:
-  using source_type = channel_source<Clock, typename Connector::channel_type>;
+  using channel_type = typename Connector::channel_type;
+  using source_type = channel_source<Clock, channel_type>;
 
   /// @param changed tells the actor's owner, from any thread, to call `look_again()` on the strand.
   channel_actor(channel_settings settings, Connector connector, source_type& source, std::size_t slot,
@@ -61,7 +62,7 @@ class channel_actor {
       co_await boost::asio::post(boost::asio::deferred);
       if (stopping_) break;
       bool stable = false;
-      if (auto made = co_await connect(); made.connection) stable = co_await serve(std::move(made), *backoff);
+      if (auto made = co_await connect(); made.channel) stable = co_await serve(std::move(made), *backoff);
       if (!stable && !stopping_) co_await back_off(call_user("backoff.next", [&] { return backoff->next(); }));
     }
     probe_.stopped();
@@ -84,7 +85,8 @@ class channel_actor {
   using connection_type = typename connection_ptr::element_type;
 
   struct attempt {
-    connection_ptr connection;  // null when it failed
+    connection_ptr connection;
+    channel_type channel;  // null when it failed, and so is the connection
     std::chrono::nanoseconds took;
   };
 
@@ -105,16 +107,16 @@ class channel_actor {
       co_await news_.wait_until(deadline);
 
     const std::chrono::nanoseconds took = Clock::now() - begin;
-    const auto outcome = connection->state();
-    if (outcome != connection_state::connected || stopping_) {
-      if (!stopping_) probe_.connect_failed(took, failure(*connection, outcome));
+    channel_type channel = stopping_ ? nullptr : connection->channel();
+    if (!channel) {
+      if (!stopping_) probe_.connect_failed(took, failure(*connection));
       connection.reset();  // gives the attempt up
     }
-    co_return attempt{std::move(connection), took};
+    co_return attempt{std::move(connection), std::move(channel), took};
   }
 
-  std::string failure(const connection_type& connection, connection_state outcome) const {
-    switch (outcome) {
+  std::string failure(const connection_type& connection) const {
+    switch (connection.state()) {
       case connection_state::failed:
         return connection.failure();
       case connection_state::lost:
@@ -133,7 +135,7 @@ class channel_actor {
     call_user("backoff.reset", [&] { backoff.reset(); });
     std::exception_ptr thrown;
     {
-      const publication published(source_, slot_, made.connection->channel());
+      const publication published(source_, slot_, std::move(made.channel));
       probe_.connected(steady(begin), made.took);
       source_.serve_waiters();  // who may look at the status
       thrown = thrown_by("on_connect", settings_.on_connect);
@@ -150,7 +152,7 @@ class channel_actor {
     // Who was just taking the channel is done within nanoseconds, unless its thread lost the processor meanwhile.
     while (!source_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
-    co_return up >= settings_.stable_after;
+    co_return std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after;
   }
 
   /// For where the world has to be put in order before it may fly.
@@ -172,8 +174,7 @@ class channel_actor {
   /// In the rotation for as long as it lives, whichever way the scope is left.
   class publication {
    public:
-    publication(source_type& source, std::size_t slot, typename Connector::channel_type channel)
-        : source_(source), slot_(slot) {
+    publication(source_type& source, std::size_t slot, channel_type channel) : source_(source), slot_(slot) {
       source_.publish(slot_, std::move(channel));
     }
     ~publication() { source_.withdraw(slot_); }

@@ -77,14 +77,26 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
   /// Throws what `mock` throws.
   [[nodiscard]] boost::system::result<channel_type> next() {
-    if (!source_.observed()) [[likely]]
-      return source_.next();
-    const auto self = this->shared_from_this();  // a mock or a handler may destroy the pool
-    return source_.next();
+    return kept_alive([this](bool observed) { return source_.next(observed); });
   }
 
-  /// Null when it is worth waiting, or others wait already. The caller shares the group.
-  [[nodiscard]] auto next_unless_waiting() { return source_.next_unless_waiting(); }
+  /// Why there is none is thrown, too.
+  [[nodiscard]] channel_type next_or_throw() {
+    return kept_alive([this](bool observed) { return value_of(source_.next(observed)); });
+  }
+
+  /// Both for who may wait. Null when it is worth waiting, or others wait already: then no user code was called, and
+  /// the group is still there.
+  [[nodiscard]] std::optional<boost::system::result<channel_type>> next_unless_waiting() {
+    return kept_alive([this](bool observed) { return source_.next_unless_waiting(observed); });
+  }
+  [[nodiscard]] std::optional<channel_type> next_or_throw_unless_waiting() {
+    return kept_alive([this](bool observed) -> std::optional<channel_type> {
+      auto found = source_.next_unless_waiting(observed);
+      if (!found) return std::nullopt;
+      return value_of(*std::move(found));
+    });
+  }
 
   [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return source_.size_unless_waiting(needed); }
 
@@ -148,20 +160,28 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
                                                : error_code());
       return;
     }
-    if (const auto refused = claim_names()) {
-      was = phase::running;
-      phase_.compare_exchange_strong(was, phase::idle);
+    error_code refused;
+    std::unique_ptr<stop_at_exit> at_exit;
+    try {
+      refused = claim_names();
+      if (!refused) at_exit = std::make_unique<stop_at_exit>(*this);
+    } catch (...) {
+      back_to_idle();
+      throw;
+    }
+    if (refused) {
+      back_to_idle();
       log_line(settings_.logger.get(), spdlog::level::err,
                "conn_grpc " + settings_.label + " was not started: " + refused.message());
       std::move(handler)(refused);
       return;
     }
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+    startup begin{this->shared_from_this(), std::move(at_exit), std::move(handler)};
+    if (auto slot = boost::asio::get_associated_cancellation_slot(begin.handler); slot.is_connected())
       slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
         if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
       });
     source_.open();
-    startup begin{this->shared_from_this(), std::make_unique<stop_at_exit>(*this), std::move(handler)};
     if (gate_->post(std::move(begin))) return;
     stop();  // the context is gone
     std::move(begin.handler)(errc::stopped);
@@ -176,6 +196,20 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
  private:
   enum class phase { idle, running, stopped };
+
+  /// A mock, or a handler that is told of the get, may destroy the pool.
+  template <class Get>
+  auto kept_alive(Get get) {
+    if (!source_.observed()) [[likely]]
+      return get(false);
+    const auto self = this->shared_from_this();
+    return get(true);
+  }
+
+  channel_type value_of(boost::system::result<channel_type> found) const {
+    if (!found) throw_unavailable(found.error());
+    return *std::move(found);
+  }
 
   static bool is_for_want_of_a_connection(error_code why) {
     return why == errc::not_connected || why == errc::too_many_waiters || why == boost::asio::error::operation_aborted;
@@ -218,6 +252,12 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     source_.close();
     names_->release(this);
     return was;
+  }
+
+  void back_to_idle() noexcept {
+    names_->release(this);
+    auto was = phase::running;
+    phase_.compare_exchange_strong(was, phase::idle);
   }
 
   std::shared_ptr<waiting_place> waiting_place_of_this() { return {this->shared_from_this(), &source_}; }

@@ -79,22 +79,22 @@ class channel_source final : public waiting_place {
 
   // The users' side. A mock answers at once, whatever the actors are doing.
 
-  /// Does user code take part in a get?
+  /// Does user code take part in a get? It may destroy the pool.
   [[nodiscard]] bool observed() const noexcept { return mock_ || probe_.hears_gets(); }
 
   /// Throws what `mock` throws.
-  [[nodiscard]] boost::system::result<Channel> next() {
-    if (!observed()) [[likely]]
-      return rotation_.next();
+  /// @param observed by user code, from beginning to end: then the caller keeps the source alive.
+  [[nodiscard]] boost::system::result<Channel> next(bool observed) {
+    if (!observed) return rotation_.next();
     const auto begin = Clock::now();
     return report(find(), begin);
   }
 
   /// The same for who may wait: null instead of errc::not_connected, and when others wait already. Telemetry hears of
   /// it when the waiting is over.
-  [[nodiscard]] std::optional<boost::system::result<Channel>> next_unless_waiting() {
+  [[nodiscard]] std::optional<boost::system::result<Channel>> next_unless_waiting(bool observed) {
     if (gets_.anyone()) return std::nullopt;
-    if (!observed()) [[likely]] {
+    if (!observed) {
       auto found = rotation_.next();
       if (is_worth_waiting(found)) return std::nullopt;
       return found;

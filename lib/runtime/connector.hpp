@@ -22,7 +22,7 @@ template <class T>
 concept connection = requires(const T& c) {
   { c.state() } -> std::same_as<connection_state>;
   { c.failure() } -> std::convertible_to<std::string>;  // once failed
-  c.channel();                                          // once connected
+  c.channel();                                          // while it is connected; null before and after
 };
 
 /// Begins an attempt. `changed` is called from any thread, and never from within `connect`, each time the state may

@@ -54,11 +54,9 @@ class context_gate final : public context_dependent {
   }
 
   void context_gone() noexcept override {
-    boost::asio::any_io_executor executor;
-    std::optional<strand_type> strand;
-    const std::lock_guard lock(mutex_);
-    executor.swap(executor_);
-    strand.swap(strand_);
+    const std::lock_guard lock(mutex_);  // held while they are destroyed: the context may be waiting to go
+    strand_.reset();
+    executor_ = {};
   }
 
  private:

@@ -52,7 +52,8 @@ std::string_view to_string(event name) noexcept {
 }
 
 const std::shared_ptr<telemetry>& telemetry::global() {
-  static const auto instance = std::make_shared<telemetry>();
+  // Never destroyed: static objects of the user's, which go later than this would, may own a pool.
+  static const auto& instance = *new std::shared_ptr<telemetry>(std::make_shared<telemetry>());
   return instance;
 }
 

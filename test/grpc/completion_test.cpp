@@ -2,14 +2,20 @@
 // Where, and when, the handler of a get is called.
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 #include <boost/version.hpp>
 #include <conn_grpc/pool.hpp>
+#include <exception>
 #include <future>
 #include <memory>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -207,3 +213,36 @@ TEST_CASE("the associated immediate executor is used when the channel is there a
   run_until(w.io, [&] { return called == 1; });
 }
 #endif
+
+TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[completion]") {
+  asio::io_context io;
+  std::exception_ptr thrown;
+  conn_grpc::pool pool(
+      io, {.channel = {.address = "unused", .mock = [&]() -> channel_ptr { std::rethrow_exception(thrown); }}});
+  const auto told = [&](auto exception) {
+    thrown = std::make_exception_ptr(exception);
+    error_code awaited;
+    error_code called;
+    run(io, [&]() -> asio::awaitable<void> {
+      CHECK_THROWS_AS(pool.try_get_channel(), decltype(exception));
+      const auto get = [](asio::awaitable<channel_ptr> awaitable) -> asio::awaitable<bool> {
+        try {
+          (void)co_await std::move(awaitable);
+        } catch (const decltype(exception)&) {
+          co_return true;
+        }
+        co_return false;
+      };
+      CHECK(co_await get(pool.get_channel()));
+      CHECK(co_await get(pool.get_channel(1h)));
+      co_await pool.async_get_channel(asio::redirect_error(asio::use_awaitable, awaited));
+      pool.async_get_channel(1h, [&](error_code failed, const channel_ptr&) { called = failed; });
+      co_await asio::post(asio::use_awaitable);
+    }());
+    CHECK(awaited == called);
+    return called;
+  };
+  CHECK(told(boost::system::system_error(asio::error::host_unreachable)) == asio::error::host_unreachable);
+  CHECK(told(boost::system::system_error(error_code())) == conn_grpc::errc::not_connected);
+  CHECK(told(std::logic_error("not for an error_code")) == conn_grpc::errc::not_connected);
+}

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // What telemetry hears while a server comes and goes. Names, order and times in virtual time: runtime/events_test.cpp.
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/telemetry.hpp>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "support/catch.hpp"
@@ -71,4 +74,32 @@ TEST_CASE("without a telemetry of its own, a channel tells the global one", "[ev
   CHECK(channel.try_get().has_error());
   CHECK(conn_grpc::telemetry::global()->detach("global"));
   CHECK(heard == "single: async_run has not been called");
+}
+
+TEST_CASE("a handler may destroy the pool or the channel that it is told a get of", "[events]") {
+  asio::io_context io;
+  const auto mine = std::make_shared<conn_grpc::telemetry>();
+  std::optional<conn_grpc::pool> pool;
+  std::optional<conn_grpc::channel> channel;
+  mine->attach("owner", event::channel_get, [&](const auto&) {
+    pool.reset();
+    channel.reset();
+  });
+  const auto tell_of = [&](auto get) {
+    pool.emplace(io, conn_grpc::pool_options{.channel = {.address = "unix:/nowhere", .telemetry = mine}});
+    channel.emplace(io, conn_grpc::channel_options{.address = "unix:/nowhere", .telemetry = mine});
+    try {
+      run(io, get());
+      FAIL("got a channel that never was connected");
+    } catch (const boost::system::system_error& e) {
+      CHECK(e.code() == conn_grpc::errc::not_started);
+      CHECK_THAT(e.what(), has_text("unix:/nowhere"));
+    }
+    CHECK_FALSE(pool);
+    CHECK_FALSE(channel);
+  };
+  tell_of([&]() -> asio::awaitable<void> { (void)co_await pool->get_channel(); });
+  tell_of([&]() -> asio::awaitable<void> { (void)co_await pool->get_channel(1h); });
+  tell_of([&]() -> asio::awaitable<void> { (void)co_await channel->get(); });
+  tell_of([&]() -> asio::awaitable<void> { (void)co_await channel->get(1h); });
 }

@@ -334,7 +334,8 @@ TEST_CASE("parallel_group: the first of two, and all of many", "[tokens]") {
     CHECK(is_ready(channel) == !w.waits);
 
     w.serve_soon();
-    // Else Asio 1.26 has them complete on the system executor, whose thread may hold on to `io` for longer than it exists.
+    // Else Asio 1.26 has them complete on the system executor, whose thread may hold on to `io` for longer than it
+    // exists.
     const auto get_on_io = [&] { return w.get(asio::bind_executor(w.io, asio::deferred)); };
     std::vector<decltype(get_on_io())> gets;
     for (int i = 0; i < 10; ++i) gets.push_back(get_on_io());

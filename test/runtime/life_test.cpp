@@ -133,6 +133,19 @@ TEST_CASE("a stable connection is replaced at once, a short one after a wait", "
   CHECK(f.connector.attempts() == 3);
 }
 
+TEST_CASE("a connection may be longer than it ever lives to be stable", "[life]") {
+  group_fixture f;
+  f.settings.stable_after = std::chrono::milliseconds::max();
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.advance(10'000h);
+  (void)f.happened();
+  f.connector.last().lose();
+  f.drain();
+  CHECK(f.happened() == trace{"on_disconnect", "next"});
+}
+
 TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[life]") {
   group_fixture f;
   f.settings.on_disconnect = [&] { f.trace.push_back(f.group->next() ? "still there" : "withdrawn"); };
@@ -171,6 +184,27 @@ TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
   f.drain();
   CHECK(f.happened() == trace{"next"});
   CHECK(f.status().last_error == "the connection was closed as soon as it was established");
+}
+
+// gRPC's thread may see the loss at any time.
+TEST_CASE("a connection lost before it is published leaves no null in the rotation", "[life]") {
+  class losing_backoff final : public conn_grpc::backoff {
+   public:
+    explicit losing_backoff(const stepped_connector& connector) : connector_(connector) {}
+    std::chrono::milliseconds next() override { return 100ms; }
+    void reset() override { connector_.last().lose(); }
+
+   private:
+    const stepped_connector& connector_;
+  };
+  group_fixture f;
+  f.settings.make_backoff = [&](conn_grpc::backoff_range) { return std::make_unique<losing_backoff>(f.connector); };
+  f.settings.on_connect = [&] { f.trace.push_back("on_connect sees " + **f.group->next()); };
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.happened() == trace{"on_connect sees channel of attempt 1", "on_disconnect"});
+  CHECK(f.status().last_error == "connection lost after 0.0 ms");
 }
 
 TEST_CASE("each transition is one line, at debug level, and only with debug", "[life]") {

@@ -43,7 +43,9 @@ class stepped_connection {
 
   [[nodiscard]] runtime::connection_state state() const { return attempt_->state; }
   [[nodiscard]] std::string failure() const { return attempt_->failure; }
-  [[nodiscard]] std::shared_ptr<std::string> channel() const { return attempt_->channel; }
+  [[nodiscard]] std::shared_ptr<std::string> channel() const {
+    return attempt_->state == runtime::connection_state::connected ? attempt_->channel : nullptr;
+  }
 
  private:
   std::shared_ptr<stepped_attempt> attempt_;

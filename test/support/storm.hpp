@@ -27,7 +27,9 @@ class storm {
     explicit attempt(std::function<void()> changed) : changed_(std::move(changed)) {}
     connection_state state() const { return state_; }
     static std::string failure() { return "storm"; }
-    static std::shared_ptr<int> channel() { return std::make_shared<int>(1); }
+    std::shared_ptr<int> channel() const {
+      return state_ == connection_state::connected ? std::make_shared<int>(1) : nullptr;
+    }
 
     void step(unsigned random) {
       const auto now = state_.load();

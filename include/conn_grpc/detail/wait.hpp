@@ -27,7 +27,7 @@ constexpr patience no_end = (patience::max)();
 /// Of any duration, also of one that nanoseconds cannot hold. What is not above zero is zero.
 template <class Rep, class Period>
 constexpr patience patience_of(std::chrono::duration<Rep, Period> timeout) {
-  using seconds = std::chrono::duration<long double>;  // exact for what patience can hold
+  using seconds = std::chrono::duration<long double>;
   if (!(timeout > timeout.zero())) return {};
   return seconds(timeout) < seconds(no_end) ? std::chrono::ceil<patience>(seconds(timeout)) : no_end;
 }
@@ -35,11 +35,17 @@ constexpr patience patience_of(std::chrono::duration<Rep, Period> timeout) {
 using get_handler = asio::any_completion_handler<void(error_code, channel_ptr)>;
 using size_handler = asio::any_completion_handler<void(error_code)>;
 
-/// Throws what `channel_options::mock` throws.
+/// Both throw what `channel_options::mock` throws. A mock, or a telemetry handler, may destroy the owner of `from`.
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> next(channels& from);
 
-/// Null when it has to wait: nothing is connected yet, or others wait already.
-[[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> next_unless_waiting(channels& from);
+/// Also throws boost::system::system_error with a text that says who cannot serve, and why.
+[[nodiscard]] CONN_GRPC_API channel_ptr next_or_throw(channels& from);
+
+/// Null when it has to wait: nothing is connected yet, or others wait already. What the mock throws becomes its code,
+/// if it is a boost::system::system_error, or errc::not_connected: initiating functions do not throw, because in a
+/// coroutine that would end the thread that runs it.
+[[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from,
+                                                                                               patience timeout);
 
 /// Are that many connected? Null when it has to wait for that.
 [[nodiscard]] CONN_GRPC_API std::optional<error_code> size_unless_waiting(const channels& from, std::size_t needed);
@@ -50,16 +56,13 @@ CONN_GRPC_API void wait_for_channel(channels& from, get_handler handler, asio::e
 CONN_GRPC_API void wait_for_size(channels& from, size_handler handler, asio::execution_context& home,
                                  std::size_t needed, patience timeout);
 
-/// Throws boost::system::system_error with a text that says who cannot serve, and why.
-[[noreturn]] CONN_GRPC_API void throw_unavailable(const channels& from, error_code why);
-
 // By value, below: the arguments that Asio passes on may be gone as soon as another thread completes the operation.
 
 template <asio::completion_token_for<void(error_code, channel_ptr)> Token>
 auto async_get(std::shared_ptr<channels> from, patience timeout, Token&& token) {
   return asio::async_initiate<Token, void(error_code, channel_ptr)>(
       [](auto handler, std::shared_ptr<channels> group, patience limit) {
-        const auto found = limit > limit.zero() ? next_unless_waiting(*group) : next(*group);
+        const auto found = next_for_handler(*group, limit);
         posted_handler posted(std::move(handler), completion_executor(*group));
         if (found) {
           std::move(posted).complete_now(*found ? error_code() : found->error(), *found ? **found : channel_ptr());
