@@ -164,7 +164,7 @@ samples values(const std::vector<measurement>& measured, const row& r) {
 void report(int n, const std::vector<measurement>& library, const std::vector<measurement>& plain) {
   table result(
       {"N = " + std::to_string(n) + ", " + std::to_string(plain.size()) + " runs", "conn_grpc", "plain gRPC", "x"});
-  const auto add = [&](const row& r, double ours, double theirs, double ratio) {
+  const auto add = [&](const row& r, double ours, double theirs, typical ratio) {
     result.add({r.what, number(ours, r.digits), number(theirs, r.digits), number(ratio, 2)});
     record("lifecycle", std::string("conn_grpc: ") + r.what, n, ours);
     record("lifecycle", std::string("plain gRPC: ") + r.what, n, theirs);
@@ -172,11 +172,11 @@ void report(int n, const std::vector<measurement>& library, const std::vector<me
   };
   for (const auto& r : medians) {
     const auto ours = values(library, r), theirs = values(plain, r);
-    add(r, median(ours), median(theirs), median_ratio(ours, theirs));
+    add(r, median(ours), median(theirs), typical_ratio(ours, theirs));
   }
   for (const auto& r : means) {
     const double ours = mean(values(library, r)), theirs = mean(values(plain, r));
-    add(r, ours, theirs, ours / theirs);
+    add(r, ours, theirs, {.value = ours / theirs});
   }
   std::printf("\n");
   result.print();

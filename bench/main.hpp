@@ -18,7 +18,7 @@ namespace conn_grpc::bench {
 template <class Measure>
 int run_benchmark(const char* name, int argc, char** argv, const char* option, Measure measure) try {
   const bool with_option = argc == 3 && option != nullptr && argv[2] == std::string(option);
-  if (argc != 2 && !with_option) {
+  if ((argc != 2 && !with_option) || *argv[1] == '-') {
     const std::string last = option == nullptr ? "" : std::string(" [") + option + "]";
     std::fprintf(stderr, "usage: %s GREETER_SERVER%s\n", name, last.c_str());
     return 2;

@@ -55,8 +55,9 @@ void report(std::size_t channels, const std::vector<way>& ways) {
     std::vector<std::string> row{w.name};
     for (std::size_t i = 0; i < std::size(loads); ++i) {
       const auto& reference = ways.front();
-      const double rate = median(w.per_second[i]), rate_ratio = median_ratio(w.per_second[i], reference.per_second[i]);
-      const double cpu = median(w.cpu_us[i]), cpu_ratio = median_ratio(w.cpu_us[i], reference.cpu_us[i]);
+      const double rate = median(w.per_second[i]), cpu = median(w.cpu_us[i]);
+      const auto rate_ratio = typical_ratio(w.per_second[i], reference.per_second[i]);
+      const auto cpu_ratio = typical_ratio(w.cpu_us[i], reference.cpu_us[i]);
       row.insert(row.end(), {number(rate, 0), number(rate_ratio, 2), number(cpu, 1), number(cpu_ratio, 2)});
       const std::string series = std::string(w.name) + ", " + head[0];
       record("rpc", series + ": RPC/s", loads[i], rate);
@@ -71,8 +72,8 @@ void report(std::size_t channels, const std::vector<way>& ways) {
     const std::string against = std::string("the last against ") + ways[other].name;
     std::vector<std::string> row{against};
     for (std::size_t i = 0; i < std::size(loads); ++i) {
-      const double rate = median_ratio(ours.per_second[i], ways[other].per_second[i]);
-      const double cpu = median_ratio(ours.cpu_us[i], ways[other].cpu_us[i]);
+      const auto rate = typical_ratio(ours.per_second[i], ways[other].per_second[i]);
+      const auto cpu = typical_ratio(ours.cpu_us[i], ways[other].cpu_us[i]);
       row.insert(row.end(), {"", number(rate, 2), "", number(cpu, 2)});
       record("rpc", against + ", " + head[0] + ": RPC/s, ratio", loads[i], rate);
       record("rpc", against + ", " + head[0] + ": CPU per RPC, ratio", loads[i], cpu);

@@ -3,14 +3,13 @@
 //
 // streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels, from a server that allows so many
 // RPCs at once per connection and takes 20 ms for each. There are always twice as many callers as that. The ratio is to
-// as many times what one channel does in the same round. That ends where client and server use nine tenths of all CPUs:
-// then the last column says so.
+// as many times what one channel does in the same round. That ends where nine tenths of all CPUs are busy: then the
+// last column says so.
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "main.hpp"
@@ -35,7 +34,7 @@ struct way {
   std::unique_ptr<pooled_calls> calls;
   samples per_second{}, linear{};
   samples client{}, server{};  // CPUs
-  samples used{}, others{};    // of all CPUs: by these two, and by whoever else
+  samples busy{};              // of all CPUs, whoever uses them
 };
 
 void measure_once(way& w, int streams, const conn_grpc::test::server_process& server) {
@@ -53,8 +52,7 @@ void measure_once(way& w, int streams, const conn_grpc::test::server_process& se
   w.per_second.push_back(measured.per_second);
   w.client.push_back(measured.cpu_us * measured.per_second / 1e6);
   w.server.push_back((server_ms[1] - server_ms[0]) / (when_ms[1] - when_ms[0]));
-  w.used.push_back((w.client.back() + w.server.back()) / std::thread::hardware_concurrency());
-  w.others.push_back(machine_usage::busy_between(machine[0], machine[1]) - w.used.back());
+  w.busy.push_back(machine_usage::busy_between(machine[0], machine[1]));
 }
 
 void compare(const std::string& executable, int streams) {
@@ -73,21 +71,20 @@ void compare(const std::string& executable, int streams) {
   }
 
   table result({std::to_string(streams) + " RPCs per connection", "RPC/s", "of channels x one",
-                "of what the server allows", "client CPUs", "server CPUs", "of all CPUs", "others use", ""});
+                "of what the server allows", "client CPUs", "server CPUs", "all CPUs busy", ""});
   for (const auto& w : ways) {
     const double allowed = static_cast<double>(w.channels) * streams * 1e3 / static_cast<double>(server_takes.count());
-    const double rate = median(w.per_second), linear = median(w.linear), used = median(w.used);
+    const double rate = median(w.per_second), busy = median(w.busy);
+    const auto linear = typical_of(w.linear);
     result.add({std::to_string(w.channels) + (w.channels == 1 ? " channel" : " channels"), number(rate, 0),
                 number(linear, 2), number(rate / allowed, 2), number(median(w.client), 2), number(median(w.server), 2),
-                number(used * 100, 0) + " %", number(median(w.others) * 100, 0) + " %",
-                used >= bound_at ? "CPU-bound" : ""});
+                number(busy * 100, 0) + " %", busy >= bound_at ? "CPU-bound" : ""});
     const std::string series = std::to_string(streams) + " streams: ";
     const auto x = static_cast<double>(w.channels);
     record("streams", series + "RPC/s", x, rate);
     record("streams", series + "of channels x one", x, linear);
     record("streams", series + "of what the server allows", x, rate / allowed);
-    record("streams", series + "of all CPUs", x, used);
-    record("streams", series + "others use", x, median(w.others));
+    record("streams", series + "of all CPUs", x, busy);
   }
   std::printf("\n");
   result.print();

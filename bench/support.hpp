@@ -20,24 +20,37 @@ namespace conn_grpc::bench {
 /// What was measured, once per round. Not a number where the measurement failed.
 using samples = std::vector<double>;
 
-[[nodiscard]] inline double median(samples values) {
+/// A median; not a number when there is nothing.
+struct typical {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  double spread = std::numeric_limits<double>::quiet_NaN();  // half of what the middle half of the rounds spans
+};
+
+[[nodiscard]] inline typical typical_of(samples values) {
   std::erase_if(values, [](double value) { return !std::isfinite(value); });
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  if (values.empty()) return {};
   std::ranges::sort(values);
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  const auto quantile = [&](double q) {
+    const double place = q * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const std::size_t above = std::min(below + 1, values.size() - 1);
+    return std::lerp(values[below], values[above], place - static_cast<double>(below));
+  };
+  return {.value = quantile(0.5), .spread = (quantile(0.75) - quantile(0.25)) / 2};
 }
+
+[[nodiscard]] inline double median(samples values) { return typical_of(std::move(values)).value; }
 
 /// For what happens now and then: of many short windows, most see nothing.
 [[nodiscard]] inline double mean(const samples& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-/// The median of the ratios within each round: what slows a whole round down cancels out.
-[[nodiscard]] inline double median_ratio(const samples& values, const samples& references) {
+/// Of the ratios within each round: what slows a whole round down cancels out.
+[[nodiscard]] inline typical typical_ratio(const samples& values, const samples& references) {
   samples ratios(std::min(values.size(), references.size()));
   for (std::size_t round = 0; round < ratios.size(); ++round) ratios[round] = values[round] / references[round];
-  return median(std::move(ratios));
+  return typical_of(std::move(ratios));
 }
 
 [[nodiscard]] inline std::string number(double value, int digits) {
@@ -47,14 +60,21 @@ using samples = std::vector<double>;
   text.resize(static_cast<std::size_t>(std::max(length, 0)));
   return text;
 }
+[[nodiscard]] inline std::string number(typical of, int digits) { return number(of.value, digits); }
 
-/// For whoever draws it: appends a line "series, x, value", with tabs, to BENCH_DATA/<bench>.tsv. Nothing is written
-/// when the environment does not name that folder, or for what is not a number.
-inline void record(const std::string& bench, const std::string& series, double x, double value) {
+/// For whoever draws it: appends a line "series, x, value, spread", with tabs, to BENCH_DATA/<bench>.tsv; without the
+/// last when there is none. Nothing is written when the environment does not name that folder, or for what is not a
+/// number.
+inline void record(const std::string& bench, const std::string& series, double x, typical of) {
   const char* folder = std::getenv("BENCH_DATA");
-  if (folder == nullptr || !std::isfinite(value)) return;
-  std::ofstream(std::string(folder) + "/" + bench + ".tsv", std::ios::app)
-      << series << '\t' << x << '\t' << value << '\n';
+  if (folder == nullptr || !std::isfinite(of.value)) return;
+  std::ofstream line(std::string(folder) + "/" + bench + ".tsv", std::ios::app);
+  line << series << '\t' << x << '\t' << of.value;
+  if (std::isfinite(of.spread)) line << '\t' << of.spread;
+  line << '\n';
+}
+inline void record(const std::string& bench, const std::string& series, double x, double value) {
+  record(bench, series, x, typical{.value = value});
 }
 
 /// Makes the compiler believe that somebody looks at the object, and that all memory may have changed.

@@ -255,15 +255,14 @@ void compare(bool other_thread, grpc::Server& server) {
     rows.resize(ways.size());
     for (std::size_t i = 0; i < ways.size(); ++i) {
       const auto& now = ways[i];
-      const double each = median(now.last), ratio = median_ratio(now.last, ways[0].last);
+      const double each = median(now.last);
+      const auto ratio = typical_ratio(now.last, ways[0].last), first = typical_ratio(now.first, ways[0].first);
       if (rows[i].empty()) rows[i].push_back(now.name);
       rows[i].insert(rows[i].end(), {number(each, 0), number(ratio, 2)});
-      if (crowd > 1)
-        rows[i].insert(rows[i].end(),
-                       {number(median(now.first), 0), number(median_ratio(now.first, ways[0].first), 2)});
+      if (crowd > 1) rows[i].insert(rows[i].end(), {number(median(now.first), 0), number(first, 2)});
       record("waiting", where + ", " + now.name + ": ns each", crowd, each);
       record("waiting", where + ", " + now.name + ": ratio", crowd, ratio);
-      record("waiting", where + ", " + now.name + ": ns until the first runs", crowd, median(now.first));
+      record("waiting", where + ", " + now.name + ": us until the first runs", crowd, median(now.first) / 1e3);
     }
   }
   table result(head);

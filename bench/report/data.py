@@ -6,9 +6,16 @@ from pathlib import Path
 PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint")
 
 
+
+class Figure(float):
+    """A median, with half of what the middle half of the rounds spans."""
+
+    spread: float | None = None
+
+
 @dataclass(frozen=True)
 class Data:
-    values: dict[tuple[str, str], dict[float, float]]  # (program, series): x: value
+    values: dict[tuple[str, str], dict[float, Figure]]  # (program, series): x: value
     printed: dict[str, str]
     runs: dict[str, dict[str, str]]
     machine: dict[str, str]
@@ -28,13 +35,14 @@ def _pairs(path: Path) -> dict[str, str]:
 
 
 def load(folder: Path) -> Data:
-    values: dict[tuple[str, str], dict[float, float]] = {}
+    values: dict[tuple[str, str], dict[float, Figure]] = {}
     for path in folder.glob("*.tsv"):
         if path.stem == "machine":
             continue
         for line in path.read_text(encoding="utf-8").splitlines():
-            series, x, value = line.split("\t")
-            values.setdefault((path.stem, series), {})[float(x)] = float(value)
+            series, x, value, *spread = line.split("\t")
+            figure = values.setdefault((path.stem, series), {})[float(x)] = Figure(value)
+            figure.spread = float(spread[0]) if spread else None
     printed = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in folder.glob("*.txt")}
     runs = {path.stem: _pairs(path) for path in folder.glob("*.run")}
     return Data(values, printed, runs, _pairs(folder / "machine.tsv"))

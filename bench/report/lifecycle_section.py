@@ -8,6 +8,8 @@ SIZES = (1, 100, 1000, 4000)
 _CONNECT, _LOSS, _RETURN = ("start -> all connected, ms", "SIGKILL -> all losses seen, ms",
                             "server back -> all connected, ms")
 _MEMORY, _THREADS = "RSS per connected channel, KiB", "threads in the process"
+_OUTAGE = "CPU while the server is away, ms/s"
+_STOP, _DRAIN = "stop() returns (plain: channels dropped), ms", "stop() -> every connection let go of, ms"
 _FIRST = "RSS of the first channel in a process, KiB"
 _EVENTS = ((_CONNECT, "connected", 0), (_LOSS, "losses seen", 1), (_RETURN, "connected again", 2))
 
@@ -40,7 +42,7 @@ QUESTIONS = (
     Question("time to all connected, to notice loss, to all back", "bare gRPC", "≤ 1.1×",
              tuple(_ratios(name, what, 1.1) for what, name, _ in _EVENTS), _ALL_SIZES,
              "One channel connects in a few milliseconds and its loss is noticed in as many: tenths of a millisecond "
-             "make such a ratio. A thousand at once keep all CPUs busy, with the server on the same machine, and five "
+             "make such a ratio. A thousand at once keep all CPUs busy, with the server on the same machine, and a few "
              "runs of that scatter. Connecting again takes longer where many attempts are under way when the server "
              "comes back: each is a channel of its own, which gRPC must make and drop."),
     Question("memory per connected channel", "bare `grpc::Channel` + watch", "≤ 1.05×",
@@ -48,14 +50,26 @@ QUESTIONS = (
               Check("the first in a process that has used gRPC", (("", _ours(_FIRST, 1)),), None, " KiB", 0)),
              _ALL_SIZES,
              "What gRPC and conn_grpc need once per process is paid before, by a channel that has gone again: the "
-             "second line, most of which is pages of the library. Of one channel hardly anything is to be seen in "
-             "pages of 4 KiB."),
+             "second line, most of which is pages of the library. What one channel takes is counted in pages of "
+             "4 KiB, and one page more or less is a third."),
     Question("idle pool of 1,000", "idle process", "indistinguishable",
              _idle("CPU, ms/s", "CPU", " ms/s") +
              _idle("voluntary context switches, /s", "context switches", " /s"), "",
              "The idle process is the same one before it connects, with gRPC up. Indistinguishable means: not above "
              "the busiest second that such a process has by itself. The CPU time that idle channels add is gRPC's: "
              "bare gRPC uses as much, and `perf` finds it in the thread of gRPC's timers, which wakes no more often."),
+    Question("CPU while the server is away", "bare gRPC", "stated",
+             (Check("of bare gRPC's", over("lifecycle", f"ratio: {_OUTAGE}", SIZES)),
+              Check("CPU, conn_grpc", tuple((f"{n:,}", _ours(_OUTAGE, n)) for n in SIZES), None, " ms/s", 0)),
+             _ALL_SIZES,
+             "Both try again 100 ms after each failure; by default conn_grpc waits for 1 to 30 s. Every attempt is a "
+             "new gRPC channel, where gRPC goes on with the one it has; design.md says why. A thousand of either "
+             "need more CPUs than there are."),
+    Question("`stop()`", "dropping as many channels of bare gRPC", "stated",
+             (Check("until it returns", tuple((f"{n:,}", _ours(_STOP, n)) for n in SIZES), None, " ms"),
+              Check("bare gRPC", tuple((f"{n:,}", _bare(_STOP, n)) for n in SIZES), None, " ms"),
+              Check("until every connection is let go of, of bare gRPC's", over("lifecycle", f"ratio: {_DRAIN}", SIZES))),
+             _ALL_SIZES, "`stop()` returns at once; the strand lets go of the connections."),
     Question("threads", "bare gRPC", "+1",
              (Check("more", tuple((f"{n:,}", difference(_ours(_THREADS, n), _bare(_THREADS, n))) for n in SIZES),
                     at_most(1), "", 0),), _ALL_SIZES,

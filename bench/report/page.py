@@ -19,26 +19,28 @@ bench/run --render      # writes the page again
 
 Every figure is a median of several runs, except CPU time and context switches, which are means. A ratio is the median
 of the ratios within each run, to something measured in the same run: what slows a whole run down cancels out there, and
-so it is not the quotient of the two medians beside it. Seconds depend on the machine, ratios less so.
+so it is not the quotient of the two medians beside it, which may be of different runs. Half of all runs are within what
+± says. Seconds depend on the machine, ratios less so.
 
-"Reach" is what was to be reached before anything was measured; what has none is "stated". "The limit" is what no pool
-can do without: one `fetch_add`, and one copy of a `shared_ptr`. A "**no**" names the sizes where it is missed, unless
-that is all of them; the section of the question says why.
+Debian has no other pool of gRPC channels, nor another way for Asio to await an RPC. So gRPC and Asio themselves are run
+beside the library, and how other pools hand out what they have is re-stated in
+[other_pools.hpp](../bench/other_pools.hpp). "The limit" is what no pool can do without: one `fetch_add`, and one copy of
+a `shared_ptr`.
+
+"Reach" is what was to be reached before anything was measured; what has none is "stated". It is held against the median.
+A "**no**" names the sizes where it is missed, unless that is all of them; the section of the question says why.
 [design.md](design.md#where-the-time-goes) has what each step on the way here gave.
 """
 
 
-WARNING = "**Not one clean measurement:** {why}. The figures do not belong together, or somebody else used the machine."
-
-
-def _why_not_clean(data: Data) -> list[str]:
+def _warnings(data: Data) -> list[str]:
     runs = [data.runs.get(name, {}) for name in PROGRAMS]
     commits = {run.get("commit", "unknown") for run in runs}
     reasons = []
     if len(commits) > 1 or any("changed" in commit for commit in commits):
-        reasons.append("the programs are of different commits, or of changed ones")
+        reasons.append("**Not one measurement:** the programs are of different commits, or of changed ones.")
     if any(int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS for run in runs):
-        reasons.append(f"before a program began, others used more than {MOST_BY_OTHERS} % of the CPUs")
+        reasons.append(f"**Not alone:** before a program began, others used more than {MOST_BY_OTHERS} % of the CPUs.")
     return reasons
 
 
@@ -80,8 +82,5 @@ def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
 
 def page(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """@param drawn: the plots that there are, by file name."""
-    reasons = _why_not_clean(data)
-    warning = [textwrap.fill(WARNING.format(why="; ".join(reasons)), 118, initial_indent="> ",
-                             subsequent_indent="> ") + "\n"] if reasons else []
-    return "\n".join([INTRODUCTION, *warning, _machine(data), _summary(sections, data),
+    return "\n".join([INTRODUCTION, *(f"> {warning}\n" for warning in _warnings(data)), _machine(data), _summary(sections, data),
                       *(_section(section, drawn, data) for section in sections)])

@@ -14,8 +14,8 @@ _CHANNELS = (2, 5, 10)
 _STREAMS = (10, 100)
 
 
-def _cpus(limit: int, whose: str) -> tuple[tuple[str, Value], ...]:
-    return over("streams", f"{limit} streams: {whose}", _CHANNELS)
+def _busy(limit: int) -> tuple[tuple[str, Value], ...]:
+    return over("streams", f"{limit} streams: of all CPUs", _CHANNELS)
 
 
 WAITING = Section(
@@ -28,10 +28,14 @@ WAITING = Section(
                           at_most(2)) for where in _THREADS) +
               tuple(Check(f"100, 10,000 wait, {where}, each",
                           over("waiting", f"{where}, pool.get_channel(timeout): ratio", (100, 10_000)))
-                    for where in _THREADS), "",
+                    for where in _THREADS) +
+              tuple(Check(f"the first of 100, 10,000, {where}",
+                          over("waiting", f"{where}, pool.get_channel(timeout): us until the first runs",
+                               (100, 10_000)), None, " µs", 0) for where in _THREADS), "",
               "A connection is more than a post: a new snapshot, the channel's status, and what the channel waits for "
-              "next, which on the same thread comes before the coroutine. It is a microsecond or two, once for each "
-              "loss."),),
+              "next, which on the same thread comes before the coroutine. It is some microseconds, once for each "
+              "loss. All who wait are answered, in turn, before the first is told: one lock, and nobody can come "
+              "between them. So the first of many hears late, and the last, for that, early: each costs a few posts."),),
     tuple(Curves(f"waiting-{where.split()[0]}-thread.svg",
                  f"From connected to the last of N coroutines, on the {where}",
                  "coroutines that wait", "ratio to as many posts",
@@ -56,10 +60,12 @@ RPC = Section(
                     for way, how, _, _ in _BESIDE for n in _CONNECTIONS),
               "1, 64, 1,000 in flight",
               "A coroutine goes on where its executor runs, which is a hop to another thread for each RPC. The figures "
-              "by way of an `io_context` have that hop on both sides. What then is left: a stub for each RPC, the "
-              "coroutine, and gRPC's watch, whose thread takes part in polling; two CPUs do all that beside the "
-              "server."),),
-    (Curves("rpc.svg", "RPCs per second through the pool", "RPCs in flight", "ratio", tuple(
+              "by way of an `io_context` have that hop on both sides, those by way of a coroutine also the coroutine. "
+              "What then is left: a get and a stub for each RPC, and what a completion of `unary` does that can be "
+              "cancelled. More connections make an RPC dearer for everybody: each is a socket that is written, polled "
+              "and read by itself, where one connection takes many RPCs at a time, and two CPUs do all that beside "
+              "the server. What they are for is the next question."),),
+    (Curves("rpc.svg", "RPCs per second through the pool, against others", "RPCs in flight", "ratio", tuple(
         Curve(f"{against}, {n.split()[0]} conn.", "rpc", f"{series}, {n}: RPC/s, ratio", colour, dashed)
         for series, against, colour in ((_CALLS, "to callback API", 0),
                                         *((f"the last against {way}", legend, number)
@@ -72,12 +78,12 @@ STREAMS = Section(
     "ratio is to as many times what one channel does in the same round.",
     (Question("stream-limited server, 2, 5, 10 channels", "channels × one channel", "≥ 0.9 until CPU-bound",
               tuple(Check(f"{limit} RPCs each", over("streams", f"{limit} streams: of channels x one", _CHANNELS),
-                          at_least(0.9), cpu_used=_cpus(limit, "of all CPUs")) for limit in _STREAMS) +
-              tuple(Check(f"of all CPUs, {limit} RPCs each: {who}", _cpus(limit, series), None, "")
-                    for limit in _STREAMS
-                    for who, series in (("client and server", "of all CPUs"), ("others", "others use"))),
+                          at_least(0.9), cpu_used=_busy(limit)) for limit in _STREAMS) +
+              tuple(Check(f"of all CPUs busy, {limit} RPCs each", _busy(limit), None, "") for limit in _STREAMS),
               "",
-              "Where client and server together use nine tenths of all CPUs, these are short, not connections."),),
-    (Curves("streams.svg", "RPCs per second through pools of N channels", "channels", "of N × one channel", tuple(
+              "CPU-bound is where nine tenths of all CPUs are busy: then these are short, not connections. More "
+              "connections then do not even help as little as they could: each RPC takes more CPU time, as in the "
+              "table of RPCs above."),),
+    (Curves("streams.svg", "RPCs per second through N channels, of N times what one does", "channels", "ratio", tuple(
         Curve(f"{limit} RPCs each", "streams", f"{limit} streams: of channels x one", colour)
         for limit, colour in ((10, 0), (100, 1))), reach=0.9, reach_name="reach: 0.9"),))

@@ -93,7 +93,10 @@ class Check:
         return answer + (f" ({'; '.join(missing)} not measured)" if missing else "")
 
     def _text(self, value: float | None) -> str:
-        return "-" if value is None else f"{value:,.{self.digits}f}"
+        if value is None:
+            return "-"
+        spread = getattr(value, "spread", None)
+        return f"{value:,.{self.digits}f}" + ("" if spread is None else f" ± {spread:,.{self.digits}f}")
 
 
 def over(program: str, series: str, xs: tuple[int, ...]) -> tuple[tuple[str, Value], ...]:

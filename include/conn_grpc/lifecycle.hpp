@@ -19,7 +19,8 @@ namespace conn_grpc {
 /// runs, from inside one of its own callbacks, before or after its execution context. Destruction is a `stop()` that
 /// waits for nothing. Channels that were handed out stay valid; from then on they are ordinary gRPC channels.
 ///
-/// All functions are thread-safe, but nobody may be calling them while the object is being destroyed.
+/// All functions are thread-safe, but nobody may be calling them while the object is being destroyed. Where memory runs
+/// out, `async_run` and gets throw std::bad_alloc; `stop()` and destruction terminate.
 class CONN_GRPC_API lifecycle {
  public:
   using executor_type = asio::any_io_executor;

@@ -57,11 +57,11 @@ class CONN_GRPC_API pool : public lifecycle {
   }
 
   /// Both for any completion token; signature void(error_code, channel_ptr). The handler is called by its associated
-  /// executor, by default `get_executor()`; never within this function, unless its associated immediate executor (Boost
-  /// 1.82) says so. Its associated allocator and cancellation slot are used. An asio::any_completion_handler is called
-  /// by its executor, too, but by way of `get_executor()`: the context of its own must outlive the completion. Waiting
-  /// counts as work of the handler's executor; when that one's execution context is destroyed, the handler is destroyed
-  /// uncalled, as Asio does.
+  /// executor, which must know its execution context, by default `get_executor()`; never within this function, unless
+  /// its associated immediate executor (Boost 1.82) says so. Its associated allocator and cancellation slot are used.
+  /// An asio::any_completion_handler is called by its executor, too, but by way of `get_executor()`: the context of its
+  /// own must outlive the completion. Waiting counts as work of the handler's executor; when that one's execution
+  /// context is destroyed, the handler is destroyed uncalled, as Asio does.
   ///
   /// A boost::system::system_error that `channel_options::mock` throws is completed with as its code, anything else as
   /// errc::not_connected. Cancellation and thread-safety as above. The pool must exist when it is called, not when it

@@ -24,7 +24,10 @@ channel_ptr next_or_throw(channels& from) { return from.next_or_throw(); }
 
 std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from, patience timeout) {
   try {
-    return timeout > timeout.zero() ? from.next_unless_waiting() : from.next();
+    if (timeout <= timeout.zero()) return from.next();
+    auto found = from.next_unless_waiting();
+    if (!found && found.error() == asio::error::would_block) return std::nullopt;
+    return found;
   } catch (const boost::system::system_error& e) {
     return e.code() ? e.code() : make_error_code(errc::not_connected);
   } catch (...) {
@@ -47,7 +50,7 @@ void wait_for_size(channels& from, size_handler handler, asio::execution_context
 
 asio::awaitable<channel_ptr> get(const std::shared_ptr<channels>& from, patience timeout) {
   if (timeout <= timeout.zero()) co_return from->next_or_throw();
-  if (auto found = from->next_or_throw_unless_waiting()) co_return *std::move(found);
+  if (auto channel = from->next_or_throw_unless_waiting()) co_return std::move(channel);
   const auto group = from;  // its owner may go now
   auto [failed, channel] = co_await async_get(group, timeout, as_result);
   if (failed) group->throw_unavailable(failed);

@@ -85,16 +85,16 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return kept_alive([this](bool observed) { return value_of(source_.next(observed)); });
   }
 
-  /// Both for who may wait. Null when it is worth waiting, or others wait already: then no user code was called, and
-  /// the group is still there.
-  [[nodiscard]] std::optional<boost::system::result<channel_type>> next_unless_waiting() {
+  /// Both for who may wait: asio::error::would_block or null when it is worth waiting, or others wait already. Then no
+  /// user code has been called.
+  [[nodiscard]] boost::system::result<channel_type> next_unless_waiting() {
     return kept_alive([this](bool observed) { return source_.next_unless_waiting(observed); });
   }
-  [[nodiscard]] std::optional<channel_type> next_or_throw_unless_waiting() {
-    return kept_alive([this](bool observed) -> std::optional<channel_type> {
+  [[nodiscard]] channel_type next_or_throw_unless_waiting() {
+    return kept_alive([this](bool observed) {
       auto found = source_.next_unless_waiting(observed);
-      if (!found) return std::nullopt;
-      return value_of(*std::move(found));
+      if (!found && found.error() == boost::asio::error::would_block) return channel_type();
+      return value_of(std::move(found));
     });
   }
 
@@ -130,20 +130,13 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Throws boost::system::system_error; the text says who cannot serve and, when that is for want of a connection,
-  /// what the last attempt failed with. During an outage the first channel that is down and knows why answers.
+  /// why there is none.
   /// @param what was asked for, if that needs saying.
   [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
     std::string who = "conn_grpc " + settings_.label;
     if (!what.empty()) who.append(": ").append(what);
     if (why == errc::stopped && over_limit_) who.append(": ").append(make_error_code(errc::restart_limit).message());
-    if (is_for_want_of_a_connection(why)) {
-      for (const auto& a : supervisor_.actors()) {
-        const auto status = a->probe().status();
-        if (status.state == channel_state::connected || status.last_error.empty()) continue;
-        who += ": " + status.name + ": " + status.last_error;
-        break;
-      }
-    }
+    if (is_for_want_of_a_connection(why)) who += reason_of_outage();
     throw boost::system::system_error(why, who);
   }
 
@@ -202,6 +195,12 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   auto kept_alive(Get get) {
     if (!source_.observed()) [[likely]]
       return get(false);
+    return keeping_alive(get);
+  }
+
+  // Apart, so that a get that nobody observes keeps no registers for it.
+  template <class Get>
+  [[gnu::noinline]] auto keeping_alive(Get get) {
     const auto self = this->shared_from_this();
     return get(true);
   }
@@ -213,6 +212,18 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
   static bool is_for_want_of_a_connection(error_code why) {
     return why == errc::not_connected || why == errc::too_many_waiters || why == boost::asio::error::operation_aborted;
+  }
+
+  /// What the last attempt of the first channel failed with that is down and knows; empty when there is no outage.
+  std::string reason_of_outage() const {
+    bool all_try_for_the_first_time = size() > 0;
+    for (const auto& a : supervisor_.actors()) {
+      const auto status = a->probe().status();
+      if (status.state != channel_state::connected && !status.last_error.empty())
+        return ": " + status.name + ": " + status.last_error;
+      all_try_for_the_first_time = all_try_for_the_first_time && status.state == channel_state::connecting;
+    }
+    return all_try_for_the_first_time ? ": the first attempt to connect has not ended yet" : "";
   }
 
   /// However it ends, nothing is handed out after it, and nobody is told otherwise: also when the context is destroyed,

@@ -85,24 +85,17 @@ class channel_source final : public waiting_place {
   /// Throws what `mock` throws.
   /// @param observed by user code, from beginning to end: then the caller keeps the source alive.
   [[nodiscard]] boost::system::result<Channel> next(bool observed) {
-    if (!observed) return rotation_.next();
-    const auto begin = Clock::now();
-    return report(find(), begin);
+    return observed ? next_before_user() : rotation_.next();
   }
 
-  /// The same for who may wait: null instead of errc::not_connected, and when others wait already. Telemetry hears of
-  /// it when the waiting is over.
-  [[nodiscard]] std::optional<boost::system::result<Channel>> next_unless_waiting(bool observed) {
-    if (gets_.anyone()) return std::nullopt;
-    if (!observed) {
-      auto found = rotation_.next();
-      if (is_worth_waiting(found)) return std::nullopt;
-      return found;
-    }
-    const auto begin = Clock::now();
-    auto found = find();
-    if (is_worth_waiting(found)) return std::nullopt;
-    return report(std::move(found), begin);
+  /// The same for who may wait: asio::error::would_block instead of errc::not_connected, and when others wait already.
+  /// Telemetry hears of it when the waiting is over.
+  [[nodiscard]] boost::system::result<Channel> next_unless_waiting(bool observed) {
+    if (gets_.anyone()) return error_code(boost::asio::error::would_block);
+    if (observed) return next_before_user_unless_waiting();
+    auto found = rotation_.next();
+    if (is_worth_waiting(found)) found = error_code(boost::asio::error::would_block);
+    return found;
   }
 
   /// Are there that many channels? Null when it has to wait for them.
@@ -168,6 +161,18 @@ class channel_source final : public waiting_place {
 
     void complete(error_code failed) const { parked->complete(failed); }
   };
+
+  // Apart, so that a get that nobody observes keeps no registers for these.
+  [[gnu::noinline]] boost::system::result<Channel> next_before_user() {
+    const auto begin = Clock::now();
+    return report(find(), begin);
+  }
+  [[gnu::noinline]] boost::system::result<Channel> next_before_user_unless_waiting() {
+    const auto begin = Clock::now();
+    auto found = find();
+    if (is_worth_waiting(found)) return error_code(boost::asio::error::would_block);
+    return report(std::move(found), begin);
+  }
 
   found_channel find() {
     if (!mock_) return rotation_.next_with_slot();

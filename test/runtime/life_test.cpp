@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The life of one channel, step by step.
+#include <boost/system/system_error.hpp>
+
 #include "support/catch.hpp"
 #include "support/group_fixture.hpp"
 
@@ -75,6 +77,30 @@ TEST_CASE("a failed attempt is let go of, and followed by the wait that the back
   f.drain();
   CHECK(f.connector.attempts() == 5);
   CHECK(f.happened() == trace{"next", "next", "next"});
+}
+
+TEST_CASE("who gets nothing is told why", "[life]") {
+  group_fixture f(2);
+  const auto told = [&] {
+    try {
+      return *f.group->next_or_throw();
+    } catch (const boost::system::system_error& e) {
+      return std::string(e.what());
+    }
+  };
+  f.make_group();
+  CHECK(told() == "conn_grpc pool pool: async_run has not been called [conn_grpc:2]");
+  f.run();
+  CHECK(told() ==
+        "conn_grpc pool pool: the first attempt to connect has not ended yet: no channel is connected [conn_grpc:1]");
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  CHECK(told() == "conn_grpc pool pool: pool/1: Connection refused: no channel is connected [conn_grpc:1]");
+  f.connector.attempt(0).succeed();
+  f.drain();
+  CHECK(told() == "channel of attempt 1");
+  f.group->stop();
+  CHECK(told() == "conn_grpc pool pool: stopped [conn_grpc:3]");
 }
 
 TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
