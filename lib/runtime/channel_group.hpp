@@ -4,8 +4,10 @@
 #include "runtime/channel_source.hpp"
 #include "runtime/context_gate.hpp"
 #include "runtime/directory.hpp"
+#include "runtime/group_names.hpp"
 #include "runtime/group_settings.hpp"
 #include "runtime/log_line.hpp"
+#include "runtime/outage.hpp"
 #include "runtime/strand.hpp"
 #include "runtime/supervisor.hpp"
 
@@ -49,14 +51,14 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       : settings_(std::move(settings)),
         source_(settings_, std::move(mock)),
         gate_(context_gate::make(executor)),
-        names_(directory::of(boost::asio::query(executor, boost::asio::execution::context))),
+        names_(boost::asio::query(executor, boost::asio::execution::context), settings_, this),
         supervisor_(settings_, source_, [this] {
           over_limit_ = true;
           stop_handing_out();
         }) {}
 
   ~channel_group() {
-    names_->release(this);
+    names_.release();
     gate_->close();
   }
   channel_group(const channel_group&) = delete;
@@ -136,8 +138,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     std::string who = "conn_grpc " + settings_.label;
     if (!what.empty()) who.append(": ").append(what);
     if (why == errc::stopped && over_limit_) who.append(": ").append(make_error_code(errc::restart_limit).message());
-    if (is_for_want_of_a_connection(why)) who += reason_of_outage();
-    throw boost::system::system_error(why, who);
+    throw boost::system::system_error(why, with_reason_of_outage(std::move(who), why, supervisor_.actors()));
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
@@ -156,7 +157,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     error_code refused;
     std::unique_ptr<stop_at_exit> at_exit;
     try {
-      refused = claim_names();
+      refused = names_.claim(this->shared_from_this());
+      if (phase_ == phase::stopped) names_.release();  // meanwhile, and before there was anything to release
       if (!refused) at_exit = std::make_unique<stop_at_exit>(*this);
     } catch (...) {
       back_to_idle();
@@ -210,22 +212,6 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return *std::move(found);
   }
 
-  static bool is_for_want_of_a_connection(error_code why) {
-    return why == errc::not_connected || why == errc::too_many_waiters || why == boost::asio::error::operation_aborted;
-  }
-
-  /// What the last attempt of the first channel failed with that is down and knows; empty when there is no outage.
-  std::string reason_of_outage() const {
-    bool all_try_for_the_first_time = size() > 0;
-    for (const auto& a : supervisor_.actors()) {
-      const auto status = a->probe().status();
-      if (status.state != channel_state::connected && !status.last_error.empty())
-        return ": " + status.name + ": " + status.last_error;
-      all_try_for_the_first_time = all_try_for_the_first_time && status.state == channel_state::connecting;
-    }
-    return all_try_for_the_first_time ? ": the first attempt to connect has not ended yet" : "";
-  }
-
   /// However it ends, nothing is handed out after it, and nobody is told otherwise: also when the context is destroyed,
   /// and the coroutine's frame, or what was to become one, with it.
   class stop_at_exit {
@@ -261,12 +247,12 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   phase stop_handing_out() {
     const auto was = phase_.exchange(phase::stopped);
     source_.close();
-    names_->release(this);
+    names_.release();
     return was;
   }
 
   void back_to_idle() noexcept {
-    names_->release(this);
+    names_.release();
     auto was = phase::running;
     phase_.compare_exchange_strong(was, phase::idle);
   }
@@ -283,18 +269,6 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     gate_->post([weak = this->weak_from_this(), what](const strand_type&) {
       if (const auto self = weak.lock()) what(*self);
     });
-  }
-
-  error_code claim_names() {
-    const auto self = this->shared_from_this();
-    if (!settings_.type_key.empty() && !names_->claim(settings_.type_key, self))
-      return boost::asio::error::already_started;
-    if (!settings_.name.empty() && !names_->claim(settings_.name, self)) {
-      names_->release(this);
-      return errc::name_taken;
-    }
-    if (phase_ == phase::stopped) names_->release(this);  // meanwhile, and before there was anything to release
-    return {};
   }
 
   // Tells an actor, from whatever thread, that its connection has news. It owns nothing: gRPC may hold on to it for as
@@ -317,7 +291,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   const group_settings settings_;
   channel_source<Clock, channel_type> source_;
   const std::shared_ptr<context_gate> gate_;
-  const std::shared_ptr<directory> names_;
+  group_names names_;
   std::atomic<phase> phase_{phase::idle};
   std::atomic<bool> over_limit_{false};  // why it is stopped
   supervisor<Clock, Connector> supervisor_;

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/error.hpp>
+#include <conn_grpc/error.hpp>
+#include <conn_grpc/status.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace conn_grpc::runtime {
+
+/// What a get failed with, as text, with why there is no connection, if that was it: what the last attempt failed with
+/// of the first channel that is down and knows.
+template <class Actor>
+std::string with_reason_of_outage(std::string text, error_code failed,
+                                  const std::vector<std::unique_ptr<Actor>>& actors) {
+  if (failed != errc::not_connected && failed != errc::too_many_waiters &&
+      failed != boost::asio::error::operation_aborted)
+    return text;
+  bool all_try_for_the_first_time = !actors.empty();
+  for (const auto& a : actors) {
+    const auto status = a->probe().status();
+    if (status.state != channel_state::connected && !status.last_error.empty())
+      return text + ": " + status.name + ": " + status.last_error;
+    all_try_for_the_first_time = all_try_for_the_first_time && status.state == channel_state::connecting;
+  }
+  return all_try_for_the_first_time ? text + ": the first attempt to connect has not ended yet" : text;
+}
+
+}  // namespace conn_grpc::runtime
