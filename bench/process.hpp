@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the kernel says about this process, another one, and the machine.
+// What the kernel says about this process, and another one.
 #pragma once
 
 #include <sys/resource.h>
@@ -8,9 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <ctime>
-#include <fstream>
 #include <limits>
-#include <string>
 
 namespace conn_grpc::bench {
 
@@ -44,25 +42,6 @@ struct usage {
     return std::numeric_limits<double>::quiet_NaN();
   return static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6;
 }
-
-/// What all CPUs together have done since the machine began, whoever they did it for. In ticks.
-struct machine_usage {
-  double busy = 0;
-  double idle = 0;
-
-  [[nodiscard]] static machine_usage now() {
-    std::ifstream file("/proc/stat");
-    std::string name;
-    double user = 0, nice = 0, system = 0, idle = 0, io_wait = 0, irq = 0, soft_irq = 0, steal = 0;
-    file >> name >> user >> nice >> system >> idle >> io_wait >> irq >> soft_irq >> steal;
-    return {.busy = user + nice + system + irq + soft_irq + steal, .idle = idle + io_wait};
-  }
-
-  /// 0 to 1.
-  [[nodiscard]] static double busy_between(const machine_usage& a, const machine_usage& b) {
-    return (b.busy - a.busy) / (b.busy - a.busy + b.idle - a.idle);
-  }
-};
 
 /// Asks for as many open files as we are allowed, and says how many that is.
 inline std::size_t raise_file_limit() {

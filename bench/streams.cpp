@@ -3,13 +3,14 @@
 //
 // streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels, from a server that allows so many
 // RPCs at once per connection and takes 20 ms for each. There are always twice as many callers as that. The ratio is to
-// as many times what one channel does in the same round. That ends where nine tenths of all CPUs are busy: then the
-// last column says so.
+// as many times what one channel does in the same round. That ends where client and server use nine tenths of all CPUs:
+// then the last column says so.
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "main.hpp"
@@ -34,25 +35,23 @@ struct way {
   std::unique_ptr<pooled_calls> calls;
   samples per_second{}, linear{};
   samples client{}, server{};  // CPUs
-  samples busy{};              // of all CPUs, whoever uses them
+  samples used{};              // of all CPUs, by these two
 };
 
 void measure_once(way& w, int streams, const conn_grpc::test::server_process& server) {
-  machine_usage machine[2];
   double server_ms[2] = {};
   double when_ms[2] = {};
   std::size_t end = 0;
   const stopwatch watch;
   load all(2 * streams * static_cast<int>(w.channels), server_takes);
   const auto measured = measure(*w.calls, all, window, [&] {
-    machine[end] = machine_usage::now();
     server_ms[end] = cpu_ms_of(server.pid());
     when_ms[end++] = watch.ms();
   });
   w.per_second.push_back(measured.per_second);
   w.client.push_back(measured.cpu_us * measured.per_second / 1e6);
   w.server.push_back((server_ms[1] - server_ms[0]) / (when_ms[1] - when_ms[0]));
-  w.busy.push_back(machine_usage::busy_between(machine[0], machine[1]));
+  w.used.push_back((w.client.back() + w.server.back()) / std::thread::hardware_concurrency());
 }
 
 void compare(const std::string& executable, int streams) {
@@ -71,20 +70,20 @@ void compare(const std::string& executable, int streams) {
   }
 
   table result({std::to_string(streams) + " RPCs per connection", "RPC/s", "of channels x one",
-                "of what the server allows", "client CPUs", "server CPUs", "all CPUs busy", ""});
+                "of what the server allows", "client CPUs", "server CPUs", "of all CPUs", ""});
   for (const auto& w : ways) {
     const double allowed = static_cast<double>(w.channels) * streams * 1e3 / static_cast<double>(server_takes.count());
-    const double rate = median(w.per_second), busy = median(w.busy);
+    const double rate = median(w.per_second), used = median(w.used);
     const auto linear = typical_of(w.linear);
     result.add({std::to_string(w.channels) + (w.channels == 1 ? " channel" : " channels"), number(rate, 0),
                 number(linear, 2), number(rate / allowed, 2), number(median(w.client), 2), number(median(w.server), 2),
-                number(busy * 100, 0) + " %", busy >= bound_at ? "CPU-bound" : ""});
+                number(used * 100, 0) + " %", used >= bound_at ? "CPU-bound" : ""});
     const std::string series = std::to_string(streams) + " streams: ";
     const auto x = static_cast<double>(w.channels);
     record("streams", series + "RPC/s", x, rate);
     record("streams", series + "of channels x one", x, linear);
     record("streams", series + "of what the server allows", x, rate / allowed);
-    record("streams", series + "of all CPUs", x, busy);
+    record("streams", series + "of all CPUs", x, used);
   }
   std::printf("\n");
   result.print();

@@ -20,26 +20,28 @@ namespace conn_grpc::bench {
 /// What was measured, once per round. Not a number where the measurement failed.
 using samples = std::vector<double>;
 
-/// A median; not a number when there is nothing.
+/// Of those that are numbers; not a number when there are none.
+[[nodiscard]] inline double median(samples values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// What stands for many rounds, and how far they scatter, if that is known.
 struct typical {
   double value = std::numeric_limits<double>::quiet_NaN();
-  double spread = std::numeric_limits<double>::quiet_NaN();  // half of what the middle half of the rounds spans
+  double spread = std::numeric_limits<double>::quiet_NaN();  // half of the rounds are no farther from the value
 };
 
 [[nodiscard]] inline typical typical_of(samples values) {
-  std::erase_if(values, [](double value) { return !std::isfinite(value); });
-  if (values.empty()) return {};
-  std::ranges::sort(values);
-  const auto quantile = [&](double q) {
-    const double place = q * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(place);
-    const std::size_t above = std::min(below + 1, values.size() - 1);
-    return std::lerp(values[below], values[above], place - static_cast<double>(below));
-  };
-  return {.value = quantile(0.5), .spread = (quantile(0.75) - quantile(0.25)) / 2};
+  typical of{.value = median(values)};
+  if (values.size() < 3) return of;
+  for (double& value : values) value = std::abs(value - of.value);
+  of.spread = median(std::move(values));
+  return of;
 }
-
-[[nodiscard]] inline double median(samples values) { return typical_of(std::move(values)).value; }
 
 /// For what happens now and then: of many short windows, most see nothing.
 [[nodiscard]] inline double mean(const samples& values) {

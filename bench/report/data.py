@@ -6,9 +6,8 @@ from pathlib import Path
 PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint")
 
 
-
 class Figure(float):
-    """A median, with half of what the middle half of the rounds spans."""
+    """What stands for many rounds; half of them are no farther from it than the spread, if that is known."""
 
     spread: float | None = None
 

@@ -39,7 +39,7 @@ QUESTIONS = (
     Question("`try_get_channel()`", LIMIT, "≤ 1.3× on 1 thread",
              (_check("", "1 thread, try_get_channel(): ratio", at_most(1.3)),), _POOLS,
              "What it does beyond the limit: a call into the library, two marks of RCU, and a `result`. A mutex that "
-             "nobody else wants costs as little, but a get could then wait for who has it, as the two threads show."),
+             "nobody else wants costs less, but with it a get may wait for another thread."),
     Question("`co_await get_channel()`", "the same; a hop to a strand and back", "≤ 3.5×; ≤ 1/5 of the hop",
              (_check("of the limit", f"{_GET} against the limit on 1 thread", at_most(3.5)),
               _check("of a hop", f"{_GET} against a hop to a strand and back", at_most(0.2)),

@@ -68,7 +68,7 @@ QUESTIONS = (
     Question("`stop()`", "dropping as many channels of bare gRPC", "stated",
              (Check("until it returns", tuple((f"{n:,}", _ours(_STOP, n)) for n in SIZES), None, " ms"),
               Check("bare gRPC", tuple((f"{n:,}", _bare(_STOP, n)) for n in SIZES), None, " ms"),
-              Check("until every connection is let go of, of bare gRPC's", over("lifecycle", f"ratio: {_DRAIN}", SIZES))),
+              Check("until every connection is closed, of bare gRPC's", over("lifecycle", f"ratio: {_DRAIN}", SIZES))),
              _ALL_SIZES, "`stop()` returns at once; the strand lets go of the connections."),
     Question("threads", "bare gRPC", "+1",
              (Check("more", tuple((f"{n:,}", difference(_ours(_THREADS, n), _bare(_THREADS, n))) for n in SIZES),

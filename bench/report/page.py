@@ -12,7 +12,7 @@ INTRODUCTION = """# Benchmarks
 <!-- Written by bench/run: edit bench/report instead. -->
 
 ```sh
-bench/run               # installs, builds, measures everything for fifteen minutes, alone on the machine, and writes this page
+bench/run               # installs, builds, measures for fifteen minutes, alone on the machine, and writes this page
 bench/run get rpc       # measures these two again
 bench/run --render      # writes the page again
 ```
@@ -20,15 +20,15 @@ bench/run --render      # writes the page again
 Every figure is a median of several runs, except CPU time and context switches, which are means. A ratio is the median
 of the ratios within each run, to something measured in the same run: what slows a whole run down cancels out there, and
 so it is not the quotient of the two medians beside it, which may be of different runs. Half of all runs are within what
-± says. Seconds depend on the machine, ratios less so.
+± says, where there is one. Seconds depend on the machine, ratios less so.
 
 Debian has no other pool of gRPC channels, nor another way for Asio to await an RPC. So gRPC and Asio themselves are run
 beside the library, and how other pools hand out what they have is re-stated in
-[other_pools.hpp](../bench/other_pools.hpp). "The limit" is what no pool can do without: one `fetch_add`, and one copy of
-a `shared_ptr`.
+[other_pools.hpp](../bench/other_pools.hpp). "The limit" is what no pool can do without: one `fetch_add`, and one copy
+of a `shared_ptr`.
 
-"Reach" is what was to be reached before anything was measured; what has none is "stated". It is held against the median.
-A "**no**" names the sizes where it is missed, unless that is all of them; the section of the question says why.
+"Reach" is what was to be reached before anything was measured; what has none is "stated". It is held against the
+median. A "**no**" names the sizes where it is missed, unless that is all of them; the section of the question says why.
 [design.md](design.md#where-the-time-goes) has what each step on the way here gave.
 """
 
@@ -82,5 +82,5 @@ def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
 
 def page(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """@param drawn: the plots that there are, by file name."""
-    return "\n".join([INTRODUCTION, *(f"> {warning}\n" for warning in _warnings(data)), _machine(data), _summary(sections, data),
-                      *(_section(section, drawn, data) for section in sections)])
+    return "\n".join([INTRODUCTION, *(f"> {warning}\n" for warning in _warnings(data)), _machine(data),
+                      _summary(sections, data), *(_section(section, drawn, data) for section in sections)])

@@ -14,7 +14,7 @@ _CHANNELS = (2, 5, 10)
 _STREAMS = (10, 100)
 
 
-def _busy(limit: int) -> tuple[tuple[str, Value], ...]:
+def _used(limit: int) -> tuple[tuple[str, Value], ...]:
     return over("streams", f"{limit} streams: of all CPUs", _CHANNELS)
 
 
@@ -78,12 +78,11 @@ STREAMS = Section(
     "ratio is to as many times what one channel does in the same round.",
     (Question("stream-limited server, 2, 5, 10 channels", "channels × one channel", "≥ 0.9 until CPU-bound",
               tuple(Check(f"{limit} RPCs each", over("streams", f"{limit} streams: of channels x one", _CHANNELS),
-                          at_least(0.9), cpu_used=_busy(limit)) for limit in _STREAMS) +
-              tuple(Check(f"of all CPUs busy, {limit} RPCs each", _busy(limit), None, "") for limit in _STREAMS),
+                          at_least(0.9), cpu_used=_used(limit)) for limit in _STREAMS) +
+              tuple(Check(f"of all CPUs, {limit} RPCs each", _used(limit), None, "") for limit in _STREAMS),
               "",
-              "CPU-bound is where nine tenths of all CPUs are busy: then these are short, not connections. More "
-              "connections then do not even help as little as they could: each RPC takes more CPU time, as in the "
-              "table of RPCs above."),),
+              "CPU-bound is where client and server use nine tenths of all CPUs; close to that these are short, not "
+              "connections. More of them then do harm: each RPC takes more CPU time, as in the table of RPCs above."),),
     (Curves("streams.svg", "RPCs per second through N channels, of N times what one does", "channels", "ratio", tuple(
         Curve(f"{limit} RPCs each", "streams", f"{limit} streams: of channels x one", colour)
         for limit, colour in ((10, 0), (100, 1))), reach=0.9, reach_name="reach: 0.9"),))

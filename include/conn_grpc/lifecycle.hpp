@@ -19,8 +19,9 @@ namespace conn_grpc {
 /// runs, from inside one of its own callbacks, before or after its execution context. Destruction is a `stop()` that
 /// waits for nothing. Channels that were handed out stay valid; from then on they are ordinary gRPC channels.
 ///
-/// All functions are thread-safe, but nobody may be calling them while the object is being destroyed. Where memory runs
-/// out, `async_run` and gets throw std::bad_alloc; `stop()` and destruction terminate.
+/// All functions are thread-safe, but no other thread may be calling them while the object is being destroyed. Where
+/// memory runs out, what may throw throws std::bad_alloc, the rest terminates; `async_run` that threw it may be called
+/// again, unless that stopped the object.
 class CONN_GRPC_API lifecycle {
  public:
   using executor_type = asio::any_io_executor;

@@ -82,7 +82,8 @@ struct channel_options {
 
   /// For tests of services: when set, every get is answered by it, in whatever state the channel or pool is, by the
   /// thread that gets. (By name or type it is found only while it runs.) Null means errc::not_connected; what it
-  /// throws, the get throws. The channel connects all the same, once it runs.
+  /// throws, the get throws, but a handler is told the code of a boost::system::system_error. The channel connects all
+  /// the same, once it runs.
   std::function<channel_ptr()> mock{};
 
   /// Who is told what happens. Null: telemetry::global().

@@ -63,9 +63,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// own must outlive the completion. Waiting counts as work of the handler's executor; when that one's execution
   /// context is destroyed, the handler is destroyed uncalled, as Asio does.
   ///
-  /// A boost::system::system_error that `channel_options::mock` throws is completed with as its code, anything else as
-  /// errc::not_connected. Cancellation and thread-safety as above. The pool must exist when it is called, not when it
-  /// is initiated.
+  /// When `channel_options::mock` throws a boost::system::system_error, the handler is called with its code; anything
+  /// else leaves the initiating function. Cancellation and thread-safety as above. The pool must exist when it is
+  /// called, not when it is initiated.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(Token&& token = {}) {
     return detail::async_get(channels(), {}, std::forward<Token>(token));

@@ -70,7 +70,8 @@ class CONN_GRPC_API telemetry {
   telemetry(const telemetry&) = delete;
   telemetry& operator=(const telemetry&) = delete;
 
-  /// The same for the whole process.
+  /// The same for the whole process. Never destroyed, and so neither is a handler that is still attached when the
+  /// process ends: detach what has something to flush.
   [[nodiscard]] static const std::shared_ptr<telemetry>& global();
 
   /// False, and nothing done, when the id is taken.

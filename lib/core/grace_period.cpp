@@ -44,14 +44,14 @@ reader_record& register_this_thread() {
   return *this_thread_record;
 }
 
-grace_period::grace_period() noexcept {
+void grace_period::begin() noexcept {
   for (const reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
     const auto sections = r->sections.load(std::memory_order_acquire);
     if (sections % 2 == 1) inside_.emplace_back(r, sections);
   }
 }
 
-bool grace_period::elapsed() {
+bool grace_period::elapsed() noexcept {
   std::erase_if(inside_, [](const auto& reader) {
     return reader.first->sections.load(std::memory_order_acquire) != reader.second;
   });

@@ -9,7 +9,7 @@
 //   reader                                 writer
 //   read_section inside;                   object.store(new)
 //   turnstile.fetch_add(1, acq_rel)        turnstile.fetch_add(0, acq_rel)
-//   object.load()                          grace_period left;      // then, once left.elapsed(), delete old
+//   object.load()                          left.begin()            // then, once left.elapsed(), delete old
 //
 // The two operations on the turnstile are ordered by its modification order. If the reader's comes first, the writer's
 // reads from it or from a later one in its release sequence, hence sees the mark set before it. If the writer's comes
@@ -56,14 +56,14 @@ class [[nodiscard]] read_section {
   reader_record& record_;
 };
 
-/// The readers that were inside when it was constructed.
+/// The readers that were inside when it was begun.
 class grace_period {
  public:
-  /// Without memory to remember them there is no going on: terminates.
-  grace_period() noexcept;
+  /// Once. Without memory to remember them there is no going on: terminates.
+  void begin() noexcept;
 
   /// Have they all left? Whoever asks and hears yes sees all that they did. Writers only, not thread-safe.
-  [[nodiscard]] bool elapsed();
+  [[nodiscard]] bool elapsed() noexcept;
 
  private:
   std::vector<std::pair<const reader_record*, std::uint64_t>> inside_;

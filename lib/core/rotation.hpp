@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <type_traits>
@@ -101,12 +102,14 @@ class rotation {
   }
 
   /// Lets go of what was removed, but for what a reader is taking right now. Is nothing left?
-  [[nodiscard]] bool reclaim() {
-    std::vector<retired> left;  // destroyed without the lock: a channel takes its time to close
+  [[nodiscard]] bool reclaim() noexcept {
+    retired_list left;  // destroyed without the lock: a channel takes its time to close
     const std::lock_guard lock(writers_);
-    const auto elapsed = std::ranges::partition(retired_, [](retired& r) { return !r.readers.elapsed(); });
-    left.assign(std::make_move_iterator(elapsed.begin()), std::make_move_iterator(elapsed.end()));
-    retired_.erase(elapsed.begin(), elapsed.end());
+    for (auto at = retired_.begin(); at != retired_.end();) {
+      const auto next = std::next(at);
+      if (at->readers.elapsed()) left.splice(left.end(), retired_, at);
+      at = next;
+    }
     return retired_.empty();
   }
 
@@ -155,6 +158,7 @@ class rotation {
     grace_period readers;
     std::unique_ptr<const snapshot> unpublished;
   };
+  using retired_list = std::list<retired>;
 
   template <class Copy>
   boost::system::result<std::invoke_result_t<Copy, const snapshot&, std::size_t>> take_turn(Copy copy) noexcept {
@@ -169,7 +173,7 @@ class rotation {
 
   // Throws std::bad_alloc without effect.
   void publish(std::unique_ptr<snapshot> next) {
-    retired_.reserve(retired_.size() + 1);
+    retired_list fresh(1);
     if (published_->size() > 0 && next->size() > 0) {
       const auto ticket = tickets_.load(std::memory_order_relaxed);
       const auto next_in_line = next->place_of(published_->slots[published_->turn(ticket)]);
@@ -177,7 +181,9 @@ class rotation {
     }
     current_.store(next.get(), std::memory_order_release);
     tickets_.fetch_add(0, std::memory_order_acq_rel);  // the writer's turn at the turnstile
-    retired_.push_back({{}, std::exchange(published_, std::move(next))});
+    fresh.front().readers.begin();
+    fresh.front().unpublished = std::exchange(published_, std::move(next));
+    retired_.splice(retired_.end(), fresh);
   }
 
   // Each of these two is a cache line of its own: one is written by every get, the other hardly ever.
@@ -187,7 +193,7 @@ class rotation {
   alignas(64) mutable std::mutex writers_;
   errc unavailable_ = errc::not_started;
   std::unique_ptr<const snapshot> published_;
-  std::vector<retired> retired_;
+  retired_list retired_;
 };
 
 }  // namespace conn_grpc::core

@@ -30,8 +30,6 @@ std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& fro
     return found;
   } catch (const boost::system::system_error& e) {
     return e.code() ? e.code() : make_error_code(errc::not_connected);
-  } catch (...) {
-    return make_error_code(errc::not_connected);
   }
 }
 

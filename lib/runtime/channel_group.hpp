@@ -171,15 +171,17 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       std::move(handler)(refused);
       return;
     }
-    startup begin{this->shared_from_this(), std::move(at_exit), std::move(handler)};
-    if (auto slot = boost::asio::get_associated_cancellation_slot(begin.handler); slot.is_connected())
+    // Shared, because what is posted may be destroyed where it must not reach back.
+    const auto begin =
+        std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
+    if (auto slot = boost::asio::get_associated_cancellation_slot(begin->handler); slot.is_connected())
       slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
         if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
       });
     source_.open();
-    if (gate_->post(std::move(begin))) return;
+    if (gate_->post([begin](const strand_type& strand) { (*begin)(strand); })) return;
     stop();  // the context is gone
-    std::move(begin.handler)(errc::stopped);
+    std::move(begin->handler)(errc::stopped);
   }
 
   /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has let go of its

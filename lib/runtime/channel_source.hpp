@@ -85,14 +85,14 @@ class channel_source final : public waiting_place {
   /// Throws what `mock` throws.
   /// @param observed by user code, from beginning to end: then the caller keeps the source alive.
   [[nodiscard]] boost::system::result<Channel> next(bool observed) {
-    return observed ? next_before_user() : rotation_.next();
+    return observed ? next_observed() : rotation_.next();
   }
 
   /// The same for who may wait: asio::error::would_block instead of errc::not_connected, and when others wait already.
   /// Telemetry hears of it when the waiting is over.
   [[nodiscard]] boost::system::result<Channel> next_unless_waiting(bool observed) {
     if (gets_.anyone()) return error_code(boost::asio::error::would_block);
-    if (observed) return next_before_user_unless_waiting();
+    if (observed) return next_observed_unless_waiting();
     auto found = rotation_.next();
     if (is_worth_waiting(found)) found = error_code(boost::asio::error::would_block);
     return found;
@@ -163,11 +163,11 @@ class channel_source final : public waiting_place {
   };
 
   // Apart, so that a get that nobody observes keeps no registers for these.
-  [[gnu::noinline]] boost::system::result<Channel> next_before_user() {
+  [[gnu::noinline]] boost::system::result<Channel> next_observed() {
     const auto begin = Clock::now();
     return report(find(), begin);
   }
-  [[gnu::noinline]] boost::system::result<Channel> next_before_user_unless_waiting() {
+  [[gnu::noinline]] boost::system::result<Channel> next_observed_unless_waiting() {
     const auto begin = Clock::now();
     auto found = find();
     if (is_worth_waiting(found)) return error_code(boost::asio::error::would_block);

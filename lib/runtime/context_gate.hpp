@@ -11,9 +11,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace conn_grpc::runtime {
@@ -37,7 +39,8 @@ class context_gate final : public context_dependent {
     return executor_;
   }
 
-  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed.
+  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed. When it
+  /// throws, the handler is destroyed in here, where it must not reach back.
   template <class Handler>
   bool post(Handler&& handler) {
     const std::lock_guard lock(mutex_);
@@ -53,14 +56,29 @@ class context_gate final : public context_dependent {
     registration_.reset();
   }
 
+  /// Returns when nothing of Asio's is left: of two that call it, the one who owns the gate and the context, neither
+  /// may go on before. Unless it is called from within itself: the executor may own the context, and be its last owner.
   void context_gone() noexcept override {
-    const std::lock_guard lock(mutex_);  // held while they are destroyed: the context may be waiting to go
-    strand_.reset();
-    executor_ = {};
+    std::unique_lock lock(mutex_);
+    if (strand_) {
+      std::optional<strand_type> strand = std::exchange(strand_, std::nullopt);
+      boost::asio::any_io_executor executor = std::exchange(executor_, {});
+      closing_ = std::this_thread::get_id();
+      lock.unlock();
+      strand.reset();
+      executor = {};
+      lock.lock();
+      closing_ = {};
+      closed_.notify_all();
+    } else if (closing_ != std::this_thread::get_id()) {
+      closed_.wait(lock, [this] { return closing_ == std::thread::id(); });
+    }
   }
 
  private:
   mutable std::mutex mutex_;
+  std::condition_variable closed_;
+  std::thread::id closing_;  // who is
   boost::asio::any_io_executor executor_;
   std::optional<strand_type> strand_;
   std::optional<context_registration> registration_;

@@ -19,14 +19,14 @@ std::string with_reason_of_outage(std::string text, error_code failed,
   if (failed != errc::not_connected && failed != errc::too_many_waiters &&
       failed != boost::asio::error::operation_aborted)
     return text;
-  bool all_try_for_the_first_time = !actors.empty();
+  bool all_are_down = !actors.empty();
   for (const auto& a : actors) {
     const auto status = a->probe().status();
-    if (status.state != channel_state::connected && !status.last_error.empty())
-      return text + ": " + status.name + ": " + status.last_error;
-    all_try_for_the_first_time = all_try_for_the_first_time && status.state == channel_state::connecting;
+    const bool down = status.state != channel_state::connected;
+    if (down && !status.last_error.empty()) return text + ": " + status.name + ": " + status.last_error;
+    all_are_down = all_are_down && down;
   }
-  return all_try_for_the_first_time ? text + ": the first attempt to connect has not ended yet" : text;
+  return all_are_down ? text + ": no attempt to connect has ended yet" : text;
 }
 
 }  // namespace conn_grpc::runtime

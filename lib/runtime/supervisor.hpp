@@ -12,12 +12,14 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/errc.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,11 +56,15 @@ class supervisor {
   /// Until `stop()`, once every actor has let go of its connection.
   /// @param owner of this object.
   strand_awaitable<> run(std::shared_ptr<void> owner, strand_type strand) {
-    if (settings_.is_pool()) spawn(owner, strand, report_size());
-    spawn(owner, strand, expire_waiters());
-    for (const auto& a : actors_) {
-      spawn(owner, strand, supervise(*a));
-      co_await boost::asio::post(boost::asio::deferred);  // let others on the context run between two attempts
+    try {
+      if (settings_.is_pool()) spawn(owner, strand, report_size());
+      spawn(owner, strand, expire_waiters());
+      for (const auto& a : actors_) {
+        spawn(owner, strand, supervise(*a));
+        co_await boost::asio::post(boost::asio::deferred);  // let others on the context run between two attempts
+      }
+    } catch (const std::bad_alloc&) {
+      stop(make_error_code(boost::system::errc::not_enough_memory));  // those that run already
     }
     while (living_ > 0 || !stopping_) co_await ended_.wait();
     while (!source_.reclaim()) co_await ended_.wait_until(Clock::now() + std::chrono::milliseconds(1));
@@ -83,11 +89,16 @@ class supervisor {
   // `run` does not end before the child has.
   void spawn(const std::shared_ptr<void>& owner, const strand_type& strand, strand_awaitable<> child) {
     ++living_;
-    boost::asio::co_spawn(strand, std::move(child), [this, owner](const std::exception_ptr& failed) {
+    try {
+      boost::asio::co_spawn(strand, std::move(child), [this, owner](const std::exception_ptr& failed) {
+        --living_;
+        ended_.notify();
+        if (failed) give_up();
+      });
+    } catch (...) {
       --living_;
-      ended_.notify();
-      if (failed) give_up();
-    });
+      throw;
+    }
   }
 
   /// At once, and then every `status_interval`.

@@ -219,16 +219,16 @@ TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[comple
   std::exception_ptr thrown;
   conn_grpc::pool pool(
       io, {.channel = {.address = "unused", .mock = [&]() -> channel_ptr { std::rethrow_exception(thrown); }}});
-  const auto told = [&](auto exception) {
-    thrown = std::make_exception_ptr(exception);
+  const auto told = [&](error_code why) {
+    thrown = std::make_exception_ptr(boost::system::system_error(why));
     error_code awaited;
     error_code called;
     run(io, [&]() -> asio::awaitable<void> {
-      CHECK_THROWS_AS(pool.try_get_channel(), decltype(exception));
+      CHECK_THROWS_AS(pool.try_get_channel(), boost::system::system_error);
       const auto get = [](asio::awaitable<channel_ptr> awaitable) -> asio::awaitable<bool> {
         try {
           (void)co_await std::move(awaitable);
-        } catch (const decltype(exception)&) {
+        } catch (const boost::system::system_error&) {
           co_return true;
         }
         co_return false;
@@ -242,7 +242,9 @@ TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[comple
     CHECK(awaited == called);
     return called;
   };
-  CHECK(told(boost::system::system_error(asio::error::host_unreachable)) == asio::error::host_unreachable);
-  CHECK(told(boost::system::system_error(error_code())) == conn_grpc::errc::not_connected);
-  CHECK(told(std::logic_error("not for an error_code")) == conn_grpc::errc::not_connected);
+  CHECK(told(asio::error::host_unreachable) == asio::error::host_unreachable);
+  CHECK(told(error_code()) == conn_grpc::errc::not_connected);
+  thrown = std::make_exception_ptr(std::logic_error("not for an error_code"));
+  CHECK_THROWS_AS(run(io, pool.get_channel()), std::logic_error);
+  CHECK_THROWS_AS(pool.async_get_channel([](error_code, const channel_ptr&) {}), std::logic_error);
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "core/rotation.hpp"
 #include "support/catch.hpp"
 #include "support/group_fixture.hpp"
 
@@ -35,6 +36,60 @@ void* allocate(std::size_t size) {
 void* operator new(std::size_t size) { return allocate(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+TEST_CASE("a rotation without memory is what it was", "[exhaustion]") {
+  int failures = 0;
+  for (int successes = 0;; ++successes) {
+    conn_grpc::core::rotation<std::shared_ptr<int>> open;
+    open.open();
+    conn_grpc::core::rotation<std::shared_ptr<int>> not_open;
+    const auto member = std::make_shared<int>(1);
+    int inserted = 0;
+    try {
+      const exhaustion shortage(successes);
+      open.insert(0, member);
+      ++inserted;
+      not_open.open();
+      break;
+    } catch (const std::bad_alloc&) {
+      ++failures;
+    }
+    CHECK(open.size() == static_cast<std::size_t>(inserted));
+    CHECK(not_open.next().error() == conn_grpc::errc::not_started);
+  }
+  CHECK(failures > 3);
+}
+
+TEST_CASE("a group without memory that is owned by whoever waits for its end", "[exhaustion]") {
+  for (int successes = 0;; ++successes) {
+    CAPTURE(successes);
+    group_fixture f;
+    f.make_group();
+    const std::weak_ptr alive = f.group;
+    struct owner {
+      std::shared_ptr<group_fixture::group_type> group;
+      ~owner() {
+        if (group) group->stop();
+      }
+    };
+    auto owned = std::make_shared<owner>();
+    owned->group = std::move(f.group);
+    auto& group = *owned->group;
+    try {
+      const exhaustion shortage(successes);
+      group.async_run([owned = std::move(owned)](conn_grpc::error_code) {});
+    } catch (const std::bad_alloc&) {
+      owned.reset();
+      f.drain();
+      CHECK(alive.expired());
+      continue;
+    }
+    alive.lock()->stop();
+    f.drain();
+    CHECK(alive.expired());
+    break;
+  }
+}
 
 TEST_CASE("async_run without memory leaves the group idle, or stopped", "[exhaustion]") {
   int idle = 0;

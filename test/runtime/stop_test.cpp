@@ -5,6 +5,8 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -12,6 +14,7 @@
 #include "support/catch.hpp"
 #include "support/group_fixture.hpp"
 
+namespace asio = boost::asio;
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
 using conn_grpc::errc;
@@ -45,6 +48,22 @@ place any_place() {
   return GENERATE(place::not_started, place::connecting, place::connected, place::held_by_user, place::backing_off,
                   place::events_pending);
 }
+
+/// Shares its context.
+struct owning_executor {
+  std::shared_ptr<asio::io_context> context;
+
+  template <class Function>
+  void execute(Function function) const {
+    asio::post(*context, std::move(function));
+  }
+  [[nodiscard]] asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
+  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+    return asio::execution::blocking.never;
+  }
+  [[nodiscard]] owning_executor require(asio::execution::blocking_t::never_t) const { return *this; }
+  bool operator==(const owning_executor&) const = default;
+};
 
 }  // namespace
 
@@ -125,6 +144,15 @@ TEST_CASE("a context of a user's strand may go first", "[stop]") {
   f.drain();
   f.io.reset();
   f.group.reset();
+}
+
+TEST_CASE("an executor may be the last owner of its context", "[stop]") {
+  group_fixture f;
+  f.make_group(owning_executor{f.io});
+  const std::weak_ptr context = f.io;
+  f.io.reset();
+  f.group.reset();
+  CHECK(context.expired());
 }
 
 TEST_CASE("stop from inside a callback", "[stop]") {

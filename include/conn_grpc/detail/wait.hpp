@@ -35,15 +35,15 @@ constexpr patience patience_of(std::chrono::duration<Rep, Period> timeout) {
 using get_handler = asio::any_completion_handler<void(error_code, channel_ptr)>;
 using size_handler = asio::any_completion_handler<void(error_code)>;
 
-/// Both throw what `channel_options::mock` throws. A mock, or a telemetry handler, may destroy the owner of `from`.
+/// Throws what `channel_options::mock` throws. The mock, or a telemetry handler, may destroy the owner of `from`.
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> next(channels& from);
 
-/// Also throws boost::system::system_error with a text that says who cannot serve, and why.
+/// The same, but why there is none is thrown, too: boost::system::system_error, whose text says who cannot serve.
 [[nodiscard]] CONN_GRPC_API channel_ptr next_or_throw(channels& from);
 
-/// Null when it has to wait: nothing is connected yet, or others wait already. What the mock throws becomes its code,
-/// if it is a boost::system::system_error, or errc::not_connected: initiating functions do not throw, because in a
-/// coroutine that would end the thread that runs it.
+/// Null when it has to wait: nothing is connected yet, or others wait already. A boost::system::system_error that the
+/// mock throws becomes its code, because what an initiating function throws leaves io_context::run, if a coroutine
+/// calls it.
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from,
                                                                                                patience timeout);
 
