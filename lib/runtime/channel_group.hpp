@@ -237,10 +237,11 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     run_handler handler;
 
     void operator()(const strand_type& strand) {
+      const auto self = std::move(group);
       boost::asio::co_spawn(
-          strand, group->run(group, std::move(at_exit), strand),
-          [group = group, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
-            std::move(handler)(failed ? make_error_code(errc::restart_limit) : group->supervisor_.result());
+          strand, self->run(self, std::move(at_exit), strand),
+          [self, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
+            std::move(handler)(failed ? make_error_code(errc::restart_limit) : self->supervisor_.result());
           });
     }
   };

@@ -56,8 +56,8 @@ class context_gate final : public context_dependent {
     registration_.reset();
   }
 
-  /// Returns when nothing of Asio's is left: of two that call it, the one who owns the gate and the context, neither
-  /// may go on before. Unless it is called from within itself: the executor may own the context, and be its last owner.
+  /// Returns when nothing of Asio's is left, also when another thread is letting go of it: the owner and the context
+  /// may go at the same time. From within itself it returns at once: the executor may be the last owner of its context.
   void context_gone() noexcept override {
     std::unique_lock lock(mutex_);
     if (strand_) {
