@@ -33,9 +33,12 @@ void* allocate(std::size_t size) {
 
 }  // namespace
 
+// All of those that may meet: AddressSanitizer has each of them otherwise.
 void* operator new(std::size_t size) { return allocate(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 TEST_CASE("a rotation without memory is what it was", "[exhaustion]") {
   int failures = 0;
