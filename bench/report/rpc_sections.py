@@ -7,8 +7,8 @@ from values import Check, Value, at, at_least, at_most, only, over
 _THREADS = ("same thread", "other thread")
 _LOADS = (1, 64, 1000)
 _CALLS = "get_channel(), stub, unary"
-_BESIDE = (("by way of an io_context", "posted to an `io_context`", "to the same, posted", 1),
-           ("by way of a coroutine", "awaited in a coroutine there", "to the same, awaited", 2))
+_BESIDE = (("by way of an io_context", "posted to an `io_context`", "to posted callbacks", 1),
+           ("by way of a coroutine", "awaited in a coroutine there", "to awaited callbacks", 2))
 _CONNECTIONS = ("1 connection", "5 connections")
 _CHANNELS = (2, 5, 10)
 _STREAMS = (10, 100)
