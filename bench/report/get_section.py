@@ -57,9 +57,8 @@ QUESTIONS = (
                      "fetch_add alone: what 2 threads do per second, against gets of 1", None)),
              _POOLS,
              "Turns are exact, so all threads write to one ticket; and those that are handed the same `shared_ptr` to "
-             "one reference count. Their CPUs pass these cache lines to and fro; what has more to do in between, as "
-             "our get has, waits less for them, and can be faster than the limit. The last line is the ticket "
-             "without a pool: what it leaves is all that exact turns could reach, however they are handed out."),
+             "one reference count. Their CPUs pass these cache lines to and fro. The last line is the ticket without "
+             "a pool: what it leaves is all that exact turns could reach, however they are handed out."),
     Question("pool of 5, 1,000 channels", "pool of 1", "flat, ≤ 1.1×",
              (_check("`try_get_channel()`", "1 thread, try_get_channel(): ratio to pool of 1", at_most(1.1), SIZES[1:]),
               _check("`co_await get_channel()`", f"coroutine, {_GET}: ratio to pool of 1", at_most(1.1), SIZES[1:]),
