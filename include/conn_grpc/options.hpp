@@ -26,6 +26,8 @@ using channel_ptr = std::shared_ptr<grpc::Channel>;
 ///
 /// Every function in here but `mock` is called on the channel's strand, one at a time, and must not block: while it
 /// runs, no channel of the same pool makes progress. What it throws restarts that channel (see `lifecycle::async_run`).
+/// A pool keeps one copy of each function, which all of its channels call: what a function object remembers, it
+/// remembers for the whole pool.
 struct channel_options {
   /// What it is found by, `conn_grpc::get_channel(name)`, and called in logs, status, telemetry and exceptions. Unique
   /// among the channels and pools that run in its execution context (errc::name_taken); when empty it cannot be looked
@@ -48,7 +50,8 @@ struct channel_options {
   /// Handed to `make_backoff`.
   backoff_range backoff{};
 
-  /// Makes the channel's backoff policy, once per channel. Empty: exponential_backoff. Must not return null.
+  /// Makes the channel's backoff policy: called for each channel when it starts, and again when user code that threw
+  /// restarts it. Empty: exponential_backoff. Must not return null.
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff{};
 
   /// How long one attempt may take, name resolution and TLS included. Above zero. gRPC closes the socket of a peer that

@@ -37,31 +37,28 @@ std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor, c
   core::check(static_cast<bool>(executor), "executor", "must not be empty");
   core::check_positive("status_interval", options.status_interval);
   core::check(options.pool_size <= most_channels, "pool_size", "must not be above " + std::to_string(most_channels));
-  auto each = checked_settings(options.channel, "channel.");
-  each.pool_name = options.name;
-  auto whole = common_settings(options.channel, each, options.name, std::move(type_key));
+  const auto each = checked_settings(options.channel, "channel.", options.name);
+  auto whole = common_settings(options.channel, *each, options.name, std::move(type_key));
   whole.label = "pool " + (options.name.empty() ? "of " + options.channel.address : options.name);
   whole.status_interval = options.status_interval;
   whole.max_waiters = options.max_waiters;
 
   auto made = std::make_shared<channels>(executor, std::move(whole), options.channel.mock);
-  const grpc_connector connector(options.channel);
-  for (std::size_t index = 0; index < options.pool_size; ++index) {
-    each.name = options.name + "/" + std::to_string(index);
-    made->add(each, connector);
-  }
+  const auto connector = std::make_shared<const grpc_connector>(options.channel);
+  for (std::size_t index = 0; index < options.pool_size; ++index)
+    made->add(each, options.name + "/" + std::to_string(index), connector);
   return made;
 }
 
 std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor, const channel_options& options,
                                         std::string type_key) {
   core::check(static_cast<bool>(executor), "executor", "must not be empty");
-  auto settings = checked_settings(options, {});
-  auto whole = common_settings(options, settings, options.name, std::move(type_key));
+  auto settings = checked_settings(options, {}, {});
+  auto whole = common_settings(options, *settings, options.name, std::move(type_key));
   whole.label = "channel " + (options.name.empty() ? "to " + options.address : options.name);
 
   auto made = std::make_shared<channels>(executor, std::move(whole), options.mock);
-  made->add(std::move(settings), grpc_connector(options));
+  made->add(std::move(settings), options.name, std::make_shared<const grpc_connector>(options));
   return made;
 }
 

@@ -5,9 +5,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 namespace conn_grpc::detail {
 
-runtime::channel_settings checked_settings(const channel_options& options, const std::string& field) {
+std::shared_ptr<const runtime::channel_settings> checked_settings(const channel_options& options,
+                                                                  const std::string& field,
+                                                                  const std::string& pool_name) {
   core::check_not_empty(field + "address", options.address);
   core::check_range(field + "backoff", options.backoff);
   core::check_positive(field + "connect_timeout", options.connect_timeout);
@@ -15,8 +19,7 @@ runtime::channel_settings checked_settings(const channel_options& options, const
   core::check_positive(field + "restart_window", options.restart_window);
 
   runtime::channel_settings settings{
-      .pool_name = {},
-      .name = options.name,
+      .pool_name = pool_name,
       .address = options.address,
       .backoff = options.backoff,
       .make_backoff = options.make_backoff,
@@ -29,7 +32,7 @@ runtime::channel_settings checked_settings(const channel_options& options, const
       .debug = options.debug,
   };
   if (!settings.make_backoff) settings.make_backoff = [](backoff_range range) { return exponential_backoff(range); };
-  return settings;
+  return std::make_shared<const runtime::channel_settings>(std::move(settings));
 }
 
 }  // namespace conn_grpc::detail

@@ -40,14 +40,15 @@ class channel_actor {
   using source_type = channel_source<Clock, channel_type>;
 
   /// @param changed tells the actor's owner, from any thread, to call `look_again()` on the strand.
-  channel_actor(channel_settings settings, Connector connector, source_type& source, std::size_t slot,
+  channel_actor(std::shared_ptr<const channel_settings> settings, std::string name,
+                std::shared_ptr<const Connector> connector, source_type& source, std::size_t slot,
                 std::function<void()> changed)
-      : settings_(std::move(settings)),
-        connector_(std::move(connector)),
+      : shared_settings_(std::move(settings)),
+        shared_connector_(std::move(connector)),
         source_(source),
         slot_(slot),
         changed_(std::move(changed)),
-        probe_(settings_) {}
+        probe_(settings_, std::move(name)) {}
 
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
@@ -190,8 +191,11 @@ class channel_actor {
     return channel_probe::time_point(when.time_since_epoch());
   }
 
-  const channel_settings settings_;
-  const Connector connector_;
+  // Shared by the channels of the group.
+  const std::shared_ptr<const channel_settings> shared_settings_;
+  const std::shared_ptr<const Connector> shared_connector_;
+  const channel_settings& settings_ = *shared_settings_;
+  const Connector& connector_ = *shared_connector_;
   source_type& source_;
   const std::size_t slot_;
   const std::function<void()> changed_;

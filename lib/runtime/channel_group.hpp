@@ -64,8 +64,10 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   channel_group& operator=(const channel_group&) = delete;
 
   /// Adds a channel; before anything else is called. The group must be owned by a shared_ptr.
-  void add(channel_settings settings, const Connector& connector) {
-    supervisor_.add(std::move(settings), connector, news_for(supervisor_.actors().size()));
+  /// @param settings shared by the channels of the group, as `connector` is.
+  void add(std::shared_ptr<const channel_settings> settings, std::string name,
+           std::shared_ptr<const Connector> connector) {
+    supervisor_.add(std::move(settings), std::move(name), std::move(connector), news_for(supervisor_.actors().size()));
   }
 
   [[nodiscard]] boost::asio::any_io_executor executor() const { return gate_->executor(); }

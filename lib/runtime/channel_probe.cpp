@@ -19,11 +19,12 @@ std::string_view or_dash(const std::string& text) { return text.empty() ? std::s
 
 }  // namespace
 
-channel_probe::channel_probe(const channel_settings& settings)
+channel_probe::channel_probe(const channel_settings& settings, std::string name)
     : settings_(settings),
-      label_(fmt::format("conn_grpc pool={} channel={} address={}", or_dash(settings.pool_name), or_dash(settings.name),
+      name_(std::move(name)),
+      label_(fmt::format("conn_grpc pool={} channel={} address={}", or_dash(settings.pool_name), or_dash(name_),
                          settings.address)) {
-  status_.name = settings.name;
+  status_.name = name_;
 }
 
 void channel_probe::connect_failed(duration took, std::string_view reason) {
@@ -109,7 +110,7 @@ void channel_probe::enter(const transition& made, Detail detail) {
 
 void channel_probe::tell(event name, duration d, std::string_view error) const noexcept {
   settings_.telemetry->emit(
-      {.name = name, .duration = d, .error = error, .channel_name = settings_.name, .pool_name = settings_.pool_name},
+      {.name = name, .duration = d, .error = error, .channel_name = name_, .pool_name = settings_.pool_name},
       settings_.logger.get());
 }
 

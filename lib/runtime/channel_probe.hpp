@@ -20,7 +20,7 @@ class channel_probe {
   using time_point = std::chrono::steady_clock::time_point;
   using duration = std::chrono::nanoseconds;
 
-  explicit channel_probe(const channel_settings& settings);
+  channel_probe(const channel_settings& settings, std::string name);
 
   // What happened …
   void connect_failed(duration took, std::string_view reason);
@@ -35,7 +35,7 @@ class channel_probe {
   void backing_off(time_point until, std::chrono::milliseconds delay);
   void stopped();  // may be said twice
 
-  [[nodiscard]] const std::string& name() const { return settings_.name; }
+  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] channel_status status() const;
 
  private:
@@ -52,6 +52,7 @@ class channel_probe {
   void tell(event name, duration d, std::string_view error = {}) const noexcept;
 
   const channel_settings& settings_;
+  const std::string name_;
   std::string label_;                                // how each line begins
   std::string happened_;                             // why the next transition is made
   channel_state told_ = channel_state::not_started;  // where the last line ended

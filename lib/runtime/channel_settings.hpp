@@ -16,10 +16,10 @@ class logger;
 namespace conn_grpc::runtime {
 
 /// What an actor needs to know of the public options, valid, with the defaults filled in. How to connect is not in
-/// here: that is its connector's business.
+/// here: that is its connector's business. The channels of a pool share one constant object, because the functions in
+/// it are the user's: a copy for each channel would be a functor with a state of its own for each.
 struct channel_settings {
   std::string pool_name;  // empty for a channel on its own
-  std::string name;
   std::string address;
   backoff_range backoff;
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff;

@@ -45,10 +45,12 @@ class supervisor {
         restarts_(settings.max_restarts, settings.restart_window) {}
 
   /// Before anything else is called. The parameters are those of the actor.
-  void add(channel_settings settings, const Connector& connector, std::function<void()> changed) {
+  void add(std::shared_ptr<const channel_settings> settings, std::string name,
+           std::shared_ptr<const Connector> connector, std::function<void()> changed) {
     const std::size_t slot = actors_.size();
-    source_.add_slot(settings.name);
-    actors_.push_back(std::make_unique<actor>(std::move(settings), connector, source_, slot, std::move(changed)));
+    source_.add_slot(name);
+    actors_.push_back(std::make_unique<actor>(std::move(settings), std::move(name), std::move(connector), source_, slot,
+                                              std::move(changed)));
   }
 
   [[nodiscard]] const std::vector<std::unique_ptr<actor>>& actors() const { return actors_; }

@@ -8,10 +8,15 @@
 #include <conn_grpc/pool.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "support/catch.hpp"
+#include "support/environment.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
 
 using namespace std::chrono_literals;
 using conn_grpc::channel_options;
@@ -89,6 +94,36 @@ TEST_CASE("create_channel gets the exact credentials, or insecure ones", "[optio
   io.poll();
   REQUIRE(given);
   CHECK((given == mine) == set);
+}
+
+TEST_CASE("the channels of a pool share the user's functions, and what these remember", "[options]") {
+  const conn_grpc::test::server_process server(conn_grpc::test::greeter_server(), "127.0.0.1:0");
+  boost::asio::io_context io;
+  conn_grpc::test::observer seen;
+  std::vector<int> created, backoffs, connected, disconnected;
+  auto options = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())});
+  options.create_channel = [&, calls = 0](const auto& address, const auto& credentials, const auto& all) mutable {
+    created.push_back(++calls);
+    return grpc::CreateCustomChannel(address, credentials, all);
+  };
+  options.make_backoff = [&, calls = 0](conn_grpc::backoff_range range) mutable {
+    backoffs.push_back(++calls);
+    return conn_grpc::exponential_backoff(range);
+  };
+  options.on_connect = [&, calls = 0, next = options.on_connect]() mutable { connected.push_back(++calls), next(); };
+  options.on_disconnect = [&, calls = 0]() mutable { disconnected.push_back(++calls); };
+  conn_grpc::pool pool(io, {.pool_size = 4, .channel = options});
+  pool.async_run([](conn_grpc::error_code) {});
+  conn_grpc::test::run(io, [&]() -> boost::asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 4; });
+    pool.stop();
+  }());
+  io.run_for(30s);
+  const std::vector<int> in_turn{1, 2, 3, 4};
+  CHECK(created == in_turn);
+  CHECK(backoffs == in_turn);
+  CHECK(connected == in_turn);
+  CHECK(disconnected == in_turn);
 }
 
 TEST_CASE("bad options are refused by the name of the field", "[options]") {

@@ -70,10 +70,10 @@ class group_fixture {
     settings.telemetry = whole.telemetry;
     whole.logger = settings.logger;
     group = std::make_shared<group_type>(executor.value_or(io->get_executor()), whole, mock);
-    for (std::size_t slot = 0; slot < size_; ++slot) {
-      settings.name = "pool/" + std::to_string(slot);
-      group->add(settings, connector);
-    }
+    const auto shared = std::make_shared<const runtime::channel_settings>(settings);
+    const auto shared_connector = std::make_shared<const stepped_connector>(connector);
+    for (std::size_t slot = 0; slot < size_; ++slot)
+      group->add(shared, "pool/" + std::to_string(slot), shared_connector);
   }
 
   void run() {
@@ -101,7 +101,6 @@ class group_fixture {
   std::shared_ptr<boost::asio::io_context> io;
   stepped_connector connector;
   runtime::channel_settings settings{.pool_name = "pool",
-                                     .name = {},
                                      .address = "host:1",
                                      .backoff = {1'000ms, 30'000ms},
                                      .make_backoff = {},

@@ -119,7 +119,6 @@ struct at_once final : backoff {
 
 inline runtime::channel_settings storm_channel() {
   return {.pool_name = {},
-          .name = {},
           .address = "storm",
           .backoff = {},
           .make_backoff = [](backoff_range) { return std::make_unique<at_once>(); },
@@ -147,7 +146,9 @@ inline std::shared_ptr<storm_group> make_storm_group(const boost::asio::any_io_e
                                                      int size,
                                                      const runtime::group_settings& whole = storm_settings()) {
   auto group = std::make_shared<storm_group>(executor, whole);
-  for (int i = 0; i < size; ++i) group->add(storm_channel(), storm_connector{&weather});
+  const auto shared = std::make_shared<const runtime::channel_settings>(storm_channel());
+  const auto connector = std::make_shared<const storm_connector>(&weather);
+  for (int i = 0; i < size; ++i) group->add(shared, {}, connector);
   return group;
 }
 
