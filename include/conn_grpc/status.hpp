@@ -21,6 +21,7 @@ enum class channel_state { not_started, connecting, connected, backing_off, stop
 /// One channel as it was when `status()` was called. Times are of std::chrono::steady_clock.
 struct channel_status {
   std::string name;
+  std::string address;  ///< the gRPC target
   channel_state state = channel_state::not_started;
   std::uint64_t attempts = 0;                                            ///< attempts begun since `async_run`
   std::optional<std::chrono::steady_clock::time_point> connected_since;  ///< set while connected

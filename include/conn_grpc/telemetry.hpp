@@ -46,9 +46,10 @@ struct telemetry_event {
   std::chrono::nanoseconds duration{};  ///< of the get; time to connect; time to fail; time the connection was up
   std::size_t expected_size = 0;        ///< pool_status: `pool_options::pool_size`
   std::size_t current_size = 0;         ///< pool_status: how many channels are connected
-  std::string_view error{};             ///< gRPC's reason for the failed attempt; why a get failed; else empty
-  std::string_view channel_name{};      ///< empty for pool_status, and for a pool's get that found none, or a mock's
-  std::string_view pool_name{};         ///< empty for a channel on its own
+  std::string_view error{};         ///< why the attempt failed, the connection was lost or the get failed; else empty
+  std::string_view channel_name{};  ///< empty for pool_status, and for a pool's get that found none, or a mock's
+  std::string_view pool_name{};     ///< empty for a channel on its own
+  std::string_view address{};       ///< the channel's gRPC target; empty where `channel_name` is
 };
 
 /// Who is told what happens. All pools and channels tell `global()`, unless their `channel_options::telemetry` is

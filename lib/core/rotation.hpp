@@ -76,13 +76,19 @@ class rotation {
     (void)reclaim();
   }
 
-  /// Removes the member of this slot, if there is one, and lets go of it unless a reader is just taking it.
+  /// Removes the member of this slot, if there is one, and releases it unless a reader is just taking it.
   void erase(std::size_t slot) noexcept {
+    erase_if(slot, [](const T&) noexcept { return true; });
+  }
+
+  /// The same for a member of which `is_meant` is true. `is_meant` is called under the writers' mutex.
+  template <class Predicate>
+  void erase_if(std::size_t slot, Predicate is_meant) noexcept {
     {
       const std::lock_guard lock(writers_);
       const auto& old = *published_;
       const auto place = old.place_of(slot);
-      if (place == old.size() || old.slots[place] != slot) return;
+      if (place == old.size() || old.slots[place] != slot || !is_meant(old.values[place])) return;
       auto next = std::make_unique<snapshot>(unavailable_, old.size() - 1);
       next->append(old, 0, place);
       next->append(old, place + 1, old.size());

@@ -20,6 +20,7 @@ runtime::group_settings common_settings(const channel_options& options, const ru
   return {
       .name = std::move(name),
       .type_key = std::move(type_key),
+      .address = options.address,
       .label = {},
       .status_interval = {},
       .max_waiters = 0,

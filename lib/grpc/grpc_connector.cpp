@@ -2,6 +2,7 @@
 #include "grpc/grpc_connector.hpp"
 
 #include "grpc/completion_thread.hpp"
+#include "grpc/settings.hpp"
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>
@@ -14,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::detail {
 namespace {
@@ -40,27 +42,69 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
   }
 }
 
+/// The value that counts of those given; null when there is none.
+const grpc_arg* find(const ::grpc::ChannelArguments& given, std::string_view key) {
+  const grpc_channel_args view = given.c_channel_args();
+  const auto all = std::span<const grpc_arg>(view.args, view.num_args);
+  const auto last = std::find_if(all.rbegin(), all.rend(), [=](const grpc_arg& a) { return a.key == key; });
+  return last == all.rend() ? nullptr : &*last;
+}
+
+bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
+  const auto* const interval = find(arguments, GRPC_ARG_KEEPALIVE_TIME_MS);
+  return interval && interval->type == GRPC_ARG_INTEGER && interval->value.integer != std::numeric_limits<int>::max();
+}
+
+/// What the library itself asks of every channel.
+class own_arguments {
+ public:
+  explicit own_arguments(std::chrono::milliseconds connect_timeout) {
+    // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
+    add(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    // Despite its name this is how long the attempt at one address may take (grpc#12830), by default 20 s.
+    add(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, in_ms(connect_timeout));
+    // How long name resolution may take.
+    add(GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS, in_ms(connect_timeout));
+  }
+
+  [[nodiscard]] bool has(std::string_view key) const {
+    return std::ranges::any_of(all_, [=](const auto& own) { return own.first == key; });
+  }
+  void add_to(::grpc::ChannelArguments& arguments) const {
+    for (const auto& [key, value] : all_) arguments.SetInt(key, value);
+  }
+
+  static int in_ms(std::chrono::milliseconds duration) {
+    constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
+    return static_cast<int>(std::min(duration.count(), most));
+  }
+
+ private:
+  void add(const char* key, int value) { all_.emplace_back(key, value); }
+
+  std::vector<std::pair<std::string, int>> all_;
+};
+
+/// gRPC ends the attempt at an address after the later of the limit and its own backoff, whose first value is 1 s, give
+/// or take a fifth. A shorter `connect_timeout` needs a shorter backoff.
+void shorten_first_backoff(::grpc::ChannelArguments& arguments, std::chrono::milliseconds connect_timeout) {
+  if (connect_timeout >= std::chrono::milliseconds(1'200)) return;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, own_arguments::in_ms(connect_timeout * 4 / 5));
+}
+
 /// The user's arguments and ours. Of equal keys gRPC takes the first: who sets an argument again means the last, and
 /// ours replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
 ::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout,
                                    std::string_view without = {}) {
-  // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
-  const std::string own_connection = GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
-  // Despite its name this is how long an attempt may take (grpc#12830), by default 20 s, and the only limit that gRPC
-  // knows for a peer that accepts and stays silent: until then the socket stays open, even when its channel is gone.
-  const std::string attempt_deadline = GRPC_ARG_MIN_RECONNECT_BACKOFF_MS;
-
+  const own_arguments own(connect_timeout);
   ::grpc::ChannelArguments all;
   const grpc_channel_args view = given.c_channel_args();
-  for (auto rest = std::span<const grpc_arg>(view.args, view.num_args); !rest.empty(); rest = rest.subspan(1)) {
-    const std::string_view key = rest.front().key;
-    const bool set_again =
-        std::ranges::any_of(rest.subspan(1), [&](const grpc_arg& later) { return later.key == key; });
-    if (!set_again && key != own_connection && key != attempt_deadline && key != without) add(all, rest.front());
+  for (const auto& argument : std::span<const grpc_arg>(view.args, view.num_args)) {
+    const std::string_view key = argument.key;
+    if (find(given, key) == &argument && !own.has(key) && key != without) add(all, argument);
   }
-  all.SetInt(own_connection, 1);
-  constexpr std::chrono::milliseconds::rep most = std::numeric_limits<int>::max();
-  all.SetInt(attempt_deadline, static_cast<int>(std::min(connect_timeout.count(), most)));
+  own.add_to(all);
+  if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS)) shorten_first_backoff(all, connect_timeout);
   return all;
 }
 
@@ -77,18 +121,30 @@ grpc_connector::grpc_connector(const channel_options& options)
     : address_(options.address),
       credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
       arguments_(completed(options.arguments, options.connect_timeout)),
-      create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel),
-      diagnosis_(tls_diagnosis::of(options, for_inquiry(options))) {
+      create_channel_(options.create_channel),
+      watch_options_(std::make_shared<const watch_options>(attempt_limit(options.connect_timeout),
+                                                           sends_keepalive(options.arguments),
+                                                           tls_diagnosis::of(options, for_inquiry(options)))) {
   // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
   completion_thread::instance();
 }
 
-std::unique_ptr<grpc_connection> grpc_connector::connect(std::function<void()> changed) const {
-  auto channel = create_channel_(address_, credentials_, arguments_);
-  if (!channel) throw std::invalid_argument("create_channel returned null");
-  auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), diagnosis_);
+std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observer changed,
+                                                         std::unique_ptr<grpc_connection> previous) const {
+  monitored_channel channel;
+  if (previous && watch_options_->sends_keepalive) channel = previous->take_idle_channel();
+  previous.reset();
+  if (!channel.channel) channel = create();
+  auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), watch_options_);
   watched->start();
   return std::make_unique<grpc_connection>(std::move(watched));
+}
+
+monitored_channel grpc_connector::create() const {
+  if (!create_channel_) return create_monitored_channel(address_, credentials_, arguments_);
+  auto channel = create_channel_(address_, credentials_, arguments_);
+  if (!channel) throw std::invalid_argument("create_channel returned null");
+  return {std::move(channel), nullptr};
 }
 
 }  // namespace conn_grpc::detail

@@ -11,22 +11,27 @@
 
 namespace conn_grpc::detail {
 
-/// Begins each attempt with a gRPC channel of its own.
+/// Begins each attempt with a gRPC channel of its own. Only where the user's arguments ask for keepalive, the attempt
+/// after a loss uses the same channel again: gRPC remembers there that a server has found the pings too frequent.
 class grpc_connector {
  public:
   using channel_type = channel_ptr;
+  using connection_type = grpc_connection;
 
   explicit grpc_connector(const channel_options& options);
 
   /// Throws what `create_channel` throws.
-  [[nodiscard]] std::unique_ptr<grpc_connection> connect(std::function<void()> changed) const;
+  [[nodiscard]] std::unique_ptr<grpc_connection> connect(watched_channel::observer changed,
+                                                         std::unique_ptr<grpc_connection> previous) const;
 
  private:
+  [[nodiscard]] monitored_channel create() const;
+
   std::string address_;
   std::shared_ptr<::grpc::ChannelCredentials> credentials_;
   ::grpc::ChannelArguments arguments_;
   decltype(channel_options::create_channel) create_channel_;
-  std::shared_ptr<const tls_diagnosis> diagnosis_;
+  std::shared_ptr<const watch_options> watch_options_;
 };
 
 static_assert(runtime::connector<grpc_connector>);

@@ -9,6 +9,12 @@
 
 namespace conn_grpc::detail {
 
+std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeout) {
+  constexpr int most_addresses = 8;
+  constexpr auto longest = (std::chrono::milliseconds::max)();
+  return connect_timeout < longest / (1 + most_addresses) ? connect_timeout * (1 + most_addresses) : longest;
+}
+
 std::shared_ptr<const runtime::channel_settings> checked_settings(const channel_options& options,
                                                                   const std::string& field,
                                                                   const std::string& pool_name) {
@@ -23,7 +29,7 @@ std::shared_ptr<const runtime::channel_settings> checked_settings(const channel_
       .address = options.address,
       .backoff = options.backoff,
       .make_backoff = options.make_backoff,
-      .connect_timeout = options.connect_timeout,
+      .attempt_limit = attempt_limit(options.connect_timeout),
       .stable_after = options.stable_after,
       .on_connect = options.on_connect,
       .on_disconnect = options.on_disconnect,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/unary.hpp>
 
+#include "grpc/call_monitor.hpp"
+#include "grpc/watched_channel.hpp"
 #include "runtime/context_registry.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -29,7 +31,9 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
         if (const auto call = weak.lock()) call->cancel();
       });
     if (!begin()) return;
-    start([self = shared_from_this()](grpc::Status status) { self->finish(std::move(status)); });
+    call_monitor::start_call(context_, monitor_, [&] {
+      start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
+    });
   }
 
   void context_going() noexcept override { cancel(); }
@@ -60,6 +64,13 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
     context_.TryCancel();
   }
 
+  void ended(grpc::Status status) {
+    if (monitor_)
+      if (const auto connection = monitor_->call_ended(status))
+        return connection->await_loss([self = shared_from_this(), status] { self->finish(status); });
+    finish(std::move(status));
+  }
+
   void finish(grpc::Status status) {
     {
       const std::lock_guard lock(mutex_);
@@ -72,6 +83,7 @@ class unary_call final : public runtime::context_dependent, public std::enable_s
   }
 
   grpc::ClientContext& context_;
+  std::shared_ptr<call_monitor> monitor_;  // of the channel that carries the RPC; null when it has none
   std::mutex mutex_;
   std::condition_variable finished_changed_;
   bool begun_ = false;

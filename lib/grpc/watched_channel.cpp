@@ -3,26 +3,55 @@
 
 #include "grpc/completion_thread.hpp"
 
+#include <grpc/support/time.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 namespace conn_grpc::detail {
 
 using runtime::connection_state;
 
+namespace {
+
+// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
+constexpr std::chrono::milliseconds time_to_notice_loss{20};
+
+gpr_timespec after(std::chrono::milliseconds delay) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
+}
+
+}  // namespace
+
 class watched_channel::watch final : public completion {
  public:
   watch(std::shared_ptr<watched_channel> watched, grpc_connectivity_state last)
       : watched_(std::move(watched)), last_(last) {}
-  void complete(bool) noexcept override { watched_->changed_from(last_); }
+  void complete(bool in_time) noexcept override { watched_->changed_from(last_, in_time); }
 
  private:
   std::shared_ptr<watched_channel> watched_;
   grpc_connectivity_state last_;
+};
+
+class watched_channel::loss_watch final : public completion {
+ public:
+  loss_watch(std::shared_ptr<watched_channel> watched, std::function<void()> then)
+      : watched_(std::move(watched)), then_(std::move(then)) {}
+
+  void complete(bool) noexcept override {
+    if (!watched_->notice_loss()) watched_->monitor_->dismiss_reason();
+    then_();
+  }
+
+ private:
+  std::shared_ptr<watched_channel> watched_;
+  std::function<void()> then_;
 };
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
@@ -40,7 +69,7 @@ class watched_channel::reason_call final : public completion {
 
   void complete(bool) noexcept override {
     const std::string reason = call_->status.error_message();
-    call_.reset();  // holds the channel, which must be gone before anyone is told
+    call_.reset();  // holds the channel, which must be gone before the observer is notified
     watched_->failed(reason);
   }
 
@@ -63,33 +92,48 @@ class watched_channel::reason_call final : public completion {
   std::unique_ptr<call> call_;
 };
 
-void watched_channel::start() {
-  const std::lock_guard lock(mutex_);
-  begin();
-}
+// gRPC is never called with mutex_ held: in any call it may run callbacks, the user's among them.
 
-// With mutex_ held.
+void watched_channel::start() { begin(); }
+
 void watched_channel::begin() {
-  switch (channel_->GetState(true)) {
+  const auto channel = current();
+  if (!channel) return;
+  switch (channel->GetState(false)) {
     case GRPC_CHANNEL_TRANSIENT_FAILURE:  // a lame channel: it never changes, so a watch would never complete
-      ask_for_reason();
-      break;
-    case GRPC_CHANNEL_SHUTDOWN:  // an in-process channel: there is no connection that could be lost, nor watched
+      return ask_for_reason();
+    case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: there is no connection that could be lost, nor watched
+      const std::lock_guard lock(mutex_);
+      published_ = channel;
       state_ = connection_state::connected;
-      break;
+      return;
+    }
     default:
-      // From IDLE even if the channel is past that: then the watch completes at once.
-      wait_for_change_from(GRPC_CHANNEL_IDLE);
+      // The watch first: it would never complete for a channel that had connected, lost its connection and was idle
+      // again before the watch began.
+      wait_for_change_from(channel, GRPC_CHANNEL_IDLE);
+      channel->GetState(true);
   }
 }
 
-void watched_channel::abandon() noexcept {
-  // Destroyed without the lock: a channel takes its time to close, and the callback is somebody else's.
-  channel_ptr channel;
-  std::function<void()> changed;
+channel_ptr watched_channel::current() const {
   const std::lock_guard lock(mutex_);
-  channel.swap(channel_);
+  return channel_;
+}
+
+void watched_channel::abandon() noexcept {
+  // Destroyed without the lock: a channel takes its time to close.
+  channel_ptr dropped;
+  channel_ptr published;
+  observer changed;
+  const std::lock_guard lock(mutex_);
   changed.swap(changed_);
+  if (state_ == connection_state::connecting) {
+    abandoned_ = true;
+    return;
+  }
+  dropped.swap(channel_);
+  published.swap(published_);
 }
 
 connection_state watched_channel::state() const {
@@ -104,51 +148,76 @@ std::string watched_channel::failure() const {
 
 channel_ptr watched_channel::channel() const {
   const std::lock_guard lock(mutex_);
-  return state_ == connection_state::connected ? channel_ : nullptr;
+  return published_;
 }
 
-// With mutex_ held and a channel to watch.
-void watched_channel::wait_for_change_from(grpc_connectivity_state last) {
+runtime::connection_loss watched_channel::loss() const {
+  // gRPC gives no other reason.
+  auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{"closed by the peer", false};
+  if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
+    loss.reason += "; or by keepalive, which got no answer";
+  return loss;
+}
+
+monitored_channel watched_channel::take_idle_channel() {
+  const std::lock_guard lock(mutex_);
+  if (state_ != connection_state::lost) return {};
+  return {std::exchange(channel_, nullptr), monitor_};
+}
+
+void watched_channel::wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last) {
+  const auto deadline =
+      last == GRPC_CHANNEL_READY ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : after(options_->attempt_limit);
   completion_thread::instance().submit(
-      std::make_unique<watch>(shared_from_this(), last), [&](::grpc::CompletionQueue* queue, void* tag) {
-        channel_->NotifyOnStateChange(last, gpr_inf_future(GPR_CLOCK_REALTIME), queue, tag);
-      });
+      std::make_unique<watch>(shared_from_this(), last),
+      [&](::grpc::CompletionQueue* queue, void* tag) { channel->NotifyOnStateChange(last, deadline, queue, tag); });
 }
 
-void watched_channel::changed_from(grpc_connectivity_state last) {
-  std::unique_lock lock(mutex_);
-  if (!channel_) return;
-  const auto now = last == GRPC_CHANNEL_READY ? GRPC_CHANNEL_IDLE : channel_->GetState(false);
+void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
+  const auto channel = current();
+  if (!channel) return;
+  const auto now = last == GRPC_CHANNEL_READY ? GRPC_CHANNEL_IDLE : channel->GetState(false);
+  if (is_abandoned()) {
+    const bool connecting = now == GRPC_CHANNEL_CONNECTING && in_time;
+    return connecting ? wait_for_change_from(channel, now) : end(connection_state::failed);
+  }
   switch (now) {
     case GRPC_CHANNEL_CONNECTING:
-      wait_for_change_from(now);
-      break;
-    case GRPC_CHANNEL_READY: {
-      if (!failure_.empty()) {  // an inquiry, which verifies nothing: not to be handed out, whatever gRPC makes of it
-        lock.unlock();
-        return end(connection_state::failed);
-      }
-      state_ = connection_state::connected;
-      wait_for_change_from(now);
-      const auto changed = changed_;
-      lock.unlock();
-      changed();
-      break;
-    }
+      return wait_for_change_from(channel, now);
+    case GRPC_CHANNEL_READY:
+      return connected(channel);
     case GRPC_CHANNEL_IDLE:
-      lock.unlock();
-      end(connection_state::lost);
-      break;
+      return end(connection_state::lost);
     case GRPC_CHANNEL_TRANSIENT_FAILURE:
     case GRPC_CHANNEL_SHUTDOWN:
-      ask_for_reason();
-      break;
+      return ask_for_reason();
   }
 }
 
-// With mutex_ held.
+bool watched_channel::is_abandoned() const {
+  const std::lock_guard lock(mutex_);
+  return abandoned_;
+}
+
+void watched_channel::connected(const channel_ptr& channel) {
+  // An inquiry verifies nothing: it is not to be handed out, whatever gRPC makes of it.
+  if (!failure().empty()) return end(connection_state::failed);
+  if (monitor_) monitor_->follow(weak_from_this());
+  observer changed;
+  {
+    const std::lock_guard lock(mutex_);
+    state_ = connection_state::connected;
+    published_ = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
+    changed = changed_;
+  }
+  wait_for_change_from(channel, GRPC_CHANNEL_READY);
+  if (changed) changed(nullptr);
+}
+
 void watched_channel::ask_for_reason() {
-  auto call = std::make_unique<reason_call>(shared_from_this(), channel_);
+  const auto channel = current();
+  if (!channel) return;
+  auto call = std::make_unique<reason_call>(shared_from_this(), channel);
   auto& starting = *call;
   completion_thread::instance().submit(std::move(call),
                                        [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
@@ -156,31 +225,55 @@ void watched_channel::ask_for_reason() {
 
 // On the completion thread.
 void watched_channel::failed(const std::string& reason) {
-  if (!diagnosis_) return end(connection_state::failed, reason);
+  const auto& diagnosis = options_->diagnosis;
+  if (!diagnosis || is_abandoned()) return end(connection_state::failed, reason);
   if (const auto first = failure(); !first.empty())
-    return end(connection_state::failed, diagnosis_->explain(first, reason));
-  auto inquiry = diagnosis_->inquiry(reason);
-  if (!inquiry) return end(connection_state::failed, diagnosis_->explain(reason, {}));
-  const std::lock_guard lock(mutex_);
-  if (!channel_) return;
-  failure_ = reason;
-  channel_.swap(inquiry);
-  begin();
-}
-
-void watched_channel::end(connection_state outcome, std::string failure) {
-  std::function<void()> changed;
-  channel_ptr channel;
+    return end(connection_state::failed, diagnosis->explain(first, reason));
+  auto inquiry = diagnosis->inquiry(reason);
+  if (!inquiry) return end(connection_state::failed, diagnosis->explain(reason, {}));
   {
     const std::lock_guard lock(mutex_);
     if (!channel_) return;
+    failure_ = reason;
+    channel_.swap(inquiry);
+  }
+  inquiry.reset();
+  begin();
+}
+
+bool watched_channel::notice_loss() {
+  const auto channel = current();
+  if (!channel || state() != connection_state::connected) return true;
+  if (channel->GetState(false) == GRPC_CHANNEL_READY) return false;
+  end(connection_state::lost);
+  return true;
+}
+
+void watched_channel::await_loss(std::function<void()> then) {
+  const auto channel = current();
+  if (!channel) return then();
+  completion_thread::instance().submit(std::make_unique<loss_watch>(shared_from_this(), std::move(then)),
+                                       [&](::grpc::CompletionQueue* queue, void* tag) {
+                                         channel->NotifyOnStateChange(GRPC_CHANNEL_READY, after(time_to_notice_loss),
+                                                                      queue, tag);
+                                       });
+}
+
+void watched_channel::end(connection_state outcome, std::string failure) {
+  channel_ptr dropped;
+  channel_ptr lost;
+  observer changed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!channel_ || state_ == connection_state::lost) return;
     state_ = failure_.empty() ? outcome : connection_state::failed;  // whatever became of an inquiry
     if (!failure.empty()) failure_ = std::move(failure);
-    channel.swap(channel_);
+    if (state_ == connection_state::failed) dropped.swap(channel_);
+    lost.swap(published_);
     changed = changed_;
   }
-  channel.reset();  // before anyone begins another attempt
-  changed();
+  dropped.reset();  // before another attempt begins
+  if (changed) changed(lost);
 }
 
 }  // namespace conn_grpc::detail

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "grpc/call_monitor.hpp"
 #include "grpc/tls_diagnosis.hpp"
 #include "runtime/connector.hpp"
 
 #include <grpc/grpc.h>
 #include <conn_grpc/options.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -14,8 +16,15 @@
 
 namespace conn_grpc::detail {
 
-/// One gRPC channel from its first attempt to the loss of its connection, and no further: gRPC would try again by
-/// itself, hence the channel is dropped as soon as it fails. Driven by gRPC's state watch on the completion thread.
+/// How a channel is watched; the same for all channels of a pool.
+struct watch_options {
+  std::chrono::milliseconds attempt_limit;         // an abandoned attempt is dropped after that, whatever gRPC does
+  bool sends_keepalive;                            // without RPCs, a loss may be the client's own doing
+  std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
+};
+
+/// One gRPC channel from an attempt to the loss of its connection. Driven by gRPC's state watch on the completion
+/// thread.
 ///
 /// gRPC's states on the way, as measured with 1.51:
 ///
@@ -23,41 +32,67 @@ namespace conn_grpc::detail {
 ///   IDLE -> CONNECTING -> TRANSIENT_FAILURE           failed; a call that ends at once tells the reason
 ///   IDLE -> CONNECTING -> IDLE                        READY was so short that the watch did not see it: lost
 ///
+/// A failed channel is dropped at once, because gRPC would try again by itself. A lost one is idle, and stays so until
+/// it is asked to connect: the next attempt may use it again.
+///
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
  public:
-  /// @param diagnosis may be null.
-  watched_channel(channel_ptr channel, std::function<void()> changed, std::shared_ptr<const tls_diagnosis> diagnosis)
-      : diagnosis_(std::move(diagnosis)), channel_(std::move(channel)), changed_(std::move(changed)) {}
+  using observer = runtime::connection_observer<channel_ptr>;
 
-  /// Asks the channel to connect. `changed` is called on the completion thread.
+  watched_channel(monitored_channel channel, observer changed, std::shared_ptr<const watch_options> options)
+      : options_(std::move(options)),
+        monitor_(std::move(channel.monitor)),
+        channel_(std::move(channel.channel)),
+        changed_(std::move(changed)) {}
+
+  /// Asks the channel to connect.
   void start();
 
-  /// Drops the channel. A watch may stay pending while somebody else holds it, but says nothing any more.
+  /// Drops the channel and silences the observer. A channel that is connecting is dropped as soon as it is not any
+  /// more: gRPC 1.51 leaves the socket of one that is destroyed while it connects open for ever.
   void abandon() noexcept;
 
   [[nodiscard]] runtime::connection_state state() const;
   [[nodiscard]] std::string failure() const;
-  /// While it is connected; null before and after.
+  [[nodiscard]] runtime::connection_loss loss() const;
+  /// While it is connected; null before and after. It shares its ownership with no other connection of the channel.
   [[nodiscard]] channel_ptr channel() const;
+
+  /// Once it is lost: the idle channel. Once only.
+  [[nodiscard]] monitored_channel take_idle_channel();
+
+  /// Asks gRPC whether the connection is still there. True when it is not.
+  bool notice_loss();
+
+  /// Calls `then` on the completion thread, as soon as the loss that an RPC has named was noticed, or when there was
+  /// none for 20 ms.
+  void await_loss(std::function<void()> then);
 
  private:
   class watch;
+  class loss_watch;
   class reason_call;
 
   void begin();
-  void wait_for_change_from(grpc_connectivity_state last);
-  void changed_from(grpc_connectivity_state last);
+  [[nodiscard]] channel_ptr current() const;
+  [[nodiscard]] bool is_abandoned() const;
+  void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
+  void changed_from(grpc_connectivity_state last, bool in_time);
+  void connected(const channel_ptr& channel);
   void ask_for_reason();
   void failed(const std::string& reason);
   void end(runtime::connection_state outcome, std::string failure = {});
 
-  const std::shared_ptr<const tls_diagnosis> diagnosis_;
+  const std::shared_ptr<const watch_options> options_;
+  const std::shared_ptr<call_monitor> monitor_;  // null when the user created the channel
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;            // already while an inquiry looks into it
-  channel_ptr channel_;            // null once failed, lost or abandoned
-  std::function<void()> changed_;  // empty once abandoned
+  std::string failure_;     // already while an inquiry looks into it
+  channel_ptr channel_;     // null once failed, taken or abandoned
+  channel_ptr published_;   // the channel while it is connected, with an owner of its own
+  observer changed_;        // empty once abandoned
+  bool abandoned_ = false;  // while it connects
 };
 
 /// What the actor holds: the channel is abandoned with it.
@@ -70,7 +105,9 @@ class grpc_connection {
 
   [[nodiscard]] runtime::connection_state state() const { return watched_->state(); }
   [[nodiscard]] std::string failure() const { return watched_->failure(); }
+  [[nodiscard]] runtime::connection_loss loss() const { return watched_->loss(); }
   [[nodiscard]] channel_ptr channel() const { return watched_->channel(); }
+  [[nodiscard]] monitored_channel take_idle_channel() { return watched_->take_idle_channel(); }
 
  private:
   std::shared_ptr<watched_channel> watched_;

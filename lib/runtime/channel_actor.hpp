@@ -12,6 +12,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -39,10 +40,11 @@ class channel_actor {
   using channel_type = typename Connector::channel_type;
   using source_type = channel_source<Clock, channel_type>;
 
-  /// @param changed tells the actor's owner, from any thread, to call `look_again()` on the strand.
+  /// @param changed notifies the actor's owner from any thread. The owner withdraws a channel that was lost, and calls
+  /// `look_again()` on the strand.
   channel_actor(std::shared_ptr<const channel_settings> settings, std::string name,
                 std::shared_ptr<const Connector> connector, source_type& source, std::size_t slot,
-                std::function<void()> changed)
+                connection_observer<channel_type> changed)
       : shared_settings_(std::move(settings)),
         shared_connector_(std::move(connector)),
         source_(source),
@@ -53,19 +55,19 @@ class channel_actor {
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
 
-  /// Connects, serves and connects again until `stop()`. What user code throws ends it, with the channel withdrawn; it
-  /// may be run again.
+  /// Connects, serves and connects again until `stop()`. An exception of user code ends it, with the channel withdrawn.
+  /// It may be run again.
   strand_awaitable<> run() {
     const auto backoff = make_backoff();
     while (!stopping_) {
-      // Everybody else first: an attempt takes half a millisecond of gRPC's on the strand, and the news that others
-      // have lost their connection should not wait for it.
+      // An attempt takes half a millisecond of gRPC's on the strand. Losses that are already reported come first.
       co_await boost::asio::post(boost::asio::deferred);
       if (stopping_) break;
-      bool stable = false;
-      if (auto made = co_await connect(); made.channel) stable = co_await serve(std::move(made), *backoff);
-      if (!stable && !stopping_) co_await back_off(call_user("backoff.next", [&] { return backoff->next(); }));
+      auto next = retry::after_backoff;
+      if (auto made = co_await connect(); made.channel) next = co_await serve(std::move(made), *backoff);
+      if (!stopping_) co_await wait_for(next, *backoff);
     }
+    lost_.reset();
     probe_.stopped();
   }
 
@@ -82,8 +84,15 @@ class channel_actor {
   [[nodiscard]] const channel_probe& probe() const { return probe_; }
 
  private:
-  using connection_ptr = decltype(std::declval<const Connector&>().connect(std::declval<std::function<void()>>()));
-  using connection_type = typename connection_ptr::element_type;
+  using connection_type = typename Connector::connection_type;
+  using connection_ptr = std::unique_ptr<connection_type>;
+
+  /// When the next attempt begins.
+  enum class retry {
+    at_once,        // after a connection that lived for `stable_after`
+    paced,          // after a shorter one that was closed in order: at once, but at most once per `backoff.min`
+    after_backoff,  // after any other
+  };
 
   struct attempt {
     connection_ptr connection;
@@ -102,8 +111,9 @@ class channel_actor {
   strand_awaitable<attempt> connect() {
     probe_.connecting();
     const auto begin = Clock::now();
-    const auto deadline = deadline_after<Clock>(settings_.connect_timeout);
-    auto connection = call_user("create_channel", [this] { return connector_.connect(changed_); });
+    const auto deadline = deadline_after<Clock>(settings_.attempt_limit);
+    auto connection =
+        call_user("create_channel", [this] { return connector_.connect(changed_, std::exchange(lost_, nullptr)); });
     while (connection->state() == connection_state::connecting && !stopping_ && Clock::now() < deadline)
       co_await news_.wait_until(deadline);
 
@@ -123,40 +133,63 @@ class channel_actor {
       case connection_state::lost:
         return "the connection was closed as soon as it was established";
       default: {
-        auto why = "connect_timeout of " + std::to_string(settings_.connect_timeout.count()) + " ms expired";
+        auto why = "given up after " + std::to_string(settings_.attempt_limit.count()) + " ms";
         const auto known = connection.failure();
-        return known.empty() ? why : known + " (" + why + ")";
+        return known.empty() ? "the attempt did not end, and was " + why : known + " (" + why + ")";
       }
     }
   }
 
-  /// Hands the channel out until the connection is lost, or `stop()`. Did it live long enough to be replaced at once?
-  strand_awaitable<bool> serve(attempt made, conn_grpc::backoff& backoff) {
+  /// Publishes the channel until the connection is lost, or `stop()`.
+  strand_awaitable<retry> serve(attempt made, conn_grpc::backoff& backoff) {
     const auto begin = Clock::now();
     call_user("backoff.reset", [&] { backoff.reset(); });
+    made.channel = made.connection->channel();
+    if (!made.channel) {  // lost meanwhile: it was never published
+      probe_.connect_failed(made.took, failure(*made.connection));
+      co_return retry::after_backoff;
+    }
+    const auto is_connected = [&] { return made.connection->state() == connection_state::connected; };
     std::exception_ptr thrown;
     {
       const publication published(source_, slot_, std::move(made.channel));
       probe_.connected(steady(begin), made.took);
-      source_.serve_waiters();  // who may look at the status
+      if (is_connected()) source_.serve_waiters();  // after the status, which they may look at
       thrown = thrown_by("on_connect", settings_.on_connect);
-      while (!thrown && !stopping_ && made.connection->state() == connection_state::connected) co_await news_.wait();
+      while (!thrown && !stopping_ && is_connected()) co_await news_.wait();
     }
     const auto up = Clock::now() - begin;
-    made.connection.reset();
-    if (stopping_)
+    const auto loss = stopping_ ? connection_loss{"stopped"} : made.connection->loss();
+    if (stopping_) {
+      made.connection.reset();
       probe_.connection_released(up);
-    else
-      probe_.connection_lost(up);
+    } else {
+      probe_.connection_lost(up, loss.reason);
+      if (!thrown) lost_ = std::move(made.connection);
+      made.connection.reset();
+    }
     if (!thrown) thrown = thrown_by("on_disconnect", settings_.on_disconnect);
-    probe_.disconnected(up);
-    // Who was just taking the channel is done within nanoseconds, unless its thread lost the processor meanwhile.
+    probe_.disconnected(up, loss.reason);
+    // A caller that is just taking the channel is done within nanoseconds, unless its thread lost the processor.
     while (!source_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
-    co_return std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after;
+    if (std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after) co_return retry::at_once;
+    co_return loss.orderly ? retry::paced : retry::after_backoff;
   }
 
-  /// For where the world has to be put in order before it may fly.
+  strand_awaitable<> wait_for(retry next, conn_grpc::backoff& backoff) {
+    if (next == retry::after_backoff) {
+      const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
+      co_await back_off(deadline_after<Clock>(delay), delay);
+    } else if (next == retry::paced) {
+      const auto now = Clock::now();
+      const auto due = (std::max)(now, next_paced_attempt_);
+      next_paced_attempt_ = due + (std::min)(settings_.stable_after, settings_.backoff.min);
+      if (due > now) co_await back_off(due, std::chrono::ceil<std::chrono::milliseconds>(due - now));
+    }
+  }
+
+  /// Returns the callback's exception instead of throwing it, because the channel must be withdrawn first.
   static std::exception_ptr thrown_by(std::string_view where, const std::function<void()>& callback) {
     try {
       if (callback) call_user(where, callback);
@@ -166,8 +199,7 @@ class channel_actor {
     return nullptr;
   }
 
-  strand_awaitable<> back_off(std::chrono::milliseconds delay) {
-    const auto until = deadline_after<Clock>(delay);
+  strand_awaitable<> back_off(typename Clock::time_point until, std::chrono::milliseconds delay) {
     probe_.backing_off(steady(until), delay);
     while (!stopping_ && Clock::now() < until) co_await news_.wait_until(until);
   }
@@ -198,8 +230,10 @@ class channel_actor {
   const Connector& connector_ = *shared_connector_;
   source_type& source_;
   const std::size_t slot_;
-  const std::function<void()> changed_;
+  const connection_observer<channel_type> changed_;
   channel_probe probe_;
+  connection_ptr lost_;  // until the next attempt, which may use what is left of it
+  typename Clock::time_point next_paced_attempt_ = (Clock::time_point::min)();
   condition<Clock> news_;
   bool stopping_ = false;
 };

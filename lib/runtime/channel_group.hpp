@@ -67,7 +67,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   /// @param settings shared by the channels of the group, as `connector` is.
   void add(std::shared_ptr<const channel_settings> settings, std::string name,
            std::shared_ptr<const Connector> connector) {
-    supervisor_.add(std::move(settings), std::move(name), std::move(connector), news_for(supervisor_.actors().size()));
+    supervisor_.add(std::move(settings), std::move(name), std::move(connector),
+                    observer_of(supervisor_.actors().size()));
   }
 
   [[nodiscard]] boost::asio::any_io_executor executor() const { return gate_->executor(); }
@@ -275,14 +276,17 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     });
   }
 
-  // Tells an actor, from whatever thread, that its connection has news. It owns nothing: gRPC may hold on to it for as
-  // long as a user holds on to the channel, and must not be the one who destroys a group.
-  std::function<void()> news_for(std::size_t slot) {
-    return [gate = std::weak_ptr(gate_), weak = this->weak_from_this(), slot] {
-      if (const auto open = gate.lock())
-        open->post([weak, slot](const strand_type&) {
-          if (const auto self = weak.lock()) self->supervisor_.actors()[slot]->look_again();
-        });
+  // Withdraws a channel that was lost, on the thread that knows it first, and has the actor look at its connection. It
+  // owns nothing: gRPC may keep it for as long as a user keeps the channel. For the time of a call it keeps the group
+  // alive, and leaves the release to the strand, so that gRPC's thread destroys a group only when the context is gone.
+  connection_observer<channel_type> observer_of(std::size_t slot) {
+    return [gate = std::weak_ptr(gate_), weak = this->weak_from_this(), slot](const channel_type& lost) {
+      const auto open = gate.lock();
+      auto self = open ? weak.lock() : nullptr;
+      if (!self) return;
+      if (lost) self->source_.withdraw(slot, lost);
+      open->post(
+          [group = std::move(self), slot](const strand_type&) { group->supervisor_.actors()[slot]->look_again(); });
     };
   }
 

@@ -25,6 +25,7 @@ channel_probe::channel_probe(const channel_settings& settings, std::string name)
       label_(fmt::format("conn_grpc pool={} channel={} address={}", or_dash(settings.pool_name), or_dash(name_),
                          settings.address)) {
   status_.name = name_;
+  status_.address = settings_.address;
 }
 
 void channel_probe::connect_failed(duration took, std::string_view reason) {
@@ -33,8 +34,8 @@ void channel_probe::connect_failed(duration took, std::string_view reason) {
   tell(event::channel_connection_failed, took, reason);
 }
 
-void channel_probe::connection_lost(duration up) {
-  happened_ = fmt::format("connection lost after {}", in_ms(up));
+void channel_probe::connection_lost(duration up, std::string_view reason) {
+  happened_ = fmt::format("connection lost after {}: {}", in_ms(up), reason);
   set_last_error(happened_);
   leave_connected(channel_state::backing_off);
 }
@@ -44,7 +45,9 @@ void channel_probe::connection_released(duration up) {
   leave_connected(channel_state::stopped);
 }
 
-void channel_probe::disconnected(duration up) { tell(event::channel_disconnected, up); }
+void channel_probe::disconnected(duration up, std::string_view reason) {
+  tell(event::channel_disconnected, up, reason);
+}
 
 // Whoever looks before the next transition, on_disconnect for one, must not find it connected.
 void channel_probe::leave_connected(channel_state to) {
@@ -109,9 +112,13 @@ void channel_probe::enter(const transition& made, Detail detail) {
 }
 
 void channel_probe::tell(event name, duration d, std::string_view error) const noexcept {
-  settings_.telemetry->emit(
-      {.name = name, .duration = d, .error = error, .channel_name = name_, .pool_name = settings_.pool_name},
-      settings_.logger.get());
+  settings_.telemetry->emit({.name = name,
+                             .duration = d,
+                             .error = error,
+                             .channel_name = name_,
+                             .pool_name = settings_.pool_name,
+                             .address = settings_.address},
+                            settings_.logger.get());
 }
 
 void channel_probe::set_last_error(std::string_view text) {

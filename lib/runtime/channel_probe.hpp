@@ -24,9 +24,9 @@ class channel_probe {
 
   // What happened …
   void connect_failed(duration took, std::string_view reason);
-  void connection_lost(duration up);
+  void connection_lost(duration up, std::string_view reason);
   void connection_released(duration up);
-  void disconnected(duration up);  // after one of these two, and the user's callback
+  void disconnected(duration up, std::string_view reason);  // after one of these two, and the user's callback
   void user_code_failed(std::string_view what, std::string_view consequence);
 
   // … and the state it led to.

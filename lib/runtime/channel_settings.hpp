@@ -23,7 +23,7 @@ struct channel_settings {
   std::string address;
   backoff_range backoff;
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff;
-  std::chrono::milliseconds connect_timeout;
+  std::chrono::milliseconds attempt_limit;  // what the connector has not ended by then is given up
   std::chrono::milliseconds stable_after;
   std::function<void()> on_connect;
   std::function<void()> on_disconnect;

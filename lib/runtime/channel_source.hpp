@@ -57,6 +57,13 @@ class channel_source final : public waiting_place {
 
   void withdraw(std::size_t slot) noexcept { rotation_.erase(slot); }
 
+  /// Of this publication of a channel: each has an owner of its own.
+  void withdraw(std::size_t slot, const Channel& published) noexcept {
+    rotation_.erase_if(slot, [&](const Channel& member) {
+      return !member.owner_before(published) && !published.owner_before(member);
+    });
+  }
+
   [[nodiscard]] bool reclaim() { return rotation_.reclaim(); }
 
   /// From now on every get, and whoever waits, is told errc::stopped.

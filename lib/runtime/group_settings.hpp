@@ -19,6 +19,7 @@ namespace conn_grpc::runtime {
 struct group_settings {
   std::string name;      // of the pool, or of the channel on its own; empty: cannot be looked up
   std::string type_key;  // of a static_pool or static_channel; else empty
+  std::string address;   // of its channels
   std::string label;     // how exceptions name it: "pool greeter"
   std::optional<std::chrono::milliseconds> status_interval;  // none for a channel on its own
   std::size_t max_waiters = 0;                               // 0: any number

@@ -8,6 +8,7 @@ namespace conn_grpc::runtime {
 void pool_probe::got(std::chrono::nanoseconds took, std::string_view channel_name, error_code failed) const {
   const std::string error = failed ? failed.message() : std::string();
   telemetry_event get{.name = event::channel_get, .duration = took, .error = error, .channel_name = channel_name};
+  if (!channel_name.empty()) get.address = settings_.address;
   if (!settings_.is_pool()) {
     get.channel_name = settings_.name;
     telemetry_.emit(get, settings_.logger.get());

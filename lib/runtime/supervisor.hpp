@@ -46,7 +46,7 @@ class supervisor {
 
   /// Before anything else is called. The parameters are those of the actor.
   void add(std::shared_ptr<const channel_settings> settings, std::string name,
-           std::shared_ptr<const Connector> connector, std::function<void()> changed) {
+           std::shared_ptr<const Connector> connector, connection_observer<typename actor::channel_type> changed) {
     const std::size_t slot = actors_.size();
     source_.add_slot(name);
     actors_.push_back(std::make_unique<actor>(std::move(settings), std::move(name), std::move(connector), source_, slot,

@@ -125,7 +125,7 @@ TEST_CASE("no more than max_waiters wait", "[waiting]") {
 
 TEST_CASE("a timeout without end", "[waiting]") {
   waiting_fixture f;
-  f.settings.connect_timeout = std::chrono::milliseconds::max();
+  f.settings.attempt_limit = std::chrono::milliseconds::max();
   f.run();
   f.wait("patient", std::chrono::nanoseconds::max());
   f.advance(10'000h);

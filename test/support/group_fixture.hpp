@@ -104,7 +104,7 @@ class group_fixture {
                                      .address = "host:1",
                                      .backoff = {1'000ms, 30'000ms},
                                      .make_backoff = {},
-                                     .connect_timeout = 5'000ms,
+                                     .attempt_limit = 5'000ms,
                                      .stable_after = 1'000ms,
                                      .on_connect = {},
                                      .on_disconnect = {},
@@ -112,6 +112,7 @@ class group_fixture {
                                      .logger = {}};
   runtime::group_settings whole{.name = "pool",
                                 .type_key = {},
+                                .address = "host:1",
                                 .label = "pool pool",
                                 .status_interval = 5'000ms,
                                 .max_restarts = 3,

@@ -16,12 +16,16 @@ namespace conn_grpc::test {
 struct stepped_attempt {
   runtime::connection_state state = runtime::connection_state::connecting;
   std::string failure;
-  std::function<void()> changed;
+  runtime::connection_loss loss;
+  runtime::connection_observer<std::shared_ptr<std::string>> changed;
   std::shared_ptr<std::string> channel;
   bool given_up = false;
 
   void succeed() { step(runtime::connection_state::connected); }
-  void lose() { step(runtime::connection_state::lost); }
+  void lose(runtime::connection_loss why = {"closed by the peer"}) {
+    loss = std::move(why);
+    step(runtime::connection_state::lost);
+  }
   void fail(std::string reason) {
     failure = std::move(reason);
     step(runtime::connection_state::failed);
@@ -30,7 +34,7 @@ struct stepped_attempt {
  private:
   void step(runtime::connection_state to) {
     state = to;
-    changed();
+    changed(to == runtime::connection_state::lost ? channel : nullptr);
   }
 };
 
@@ -43,6 +47,7 @@ class stepped_connection {
 
   [[nodiscard]] runtime::connection_state state() const { return attempt_->state; }
   [[nodiscard]] std::string failure() const { return attempt_->failure; }
+  [[nodiscard]] runtime::connection_loss loss() const { return attempt_->loss; }
   [[nodiscard]] std::shared_ptr<std::string> channel() const {
     return attempt_->state == runtime::connection_state::connected ? attempt_->channel : nullptr;
   }
@@ -55,8 +60,11 @@ class stepped_connection {
 class stepped_connector {
  public:
   using channel_type = std::shared_ptr<std::string>;
+  using connection_type = stepped_connection;
 
-  [[nodiscard]] std::unique_ptr<stepped_connection> connect(std::function<void()> changed) const {
+  [[nodiscard]] std::unique_ptr<stepped_connection> connect(runtime::connection_observer<channel_type> changed,
+                                                            std::unique_ptr<stepped_connection> previous) const {
+    previous.reset();
     if (std::exchange(world_->throw_next, false)) throw std::runtime_error("create_channel threw");
     auto& attempts = world_->attempts;
     attempts.push_back(std::make_shared<stepped_attempt>());

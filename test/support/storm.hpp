@@ -22,14 +22,15 @@ using runtime::connection_state;
 /// Steps all attempts at random, on threads of its own.
 class storm {
  public:
+  using observer = runtime::connection_observer<std::shared_ptr<int>>;
+
   class attempt {
    public:
-    explicit attempt(std::function<void()> changed) : changed_(std::move(changed)) {}
+    explicit attempt(observer changed) : changed_(std::move(changed)) {}
     connection_state state() const { return state_; }
     static std::string failure() { return "storm"; }
-    std::shared_ptr<int> channel() const {
-      return state_ == connection_state::connected ? std::make_shared<int>(1) : nullptr;
-    }
+    static runtime::connection_loss loss() { return {"storm"}; }
+    std::shared_ptr<int> channel() const { return state_ == connection_state::connected ? channel_ : nullptr; }
 
     void step(unsigned random) {
       const auto now = state_.load();
@@ -37,12 +38,13 @@ class storm {
         state_ = random % 4 == 0 ? connection_state::failed : connection_state::connected;
       else if (now == connection_state::connected && random % 4 == 0)
         state_ = connection_state::lost;
-      changed_();
+      changed_(state_ == connection_state::lost ? channel_ : nullptr);
     }
 
    private:
     std::atomic<connection_state> state_{connection_state::connecting};
-    std::function<void()> changed_;
+    const std::shared_ptr<int> channel_ = std::make_shared<int>(1);
+    observer changed_;
   };
 
   class connection {
@@ -53,6 +55,7 @@ class storm {
     connection& operator=(const connection&) = delete;
     connection_state state() const { return attempt_->state(); }
     std::string failure() const { return attempt_->failure(); }
+    runtime::connection_loss loss() const { return attempt_->loss(); }
     std::shared_ptr<int> channel() const { return attempt_->channel(); }
 
    private:
@@ -70,7 +73,7 @@ class storm {
   storm(const storm&) = delete;
   storm& operator=(const storm&) = delete;
 
-  std::unique_ptr<connection> connect(std::function<void()> changed) {
+  std::unique_ptr<connection> connect(observer changed) {
     auto fresh = std::make_shared<attempt>(std::move(changed));
     const std::lock_guard lock(mutex_);
     attempts_.push_back(fresh);
@@ -105,7 +108,8 @@ class storm {
 struct storm_connector {
   using channel_type = std::shared_ptr<int>;
   storm* weather;
-  std::unique_ptr<storm::connection> connect(std::function<void()> changed) const {
+  using connection_type = storm::connection;
+  std::unique_ptr<storm::connection> connect(storm::observer changed, std::unique_ptr<storm::connection>) const {
     return weather->connect(std::move(changed));
   }
 };
@@ -122,7 +126,7 @@ inline runtime::channel_settings storm_channel() {
           .address = "storm",
           .backoff = {},
           .make_backoff = [](backoff_range) { return std::make_unique<at_once>(); },
-          .connect_timeout = 1ms,
+          .attempt_limit = 1ms,
           .stable_after = 1ms,
           .on_connect = {},
           .on_disconnect = {},
@@ -133,6 +137,7 @@ inline runtime::channel_settings storm_channel() {
 inline runtime::group_settings storm_settings() {
   return {.name = "storm",
           .type_key = {},
+          .address = {},
           .label = {},
           .status_interval = 1ms,
           .max_restarts = 0,

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "grpc/call_monitor.hpp"
+
+#include "grpc/watched_channel.hpp"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_interceptor.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace conn_grpc::detail {
+namespace {
+
+// The RPC that this thread is starting. gRPC may run callbacks in here, which may start RPCs of their own.
+struct starting_call {
+  const ::grpc::ClientContext* context;
+  std::shared_ptr<call_monitor>* monitor;
+};
+constinit thread_local starting_call* this_thread_starts = nullptr;
+
+}  // namespace
+
+// gRPC asks it at the start of each RPC of its channel. It intercepts nothing, so that the RPC costs nothing more.
+class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFactoryInterface {
+ public:
+  explicit monitor_announcer(std::shared_ptr<call_monitor> monitor) : monitor_(std::move(monitor)) {}
+
+  ::grpc::experimental::Interceptor* CreateClientInterceptor(::grpc::experimental::ClientRpcInfo* rpc) override {
+    auto* const starts = this_thread_starts;
+    if (starts && starts->context == rpc->client_context()) {
+      *starts->monitor = monitor_;
+      monitor_->in_flight_.fetch_add(1, std::memory_order_relaxed);
+    }
+    return nullptr;
+  }
+
+ private:
+  const std::shared_ptr<call_monitor> monitor_;
+};
+
+bool names_lost_connection(const ::grpc::Status& status) {
+  constexpr std::array<std::string_view, 8> words{
+      "Socket closed",  "Connection reset by peer",   "Broken pipe",      "Connection timed out",
+      "Too many pings", "keepalive watchdog timeout", "Transport closed", "GOAWAY received",
+  };
+  if (status.error_code() != ::grpc::StatusCode::UNAVAILABLE) return false;
+  const auto& text = status.error_message();
+  return std::ranges::any_of(words, [&](std::string_view w) { return text.find(w) != text.npos; });
+}
+
+void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
+                              const std::function<void()>& start) {
+  starting_call call{&context, &monitor};
+  auto* const outer = std::exchange(this_thread_starts, &call);
+  start();
+  this_thread_starts = outer;
+}
+
+std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& status) {
+  in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  if (status.ok()) {
+    if (!has_served_.load(std::memory_order_relaxed)) has_served_.store(true, std::memory_order_relaxed);
+    return nullptr;
+  }
+  const bool names_loss = names_lost_connection(status);
+  std::shared_ptr<watched_channel> connection;
+  {
+    const std::lock_guard lock(mutex_);
+    connection = connection_.lock();
+    if (names_loss && reason_.empty()) reason_ = status.error_message();
+  }
+  if (!connection || connection->notice_loss() || !names_loss) return nullptr;
+  return connection;
+}
+
+void call_monitor::follow(std::weak_ptr<watched_channel> connection) {
+  const std::lock_guard lock(mutex_);
+  connection_ = std::move(connection);
+  has_served_.store(false, std::memory_order_relaxed);
+  reason_.clear();
+}
+
+void call_monitor::dismiss_reason() {
+  const std::lock_guard lock(mutex_);
+  reason_.clear();
+}
+
+runtime::connection_loss call_monitor::loss() const {
+  const std::lock_guard lock(mutex_);
+  if (!reason_.empty()) return {reason_, false};
+  if (const auto calls = in_flight_.load(std::memory_order_relaxed); calls > 0)
+    return {"the server announced that it closes the connection (GOAWAY); RPCs in flight: " + std::to_string(calls),
+            true};
+  return {"closed by the peer, no RPC in flight", has_served_.load(std::memory_order_relaxed)};
+}
+
+monitored_channel create_monitored_channel(const std::string& address,
+                                           const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
+                                           const ::grpc::ChannelArguments& arguments) {
+  auto monitor = std::make_shared<call_monitor>();
+  std::vector<std::unique_ptr<::grpc::experimental::ClientInterceptorFactoryInterface>> announcers;
+  announcers.push_back(std::make_unique<monitor_announcer>(monitor));
+  auto channel =
+      ::grpc::experimental::CreateCustomChannelWithInterceptors(address, credentials, arguments, std::move(announcers));
+  return {std::move(channel), std::move(monitor)};
+}
+
+}  // namespace conn_grpc::detail

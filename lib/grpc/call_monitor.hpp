@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+// What RPCs tell about the connection that carries them. gRPC reports the loss of a connection as a bare state. The
+// reason is in the statuses of the RPCs that ended with the connection, and these arrive before the state does.
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <grpcpp/support/status.h>
+#include <conn_grpc/options.hpp>
+
+#include "runtime/connector.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace conn_grpc::detail {
+
+class watched_channel;
+
+/// True for a status that gRPC itself gives an RPC whose connection ended. A server may send the same words, for
+/// example a proxy that forwards the status of its own backend.
+[[nodiscard]] bool names_lost_connection(const ::grpc::Status& status);
+
+/// Follows the RPCs of this library over one gRPC channel. Thread-safe.
+class call_monitor {
+ public:
+  /// Calls `start`, which starts the RPC of `context`. Before the RPC begins, `monitor` becomes the one of its channel,
+  /// and counts it. It stays null for a channel that has none.
+  static void start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
+                         const std::function<void()>& start);
+
+  /// Once for each RPC that was counted, before its caller goes on. A channel whose loss the RPC reveals is withdrawn.
+  /// @returns null, or a connection whose loss the status names, but which gRPC still calls connected: the caller goes
+  /// on after `await_loss`.
+  [[nodiscard]] std::shared_ptr<watched_channel> call_ended(const ::grpc::Status& status);
+
+  /// From now on the channel has this connection.
+  void follow(std::weak_ptr<watched_channel> connection);
+
+  /// A loss that a status named was not one.
+  void dismiss_reason();
+
+  /// Why the connection was lost, as far as RPCs can tell.
+  [[nodiscard]] runtime::connection_loss loss() const;
+
+ private:
+  friend class monitor_announcer;
+
+  std::atomic<std::size_t> in_flight_{0};
+  std::atomic<bool> has_served_{false};  // an RPC over this connection has succeeded
+  mutable std::mutex mutex_;
+  std::weak_ptr<watched_channel> connection_;
+  std::string reason_;  // the words of the first RPC that ended with this connection
+};
+
+/// A gRPC channel, and the monitor of its RPCs. The monitor is null when the user created the channel.
+struct monitored_channel {
+  channel_ptr channel;
+  std::shared_ptr<call_monitor> monitor;
+};
+
+/// As grpc::CreateCustomChannel, with a monitor.
+[[nodiscard]] monitored_channel create_monitored_channel(const std::string& address,
+                                                         const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
+                                                         const ::grpc::ChannelArguments& arguments);
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+// Connections that end, on real sockets: what the pool says of them, and what it does next.
+#include <grpcpp/client_context.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <memory>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/environment.hpp"
+#include "support/greeting.hpp"
+#include "support/observer.hpp"
+#include "support/server_process.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_ptr;
+using conn_grpc::errc;
+
+namespace {
+
+/// One RPC that the server answers after a while.
+asio::awaitable<grpc::Status> slow_greeting(channel_ptr channel, std::chrono::milliseconds delay) {
+  const auto stub = Greeter::NewStub(channel);
+  grpc::ClientContext context;
+  HelloRequest request;
+  request.set_delay_ms(static_cast<std::int32_t>(delay.count()));
+  HelloReply reply;
+  co_return co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+}
+
+/// Until an RPC of this length succeeds, each over a channel of `get`: how many do not?
+template <class Get>
+asio::awaitable<int> failures_before_success(Get get, std::chrono::milliseconds delay) {
+  for (int failures = 0;; ++failures) {
+    const channel_ptr channel = co_await get();
+    const auto status = co_await slow_greeting(channel, delay);
+    if (status.ok()) co_return failures;
+  }
+}
+
+std::string address_of(const server_process& server) { return "127.0.0.1:" + std::to_string(server.port()); }
+
+}  // namespace
+
+TEST_CASE("a channel whose RPCs died is not handed out any more when their callers go on", "[loss]") {
+  server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  conn_grpc::pool pool(io, {.pool_size = 3, .channel = seen.watch({.address = address_of(server)})});
+  pool.async_run([](conn_grpc::error_code) {});
+  int in_flight = 0;
+  int dead_channels = 0;
+  const auto call = [&]() -> asio::awaitable<void> {
+    const auto channel = co_await pool.get_channel();
+    ++in_flight;
+    const auto status = co_await slow_greeting(channel, 1h);
+    CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    const auto next = pool.try_get_channel();
+    if (next && *next == channel) ++dead_channels;
+    --in_flight;
+    seen.changed.notify();
+  };
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 3; });
+    for (int i = 0; i < 150; ++i) asio::co_spawn(io, call(), asio::detached);
+    // An RPC that is answered was sent after those, on each of the channels.
+    for (int i = 0; i < 3; ++i) CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
+    REQUIRE(in_flight == 150);
+    server.kill();
+    co_await seen.until([&] { return in_flight == 0; });
+    CHECK(dead_channels == 0);
+  }());
+}
+
+TEST_CASE("the reason of a loss is in the status, and in the event", "[loss]") {
+  const bool in_flight = GENERATE(true, false);
+  server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  auto options = seen.watch({.address = address_of(server)});
+  options.telemetry = std::make_shared<conn_grpc::telemetry>();
+  std::string told;
+  std::string address;
+  options.telemetry->attach("loss", conn_grpc::event::channel_disconnected, [&](const conn_grpc::telemetry_event& e) {
+    told = e.error;
+    address = e.address;
+  });
+  conn_grpc::pool pool(io, {.channel = options});
+  pool.async_run([](conn_grpc::error_code) {});
+  std::string last_error;
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 1; });
+    if (in_flight) asio::co_spawn(io, slow_greeting(co_await pool.get_channel(), 1h), asio::detached);
+    CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
+    server.kill();
+    co_await seen.until([&] { return !told.empty(); });
+    last_error = pool.status().channels.front().last_error;
+  }());
+  CHECK(address == address_of(server));
+  if (in_flight)
+    CHECK_THAT(told, has_text("Socket closed") || has_text("Connection reset by peer"));
+  else
+    CHECK_THAT(told, has_text("closed by the peer, no RPC in flight"));
+  CHECK_THAT(last_error, has_text("connection lost after") || has_text("Connection refused"));
+}
+
+TEST_CASE("a server that closes connections in order is connected to again without a backoff", "[loss]") {
+  const server_process server(greeter_server(), "127.0.0.1:0", {"--max-connection-age", "200"});
+  asio::io_context io;
+  observer seen;
+  seen.delay = [](int) { return 1h; };
+  auto options = seen.watch({.address = address_of(server)});
+  options.stable_after = 1h;
+  options.backoff = {10ms, 10ms};
+  conn_grpc::pool pool(io, {.channel = options});
+  pool.async_run([](conn_grpc::error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    for (int connection = 1; connection <= 3; ++connection) {
+      co_await seen.until([&] { return seen.connects == connection; });
+      CHECK((co_await slow_greeting(co_await pool.get_channel(), connection == 2 ? 400ms : 0ms)).ok());
+    }
+    CHECK(seen.waits == 0);
+  }());
+}
+
+TEST_CASE("a server that finds the pings too frequent is pinged less often by the next connection", "[loss]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  auto options = seen.watch({.address = address_of(server)});
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 50);
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  options.arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  conn_grpc::pool pool(io, {.channel = options});
+  pool.async_run([](conn_grpc::error_code) {});
+  const auto bare =
+      grpc::CreateCustomChannel(address_of(server), grpc::InsecureChannelCredentials(), options.arguments);
+  run(io, [&]() -> asio::awaitable<void> {
+    const auto of_pool = [&]() { return pool.get_channel(20s); };
+    const auto of_bare = [&]() -> asio::awaitable<channel_ptr> { co_return bare; };
+    const int ours = co_await failures_before_success(of_pool, 350ms);
+    const int theirs = co_await failures_before_success(of_bare, 350ms);
+    CHECK(theirs > 0);  // or the server does not mind
+    CHECK(ours <= theirs);
+    CHECK_THAT(pool.status().channels.front().last_error, has_text("Too many pings"));
+  }());
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+// What follows the loss of a connection: the channel is withdrawn on the thread that notices the loss, and the reason
+// decides when the next attempt begins.
+#include "support/catch.hpp"
+#include "support/group_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::channel_state;
+using conn_grpc::errc;
+using trace = std::vector<std::string>;
+
+namespace {
+
+const conn_grpc::runtime::connection_loss orderly{"announced", true};
+
+void connect(group_fixture& f) {
+  f.connector.last().succeed();
+  f.drain();
+}
+
+}  // namespace
+
+TEST_CASE("a lost channel is withdrawn before the strand hears of the loss", "[loss]") {
+  group_fixture f;
+  f.run();
+  connect(f);
+  REQUIRE(f.group->next());
+  f.connector.last().lose();
+  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.status().state == channel_state::connected);  // until the strand runs
+  f.drain();
+  CHECK(f.status().state == channel_state::backing_off);
+}
+
+TEST_CASE("a loss that is reported late does not withdraw the next connection", "[loss]") {
+  group_fixture f;
+  f.run();
+  connect(f);
+  f.advance(1s);
+  auto& first = f.connector.attempt(0);
+  first.state = conn_grpc::runtime::connection_state::lost;  // noticed by the strand, and not yet reported
+  first.changed(nullptr);
+  f.drain();
+  connect(f);
+  REQUIRE(f.group->next());
+  first.changed(first.channel);
+  f.drain();
+  CHECK(**f.group->next() == "channel of attempt 2");
+}
+
+TEST_CASE(
+    "a connection that was closed in order is followed by an attempt at once, but not more often than backoff.min",
+    "[loss]") {
+  group_fixture f;
+  f.settings.stable_after = 10s;
+  f.settings.backoff = {300ms, 1s};
+  f.run();
+  connect(f);
+  (void)f.happened();
+  f.advance(50ms);
+  f.connector.last().lose(orderly);
+  f.drain();
+  CHECK(f.connector.attempts() == 2);
+  CHECK(f.happened() == trace{"on_disconnect"});  // the policy is not asked
+
+  connect(f);
+  f.advance(100ms);
+  f.connector.last().lose(orderly);
+  f.drain();
+  CHECK(f.connector.attempts() == 2);
+  CHECK(f.status().state == channel_state::backing_off);
+  CHECK(f.status().next_attempt.value().time_since_epoch() == 350ms);
+  f.advance(200ms);
+  CHECK(f.connector.attempts() == 3);
+
+  connect(f);
+  f.advance(400ms);
+  f.connector.last().lose(orderly);
+  f.drain();
+  CHECK(f.connector.attempts() == 4);
+  CHECK(f.happened() == trace{"reset", "on_connect", "on_disconnect", "reset", "on_connect", "on_disconnect"});
+}
+
+TEST_CASE("a connection that ended otherwise is followed by the backoff's wait", "[loss]") {
+  group_fixture f;
+  f.run();
+  connect(f);
+  f.advance(999ms);
+  (void)f.happened();
+  f.connector.last().lose({"Connection reset by peer"});
+  f.drain();
+  CHECK(f.happened() == trace{"on_disconnect", "next"});
+  CHECK(f.status().last_error == "connection lost after 999 ms: Connection reset by peer");
+}
+
+TEST_CASE("stop() ends the pause before a paced attempt", "[loss]") {
+  group_fixture f;
+  f.settings.stable_after = 10s;
+  f.run();
+  for (int i = 0; i < 2; ++i) {
+    connect(f);
+    f.connector.last().lose(orderly);
+    f.drain();
+  }
+  CHECK(f.status().state == channel_state::backing_off);
+  f.group->stop();
+  f.drain();
+  CHECK(f.status().state == channel_state::stopped);
+  CHECK(f.ended == conn_grpc::error_code());
+}
