@@ -16,4 +16,12 @@ std::string thrown_text() {
   }
 }
 
+std::string exception_text(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (...) {
+    return thrown_text();
+  }
+}
+
 }  // namespace conn_grpc::core

@@ -90,12 +90,14 @@ void call_monitor::dismiss_reason() {
 }
 
 runtime::connection_loss call_monitor::loss() const {
+  using runtime::loss_kind;
   const std::lock_guard lock(mutex_);
-  if (!reason_.empty()) return {reason_, false};
+  if (!reason_.empty()) return {reason_, loss_kind::broken};
   if (const auto calls = in_flight_.load(std::memory_order_relaxed); calls > 0)
     return {"the server announced that it closes the connection (GOAWAY); RPCs in flight: " + std::to_string(calls),
-            true};
-  return {"closed by the peer, no RPC in flight", has_served_.load(std::memory_order_relaxed)};
+            loss_kind::orderly};
+  const bool served = has_served_.load(std::memory_order_relaxed);
+  return {"closed by the peer, no RPC in flight", served ? loss_kind::orderly : loss_kind::unknown};
 }
 
 monitored_channel create_monitored_channel(const std::string& address,

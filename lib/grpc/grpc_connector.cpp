@@ -129,11 +129,13 @@ grpc_connector::grpc_connector(const channel_options& options)
   completion_thread::instance();
 }
 
+std::unique_ptr<grpc_connection> grpc_connector::reusable(std::unique_ptr<grpc_connection> lost) const {
+  return watch_options_->sends_keepalive ? std::move(lost) : nullptr;
+}
+
 std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observer changed,
-                                                         std::unique_ptr<grpc_connection> previous) const {
-  monitored_channel channel;
-  if (previous && watch_options_->sends_keepalive) channel = previous->take_idle_channel();
-  previous.reset();
+                                                         std::unique_ptr<grpc_connection> lost) const {
+  auto channel = lost ? lost->take_idle_channel() : monitored_channel();
   if (!channel.channel) channel = create();
   auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), watch_options_);
   watched->start();

@@ -20,9 +20,11 @@ class grpc_connector {
 
   explicit grpc_connector(const channel_options& options);
 
+  [[nodiscard]] std::unique_ptr<grpc_connection> reusable(std::unique_ptr<grpc_connection> lost) const;
+
   /// Throws what `create_channel` throws.
   [[nodiscard]] std::unique_ptr<grpc_connection> connect(watched_channel::observer changed,
-                                                         std::unique_ptr<grpc_connection> previous) const;
+                                                         std::unique_ptr<grpc_connection> lost) const;
 
  private:
   [[nodiscard]] monitored_channel create() const;

@@ -7,10 +7,10 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 
-#include <algorithm>
+#include <array>
 #include <chrono>
-#include <limits>
 #include <utility>
 
 namespace conn_grpc::detail {
@@ -21,6 +21,14 @@ namespace {
 
 // Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
 constexpr std::chrono::milliseconds time_to_notice_loss{20};
+
+// A request that gRPC does not keep for a retry: it is larger than the default of GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A
+// service config may ask for retries of every method, and gRPC would retry until the deadline, and report only that.
+::grpc::ByteBuffer request_without_retry() {
+  static std::array<char, 256 * 1024 + 1> zeros;
+  const ::grpc::Slice slice(zeros.data(), zeros.size(), ::grpc::Slice::STATIC_SLICE);
+  return {&slice, 1};
+}
 
 gpr_timespec after(std::chrono::milliseconds delay) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
@@ -62,7 +70,7 @@ class watched_channel::reason_call final : public completion {
       : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
 
   void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, "/conn_grpc/why", ::grpc::ByteBuffer(), queue);
+    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, "/conn_grpc/why", request_without_retry(), queue);
     call_->reader->StartCall();
     call_->reader->Finish(&call_->reply, &call_->status, tag);
   }
@@ -153,7 +161,7 @@ channel_ptr watched_channel::channel() const {
 
 runtime::connection_loss watched_channel::loss() const {
   // gRPC gives no other reason.
-  auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{"closed by the peer", false};
+  auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{"closed by the peer"};
   if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
     loss.reason += "; or by keepalive, which got no answer";
   return loss;

@@ -67,7 +67,7 @@ class channel_actor {
       if (auto made = co_await connect(); made.channel) next = co_await serve(std::move(made), *backoff);
       if (!stopping_) co_await wait_for(next, *backoff);
     }
-    lost_.reset();
+    reusable_.reset();
     probe_.stopped();
   }
 
@@ -90,7 +90,7 @@ class channel_actor {
   /// When the next attempt begins.
   enum class retry {
     at_once,        // after a connection that lived for `stable_after`
-    paced,          // after a shorter one that was closed in order: at once, but at most once per `backoff.min`
+    paced,          // after a shorter one to a server that closes in order: at once, but once per `backoff.min` at most
     after_backoff,  // after any other
   };
 
@@ -113,13 +113,14 @@ class channel_actor {
     const auto begin = Clock::now();
     const auto deadline = deadline_after<Clock>(settings_.attempt_limit);
     auto connection =
-        call_user("create_channel", [this] { return connector_.connect(changed_, std::exchange(lost_, nullptr)); });
+        call_user("create_channel", [this] { return connector_.connect(changed_, std::exchange(reusable_, nullptr)); });
     while (connection->state() == connection_state::connecting && !stopping_ && Clock::now() < deadline)
       co_await news_.wait_until(deadline);
 
     const std::chrono::nanoseconds took = Clock::now() - begin;
     channel_type channel = stopping_ ? nullptr : connection->channel();
     if (!channel) {
+      closes_in_order_ = false;
       if (!stopping_) probe_.connect_failed(took, failure(*connection));
       connection.reset();  // gives the attempt up
     }
@@ -159,14 +160,15 @@ class channel_actor {
       while (!thrown && !stopping_ && is_connected()) co_await news_.wait();
     }
     const auto up = Clock::now() - begin;
-    const auto loss = stopping_ ? connection_loss{"stopped"} : made.connection->loss();
+    const auto loss = stopping_ ? connection_loss{"stopped"}
+                      : thrown  ? connection_loss{core::exception_text(thrown)}
+                                : made.connection->loss();
     if (stopping_) {
       made.connection.reset();
       probe_.connection_released(up);
     } else {
       probe_.connection_lost(up, loss.reason);
-      if (!thrown) lost_ = std::move(made.connection);
-      made.connection.reset();
+      reusable_ = connector_.reusable(std::move(made.connection));
     }
     if (!thrown) thrown = thrown_by("on_disconnect", settings_.on_disconnect);
     probe_.disconnected(up, loss.reason);
@@ -174,7 +176,8 @@ class channel_actor {
     while (!source_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
     if (std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after) co_return retry::at_once;
-    co_return loss.orderly ? retry::paced : retry::after_backoff;
+    if (loss.kind != loss_kind::unknown) closes_in_order_ = loss.kind == loss_kind::orderly;
+    co_return closes_in_order_ ? retry::paced : retry::after_backoff;
   }
 
   strand_awaitable<> wait_for(retry next, conn_grpc::backoff& backoff) {
@@ -232,7 +235,8 @@ class channel_actor {
   const std::size_t slot_;
   const connection_observer<channel_type> changed_;
   channel_probe probe_;
-  connection_ptr lost_;  // until the next attempt, which may use what is left of it
+  connection_ptr reusable_;       // of the connection that was lost, by the next attempt
+  bool closes_in_order_ = false;  // the server, when it was last known how it closed a connection
   typename Clock::time_point next_paced_attempt_ = (Clock::time_point::min)();
   condition<Clock> news_;
   bool stopping_ = false;

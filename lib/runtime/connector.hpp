@@ -18,10 +18,16 @@ enum class connection_state {
   lost,    // was connected, and will not be again
 };
 
-/// Why a connection was lost, as far as that is known.
+/// How a connection was lost, as far as RPCs can tell.
+enum class loss_kind {
+  unknown,  // it carried no RPC
+  orderly,  // it carried RPCs, and ended none of them: the server announced that it closes it
+  broken,   // it ended RPCs
+};
+
 struct connection_loss {
   std::string reason;
-  bool orderly = false;  // the server had served RPCs, and ended none of them
+  loss_kind kind = loss_kind::unknown;
 };
 
 /// Destroying it gives up the attempt or closes the connection. Used by one strand; what happens elsewhere is its own
@@ -39,13 +45,13 @@ concept connection = requires(const T& c) {
 template <class Channel>
 using connection_observer = std::function<void(const Channel& lost)>;
 
-/// Begins an attempt.
-/// `previous`: the connection of the same slot that was lost before; it may be null. The attempt may go on with what is
-/// left of it.
+/// `reusable`: what the next attempt of a slot may use of the connection that was lost there; null for nothing.
+/// `connect`: begins an attempt.
 template <class T>
 concept connector = requires(const T& c, connection_observer<typename T::channel_type> observer,
-                             std::unique_ptr<typename T::connection_type> previous) {
-  { *c.connect(std::move(observer), std::move(previous)) } -> connection;
+                             std::unique_ptr<typename T::connection_type> lost) {
+  { c.reusable(std::move(lost)) } -> std::same_as<std::unique_ptr<typename T::connection_type>>;
+  { *c.connect(std::move(observer), std::move(lost)) } -> connection;
 };
 
 }  // namespace conn_grpc::runtime

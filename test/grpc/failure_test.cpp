@@ -88,9 +88,10 @@ TEST_CASE("accepts and never writes: gRPC ends the attempt, in its own words, an
   listener peer(io, manner::stays_silent);
   CHECK_THAT(error_after(io, seen, 2, {.address = peer.address(), .connect_timeout = 50ms}),
              has_text("timed out before receiving SETTINGS frame") && has_text(peer.address()));
-  CHECK(peer.accepted() == 2);
-  // The second one is closed with the second attempt, while its backoff was asked, or with the channel.
-  run(io, until_true(io, [&] { return peer.closed_by_client() == 2; }));
+  // gRPC connects again in the moment in which it gives up; that connection goes with the channel.
+  CHECK(peer.accepted() >= 2);
+  CHECK(peer.accepted() <= 4);
+  run(io, until_true(io, [&] { return peer.closed_by_client() == peer.accepted(); }));
 }
 
 TEST_CASE("a silent address does not keep an attempt from the next one", "[failure]") {

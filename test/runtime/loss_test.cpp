@@ -11,7 +11,11 @@ using trace = std::vector<std::string>;
 
 namespace {
 
-const conn_grpc::runtime::connection_loss orderly{"announced", true};
+using conn_grpc::runtime::loss_kind;
+
+const conn_grpc::runtime::connection_loss orderly{"announced", loss_kind::orderly};
+const conn_grpc::runtime::connection_loss unknown{"closed by the peer", loss_kind::unknown};
+const conn_grpc::runtime::connection_loss broken{"Connection reset by peer", loss_kind::broken};
 
 void connect(group_fixture& f) {
   f.connector.last().succeed();
@@ -87,10 +91,40 @@ TEST_CASE("a connection that ended otherwise is followed by the backoff's wait",
   connect(f);
   f.advance(999ms);
   (void)f.happened();
-  f.connector.last().lose({"Connection reset by peer"});
+  f.connector.last().lose(broken);
   f.drain();
   CHECK(f.happened() == trace{"on_disconnect", "next"});
   CHECK(f.status().last_error == "connection lost after 999 ms: Connection reset by peer");
+}
+
+TEST_CASE("a loss of which nothing is known is taken for what the server did last", "[loss]") {
+  group_fixture f;
+  f.settings.stable_after = 10s;
+  f.settings.backoff = {10ms, 1s};
+  f.run();
+  const auto lose = [&](const conn_grpc::runtime::connection_loss& how) {
+    connect(f);
+    f.advance(20ms);
+    (void)f.happened();
+    f.connector.last().lose(how);
+    f.drain();
+    return f.happened();
+  };
+  const trace waits{"on_disconnect", "next"};
+  const trace does_not_wait{"on_disconnect"};
+  CHECK(lose(unknown) == waits);
+  f.advance(100ms);
+  CHECK(lose(orderly) == does_not_wait);
+  CHECK(lose(unknown) == does_not_wait);
+  CHECK(lose(broken) == waits);
+  f.advance(100ms);
+  CHECK(lose(unknown) == waits);
+  f.advance(100ms);
+  CHECK(lose(orderly) == does_not_wait);
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  f.advance(100ms);
+  CHECK(lose(unknown) == waits);
 }
 
 TEST_CASE("stop() ends the pause before a paced attempt", "[loss]") {

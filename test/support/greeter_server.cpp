@@ -54,11 +54,12 @@ class greeter final : public Greeter::CallbackService {
 
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
-    "       [--max-concurrent-streams N]\n"
+    "       [--max-concurrent-streams N] [--max-ping-strikes N]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
-    "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n";
+    "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n"
+    "  --max-ping-strikes    close a connection after more pings than that within five minutes\n";
 
 struct options {
   std::string address{};
@@ -67,6 +68,7 @@ struct options {
   std::string client_ca{};
   int max_connection_age = 0;
   int max_concurrent_streams = 0;
+  int max_ping_strikes = 0;
 };
 
 options parsed(std::span<char*> arguments) {
@@ -88,6 +90,8 @@ options parsed(std::span<char*> arguments) {
       result.max_connection_age = std::stoi(next());
     } else if (option == "--max-concurrent-streams") {
       result.max_concurrent_streams = std::stoi(next());
+    } else if (option == "--max-ping-strikes") {
+      result.max_ping_strikes = std::stoi(next());
     } else {
       throw std::invalid_argument(usage);
     }
@@ -119,6 +123,7 @@ void serve(const options& o) {
   if (o.max_connection_age > 0) builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, o.max_connection_age);
   if (o.max_concurrent_streams > 0)
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o.max_concurrent_streams);
+  if (o.max_ping_strikes > 0) builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, o.max_ping_strikes);
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
   if (!server) throw std::runtime_error("greeter_server: cannot listen on " + o.address + "\n");

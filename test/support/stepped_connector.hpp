@@ -63,8 +63,7 @@ class stepped_connector {
   using connection_type = stepped_connection;
 
   [[nodiscard]] std::unique_ptr<stepped_connection> connect(runtime::connection_observer<channel_type> changed,
-                                                            std::unique_ptr<stepped_connection> previous) const {
-    previous.reset();
+                                                            std::unique_ptr<stepped_connection>) const {
     if (std::exchange(world_->throw_next, false)) throw std::runtime_error("create_channel threw");
     auto& attempts = world_->attempts;
     attempts.push_back(std::make_shared<stepped_attempt>());
@@ -72,6 +71,8 @@ class stepped_connector {
     attempts.back()->channel = std::make_shared<std::string>("channel of attempt " + std::to_string(attempts.size()));
     return std::make_unique<stepped_connection>(attempts.back());
   }
+
+  [[nodiscard]] static std::unique_ptr<stepped_connection> reusable(std::unique_ptr<stepped_connection>) { return {}; }
 
   [[nodiscard]] std::size_t attempts() const { return world_->attempts.size(); }
   [[nodiscard]] stepped_attempt& attempt(std::size_t index) const { return *world_->attempts.at(index); }

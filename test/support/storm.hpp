@@ -109,6 +109,7 @@ struct storm_connector {
   using channel_type = std::shared_ptr<int>;
   storm* weather;
   using connection_type = storm::connection;
+  static std::unique_ptr<storm::connection> reusable(std::unique_ptr<storm::connection>) { return {}; }
   std::unique_ptr<storm::connection> connect(storm::observer changed, std::unique_ptr<storm::connection>) const {
     return weather->connect(std::move(changed));
   }
