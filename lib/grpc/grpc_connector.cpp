@@ -85,11 +85,13 @@ class own_arguments {
   std::vector<std::pair<std::string, int>> all_;
 };
 
-/// gRPC ends the attempt at an address after the later of the limit and its own backoff, whose first value is 1 s, give
-/// or take a fifth. A shorter `connect_timeout` needs a shorter backoff.
-void shorten_first_backoff(::grpc::ChannelArguments& arguments, std::chrono::milliseconds connect_timeout) {
-  if (connect_timeout >= std::chrono::milliseconds(1'200)) return;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, own_arguments::in_ms(connect_timeout * 4 / 5));
+/// gRPC's own backoff after the first attempt, which the user may have set. gRPC ends the attempt at an address after
+/// the later of the limit and this, so a short `connect_timeout` needs a short one.
+int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout) {
+  if (const auto* const set = find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS); set && set->type == GRPC_ARG_INTEGER)
+    return set->value.integer;
+  constexpr std::chrono::milliseconds of_grpc{1'000};  // give or take a fifth
+  return own_arguments::in_ms(std::min(of_grpc, connect_timeout / 5 * 4));
 }
 
 /// The user's arguments and ours. Of equal keys gRPC takes the first: who sets an argument again means the last, and
@@ -104,7 +106,8 @@ void shorten_first_backoff(::grpc::ChannelArguments& arguments, std::chrono::mil
     if (find(given, key) == &argument && !own.has(key) && key != without) add(all, argument);
   }
   own.add_to(all);
-  if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS)) shorten_first_backoff(all, connect_timeout);
+  if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS))
+    all.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_backoff_in_ms(given, connect_timeout));
   return all;
 }
 
@@ -122,9 +125,12 @@ grpc_connector::grpc_connector(const channel_options& options)
       credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel),
-      watch_options_(std::make_shared<const watch_options>(attempt_limit(options.connect_timeout),
-                                                           sends_keepalive(options.arguments),
-                                                           tls_diagnosis::of(options, for_inquiry(options)))) {
+      watch_options_(std::make_shared<const watch_options>(watch_options{
+          .first_backoff =
+              std::chrono::milliseconds(first_backoff_in_ms(options.arguments, options.connect_timeout)) / 5 * 4,
+          .attempt_limit = attempt_limit(options.connect_timeout),
+          .sends_keepalive = sends_keepalive(options.arguments),
+          .diagnosis = tls_diagnosis::of(options, for_inquiry(options))})) {
   // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
   completion_thread::instance();
 }

@@ -22,6 +22,9 @@ namespace {
 // Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
 constexpr std::chrono::milliseconds time_to_notice_loss{20};
 
+// Longer than gRPC takes to begin an attempt.
+constexpr std::chrono::milliseconds time_to_begin_attempt{50};
+
 // A request that gRPC does not keep for a retry: it is larger than the default of GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A
 // service config may ask for retries of every method, and gRPC would retry until the deadline, and report only that.
 ::grpc::ByteBuffer request_without_retry() {
@@ -60,6 +63,25 @@ class watched_channel::loss_watch final : public completion {
  private:
   std::shared_ptr<watched_channel> watched_;
   std::function<void()> then_;
+};
+
+// gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
+// channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
+class watched_channel::late_drop final : public completion {
+ public:
+  explicit late_drop(channel_ptr channel) : channel_(std::move(channel)) {}
+
+  static void arrange(const channel_ptr& channel) {
+    completion_thread::instance().submit(
+        std::make_unique<late_drop>(channel), [&](::grpc::CompletionQueue* queue, void* tag) {
+          channel->NotifyOnStateChange(GRPC_CHANNEL_TRANSIENT_FAILURE, after(time_to_begin_attempt), queue, tag);
+        });
+  }
+
+  void complete(bool) noexcept override { channel_.reset(); }
+
+ private:
+  channel_ptr channel_;
 };
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
@@ -102,7 +124,10 @@ class watched_channel::reason_call final : public completion {
 
 // gRPC is never called with mutex_ held: in any call it may run callbacks, the user's among them.
 
-void watched_channel::start() { begin(); }
+void watched_channel::start() {
+  next_attempt_of_grpc_ = after(options_->first_backoff);
+  begin();
+}
 
 void watched_channel::begin() {
   const auto channel = current();
@@ -211,15 +236,19 @@ void watched_channel::connected(const channel_ptr& channel) {
   // An inquiry verifies nothing: it is not to be handed out, whatever gRPC makes of it.
   if (!failure().empty()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
+  auto published = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
   observer changed;
   {
     const std::lock_guard lock(mutex_);
-    state_ = connection_state::connected;
-    published_ = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
-    changed = changed_;
+    if (!abandoned_) {
+      state_ = connection_state::connected;
+      published_ = std::move(published);
+      changed = changed_;
+    }
   }
+  if (!changed) return end(connection_state::failed);
   wait_for_change_from(channel, GRPC_CHANNEL_READY);
-  if (changed) changed(nullptr);
+  changed(nullptr);
 }
 
 void watched_channel::ask_for_reason() {
@@ -280,6 +309,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     lost.swap(published_);
     changed = changed_;
   }
+  if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0) late_drop::arrange(dropped);
   dropped.reset();  // before another attempt begins
   if (changed) changed(lost);
 }

@@ -6,6 +6,7 @@
 #include "runtime/connector.hpp"
 
 #include <grpc/grpc.h>
+#include <grpc/support/time.h>
 #include <conn_grpc/options.hpp>
 
 #include <chrono>
@@ -18,6 +19,7 @@ namespace conn_grpc::detail {
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
+  std::chrono::milliseconds first_backoff;         // gRPC may begin a second attempt by itself after that
   std::chrono::milliseconds attempt_limit;         // an abandoned attempt is dropped after that, whatever gRPC does
   bool sends_keepalive;                            // without RPCs, a loss may be the client's own doing
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
@@ -72,6 +74,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
  private:
   class watch;
   class loss_watch;
+  class late_drop;
   class reason_call;
 
   void begin();
@@ -86,6 +89,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   const std::shared_ptr<const watch_options> options_;
   const std::shared_ptr<call_monitor> monitor_;  // null when the user created the channel
+  gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
   std::string failure_;     // already while an inquiry looks into it

@@ -90,7 +90,7 @@ class channel_actor {
   /// When the next attempt begins.
   enum class retry {
     at_once,        // after a connection that lived for `stable_after`
-    paced,          // after a shorter one to a server that closes in order: at once, but once per `backoff.min` at most
+    paced,          // after a shorter one to a server that closes in order: at once, twice per `stable_after` at most
     after_backoff,  // after any other
   };
 
@@ -181,15 +181,12 @@ class channel_actor {
   }
 
   strand_awaitable<> wait_for(retry next, conn_grpc::backoff& backoff) {
-    if (next == retry::after_backoff) {
-      const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
-      co_await back_off(deadline_after<Clock>(delay), delay);
-    } else if (next == retry::paced) {
-      const auto now = Clock::now();
-      const auto due = (std::max)(now, next_paced_attempt_);
-      next_paced_attempt_ = due + (std::min)(settings_.stable_after, settings_.backoff.min);
-      if (due > now) co_await back_off(due, std::chrono::ceil<std::chrono::milliseconds>(due - now));
+    if (next == retry::at_once) co_return;
+    if (next == retry::paced && Clock::now() >= next_paced_attempt_) {
+      next_paced_attempt_ = deadline_after<Clock>(settings_.stable_after / 2);
+      co_return;
     }
+    co_await back_off(call_user("backoff.next", [&] { return backoff.next(); }));
   }
 
   /// Returns the callback's exception instead of throwing it, because the channel must be withdrawn first.
@@ -202,7 +199,8 @@ class channel_actor {
     return nullptr;
   }
 
-  strand_awaitable<> back_off(typename Clock::time_point until, std::chrono::milliseconds delay) {
+  strand_awaitable<> back_off(std::chrono::milliseconds delay) {
+    const auto until = deadline_after<Clock>(delay);
     probe_.backing_off(steady(until), delay);
     while (!stopping_ && Clock::now() < until) co_await news_.wait_until(until);
   }

@@ -123,7 +123,7 @@ TEST_CASE("no attempt misses a connection that is over at once", "[failure]") {
   observer seen;
   seen.delay = [](int) { return 0ms; };
   listener peer(io, GENERATE(manner::flaps, manner::closes));
-  (void)error_after(io, seen, 400, {.address = peer.address(), .connect_timeout = 10min});
+  (void)error_after(io, seen, 200, {.address = peer.address(), .connect_timeout = 10min});
 }
 
 TEST_CASE("a channel that is stopped while it connects leaves no socket", "[failure]") {

@@ -113,8 +113,7 @@ TEST_CASE("a server that closes connections in order is connected to again witho
   observer seen;
   seen.delay = [](int) { return 1h; };
   auto options = seen.watch({.address = address_of(server)});
-  options.stable_after = 1h;
-  options.backoff = {10ms, 10ms};
+  options.stable_after = 300ms;
   conn_grpc::pool pool(io, {.channel = options});
   pool.async_run([](conn_grpc::error_code) {});
   run(io, [&]() -> asio::awaitable<void> {

@@ -71,7 +71,7 @@ TEST_CASE("create_channel gets the user's arguments, of each the last, and ours"
   options.arguments.SetInt("number", 3);
   options.arguments.SetUserAgentPrefix("app/1");
   const auto given = arguments_given(options);
-  CHECK(given.size() == 5);
+  CHECK(given.size() == 7);
   CHECK(given.find("number")->second == "3");
   CHECK(given.find("text")->second == "last");
   CHECK(given.find(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL)->second == "1");
@@ -118,6 +118,7 @@ TEST_CASE("the channels of a pool share the user's functions, and what these rem
     co_await seen.until([&] { return seen.connects == 4; });
     pool.stop();
   }());
+  io.restart();
   io.run_for(30s);
   const std::vector<int> in_turn{1, 2, 3, 4};
   CHECK(created == in_turn);
