@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/grpc_connector.hpp"
 
+#include "core/target.hpp"
 #include "grpc/completion_thread.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <span>
 #include <stdexcept>
@@ -71,24 +73,45 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
+/// What gRPC connects to instead of the address; empty when it is the address itself. A function of the user's need not
+/// lead to either.
+std::string proxy_for(const channel_options& options) {
+  if (options.create_channel) return {};
+  core::proxy_configuration configuration{.environment = [](const char* name) { return std::getenv(name); }};
+  const grpc_channel_args view = options.arguments.c_channel_args();
+  for (const grpc_arg& argument : std::span<const grpc_arg>(view.args, view.num_args)) {
+    const std::string_view key = argument.key;
+    if (key == GRPC_ARG_ENABLE_HTTP_PROXY && argument.type == GRPC_ARG_INTEGER)
+      configuration.enabled = argument.value.integer != 0;
+    if (key == GRPC_ARG_HTTP_PROXY && argument.type == GRPC_ARG_STRING)
+      configuration.in_arguments = argument.value.string;
+  }
+  return core::proxy_of(options.address, configuration);
+}
+
 }  // namespace
 
 grpc_connector::grpc_connector(const channel_options& options)
     : address_(options.address),
-      credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
+      credentials_(options.credentials),
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel ? options.create_channel : ::grpc::CreateCustomChannel),
-      diagnosis_(tls_diagnosis::of(options, for_inquiry(options))) {
-  // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
+      diagnosis_(tls_diagnosis::of(options, for_inquiry(options))),
+      proxy_(proxy_for(options)) {
   completion_thread::instance();
 }
 
 std::unique_ptr<grpc_connection> grpc_connector::connect(std::function<void()> changed) const {
-  auto channel = create_channel_(address_, credentials_, arguments_);
+  try {
+    session_ = completion_thread::instance().use();
+  } catch (const completion_thread::unavailable& e) {
+    return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(e.what()));
+  }
+  auto channel = create_channel_(address_, credentials_ ? credentials_ : session_->insecure, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), diagnosis_);
   watched->start();
-  return std::make_unique<grpc_connection>(std::move(watched));
+  return std::make_unique<grpc_connection>(std::move(watched), proxy_);
 }
 
 }  // namespace conn_grpc::detail

@@ -30,6 +30,10 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   watched_channel(channel_ptr channel, std::function<void()> changed, std::shared_ptr<const tls_diagnosis> diagnosis)
       : diagnosis_(std::move(diagnosis)), channel_(std::move(channel)), changed_(std::move(changed)) {}
 
+  /// An attempt that failed before there was a channel.
+  explicit watched_channel(std::string failure)
+      : state_(runtime::connection_state::failed), failure_(std::move(failure)) {}
+
   /// Asks the channel to connect. `changed` is called on the completion thread.
   void start();
 
@@ -63,17 +67,23 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 /// What the actor holds: the channel is abandoned with it.
 class grpc_connection {
  public:
-  explicit grpc_connection(std::shared_ptr<watched_channel> watched) : watched_(std::move(watched)) {}
+  /// @param proxy what gRPC connects to instead of the server, if it does.
+  explicit grpc_connection(std::shared_ptr<watched_channel> watched, std::string proxy = {})
+      : watched_(std::move(watched)), proxy_(std::move(proxy)) {}
   ~grpc_connection() { watched_->abandon(); }
   grpc_connection(const grpc_connection&) = delete;
   grpc_connection& operator=(const grpc_connection&) = delete;
 
   [[nodiscard]] runtime::connection_state state() const { return watched_->state(); }
-  [[nodiscard]] std::string failure() const { return watched_->failure(); }
+  [[nodiscard]] std::string failure() const {
+    auto reason = watched_->failure();
+    return proxy_.empty() || reason.empty() ? reason : reason + " (" + proxy_ + ")";
+  }
   [[nodiscard]] channel_ptr channel() const { return watched_->channel(); }
 
  private:
   std::shared_ptr<watched_channel> watched_;
+  std::string proxy_;
 };
 
 }  // namespace conn_grpc::detail
