@@ -35,7 +35,8 @@ struct channel_options {
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
-  /// Must not be empty. To gRPC "host" without a port is port 443, and "http://host" no target at all.
+  /// Must not be empty, and a port must be from 0 to 65535. To gRPC "host" without a port is port 443, and
+  /// "http://host" no target at all.
   std::string address{};
 
   /// Null: grpc::InsecureChannelCredentials().

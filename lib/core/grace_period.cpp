@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "core/grace_period.hpp"
 
+#include <pthread.h>
+
 namespace conn_grpc::core {
 namespace {
 
@@ -30,6 +32,20 @@ reader_record& take_record() {
   }
   return *fresh;
 }
+
+// In the child of a fork only the thread that forked exists. Another one that was inside a section would stay inside
+// for ever, and block every reclamation: the child leaves the section for it, and frees its record.
+void leave_for_threads_that_are_gone() {
+  for (reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
+    if (r == this_thread_record) continue;
+    if (const auto sections = r->sections.load(std::memory_order_relaxed); sections % 2 == 1)
+      r->sections.store(sections + 1, std::memory_order_release);
+    r->taken.store(false, std::memory_order_release);
+  }
+}
+
+const int fork_handler_registered [[maybe_unused]] =
+    ::pthread_atfork(nullptr, nullptr, leave_for_threads_that_are_gone);
 
 }  // namespace
 

@@ -26,8 +26,9 @@
 
 namespace conn_grpc::core {
 
-/// What a thread tells writers of itself: odd while it is inside a read section. Only its thread writes it. Records
-/// are never freed; a thread that ends leaves its own to the next one.
+/// What a thread tells writers of itself: odd while it is inside a read section. Only its thread writes it; in the
+/// child of a fork, the one thread that is left writes those of the others once. Records are never freed; a thread that
+/// ends leaves its own to the next one.
 struct alignas(64) reader_record {
   std::atomic<std::uint64_t> sections{0};
   std::atomic<bool> taken{true};

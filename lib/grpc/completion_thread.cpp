@@ -1,46 +1,196 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
+#include <dlfcn.h>
+#include <grpc/grpc.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
+#include <string>
+#include <system_error>
+#include <utility>
 
 namespace conn_grpc::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// gRPC aborts the process when it finds no descriptor while it initialises itself. Measured with 1.51: four, and
+/// more to connect.
+void check_descriptors() {
+  std::array<int, 16> taken{};
+  std::size_t count = 0;
+  int error = 0;
+  for (; count < taken.size() && error == 0; ++count) {
+    taken[count] = ::eventfd(0, EFD_CLOEXEC);
+    if (taken[count] < 0) error = errno;
+  }
+  for (std::size_t i = 0; i < count; ++i)
+    if (taken[i] >= 0) ::close(taken[i]);
+  if (error != 0)
+    throw completion_thread::unavailable("gRPC cannot be started: " + std::generic_category().message(error));
+}
+
+/// Code that a thread runs must stay mapped. The shared library is linked so; a static one may be part of a plugin.
+void keep_mapped() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(&keep_mapped), &info) != 0)
+    (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/// A thread that receives no signals: they are for the program's threads, as it is with Asio's.
+template <class Body>
+std::thread without_signals(Body body) {
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
+  try {
+    std::thread started(std::move(body));
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return started;
+  } catch (const std::system_error& e) {
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw completion_thread::unavailable("the completion thread cannot be started: " + e.code().message());
+  }
+}
+
+}  // namespace
+
+grpc_session::grpc_session()
+    : insecure(::grpc::InsecureChannelCredentials()),
+      keeper(::grpc::CreateChannel("unix:/dev/null/conn_grpc", insecure)) {}
+
+void grpc_session::keep_callback_threads() {
+  struct cancelled_call {
+    explicit cancelled_call(const std::shared_ptr<::grpc::Channel>& channel) : stub(channel) { context.TryCancel(); }
+    ::grpc::GenericStub stub;
+    ::grpc::ClientContext context;
+    ::grpc::Slice bytes{"x"};  // an empty buffer aborts gRPC 1.51
+    ::grpc::ByteBuffer request{&bytes, 1};
+    ::grpc::ByteBuffer reply;
+  };
+  std::call_once(keeps_callback_threads, [this] {
+    const auto call = std::make_shared<cancelled_call>(keeper);
+    call->stub.UnaryCall(&call->context, "/conn_grpc/none", {}, &call->request, &call->reply, [call](auto&&) {});
+  });
+}
 
 completion_thread& completion_thread::instance() {
-  // Never deleted, so that gRPC may use the queue until the very end. What is pending then stays pending.
+  // Never deleted: a watch may be pending until the very end.
   static auto* const thread = new completion_thread;
-  static const struct at_exit {
-    ~at_exit() { thread->shut_down(); }
-  } at_exit;
+  static const struct exit_handler {
+    ~exit_handler() { thread->at_exit(); }
+  } exit_handler;
   return *thread;
 }
 
 completion_thread::completion_thread() {
-  thread_ = std::thread([this] {
-    ::pthread_setname_np(::pthread_self(), "conn_grpc");
+  // gRPC may register fork handlers when it is first called; a fork handler must not be what calls it first.
+  (void)::grpc_is_initialized();
+  ::pthread_atfork([] { instance().before_fork(); }, [] { instance().mutex_.unlock(); },
+                   [] { instance().after_fork_in_child(); });
+}
+
+std::shared_ptr<grpc_session> completion_thread::use() {
+  std::unique_lock lock(mutex_);
+  if (forked_after_)
+    throw unavailable(std::string("the process was forked after ") + forked_after_ +
+                      " was started, and gRPC does not work in the child: fork before the first async_run, or exec");
+  if (auto running = current_.lock()) return running;
+  check_descriptors();
+  sessions_.push_back(std::make_unique<grpc_session>());
+  try {
+    if (!running_) {
+      if (thread_.joinable()) thread_.join();  // it has left run()
+      thread_ = without_signals([this] { run(); });
+      running_ = used_ = true;
+    }
+  } catch (...) {
+    sessions_.pop_back();
+    throw;
+  }
+  const std::shared_ptr<grpc_session> shared(sessions_.back().get(), [this](grpc_session* s) { end(*s); });
+  current_ = shared;
+  return shared;
+}
+
+std::shared_ptr<grpc_session> completion_thread::current() {
+  const std::lock_guard lock(mutex_);
+  return forked_after_ || exiting_ ? nullptr : current_.lock();
+}
+
+void completion_thread::run() {
+  ::pthread_setname_np(::pthread_self(), "conn_grpc");
+  keep_mapped();
+  std::unique_lock lock(mutex_);
+  while (!sessions_.empty()) {
+    auto& session = *sessions_.front();
+    lock.unlock();
     void* tag = nullptr;
     bool ok = false;
-    while (queue_.Next(&tag, &ok)) {
+    while (session.queue.Next(&tag, &ok)) {
       const std::unique_ptr<completion> what(static_cast<completion*>(tag));
       what->complete(ok);
     }
-    const std::lock_guard lock(mutex_);
-    drained_ = true;
-    drained_changed_.notify_all();
-  });
+    lock.lock();
+    auto ended = std::move(sessions_.front());
+    sessions_.pop_front();
+    lock.unlock();
+    ended.reset();
+    lock.lock();
+  }
+  running_ = false;
+  ended_.notify_all();
 }
 
-void completion_thread::shut_down() {
-  if (::getpid() != process_) return;
+/// Its last user has gone, and nothing is pending.
+void completion_thread::end(grpc_session& ending) noexcept {
+  if (forked_after_) return;  // the parent's; nobody will ever drain it
+  ending.queue.Shutdown();
+  if (!exiting_) return;
+  // A static object was the last user. The thread shall end before static objects of gRPC's and OpenSSL's go.
   std::unique_lock lock(mutex_);
-  shut_down_ = true;
-  queue_.Shutdown();
-  // Let the thread end before static objects go, ours, gRPC's and OpenSSL's. It does within a millisecond, unless a
-  // channel is still alive; then it sleeps in gRPC, which does no harm either.
-  const bool drained = drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
-  lock.unlock();
-  if (drained) thread_.join();
+  if (std::this_thread::get_id() != thread_.get_id()) join_if_ended(lock, 20ms);
+}
+
+void completion_thread::join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds patience) {
+  if (ended_.wait_for(lock, patience, [this] { return !running_; }) && thread_.joinable()) thread_.join();
+}
+
+void completion_thread::at_exit() {
+  std::unique_lock lock(mutex_);
+  exiting_ = true;
+  if (!forked_after_ && current_.expired()) join_if_ended(lock, 20ms);
+}
+
+void completion_thread::before_fork() {
+  std::unique_lock lock(mutex_);
+  if (used_ && current_.expired()) {
+    // The last pool may have been destroyed a moment ago: the thread is ending, and gRPC shuts itself down on threads
+    // of its own. That takes milliseconds, unless the program itself uses gRPC.
+    join_if_ended(lock, 1s);
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    while (!running_ && ::grpc_is_initialized() != 0 && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(1ms);
+    used_ = running_;
+  }
+  in_use_at_fork_ = running_ ? "conn_grpc" : ::grpc_is_initialized() != 0 ? "gRPC" : nullptr;
+  lock.release();  // until the fork is over
+}
+
+void completion_thread::after_fork_in_child() {
+  if (!forked_after_) forked_after_ = in_use_at_fork_;
+  mutex_.unlock();
 }
 
 }  // namespace conn_grpc::detail

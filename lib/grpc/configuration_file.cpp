@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/configuration_file.hpp"
 
-#include "conn_grpc_config.pb.h"
 #include "core/checks.hpp"
 #include "core/expansion.hpp"
+#include "schema.hpp"
 
+#include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -157,10 +158,11 @@ void read_object(const pb::Struct& from, pb::Message& message, const std::string
 }  // namespace
 
 std::string read_entry(const std::filesystem::path& file, const std::string& section, const std::string& name,
-                       pb::Message& message) {
+                       pb::MessageLite& into) {
   const pb::Struct root = parsed(file);
   const std::string in_file = file.string() + ": ";
-  for (const auto& [key, value] : root.fields()) (void)field_of(*config::File::descriptor(), key, in_file + key);
+  for (const auto& [key, value] : root.fields())
+    (void)field_of(config::type("conn_grpc.config.File"), key, in_file + key);
 
   const auto found = root.fields().find(section);
   const pb::Struct entries = found == root.fields().end() ? pb::Struct() : object(found->second, in_file + section);
@@ -168,7 +170,9 @@ std::string read_entry(const std::filesystem::path& file, const std::string& sec
   for (const auto& [key, value] : entries.fields()) names.push_back(key);
   std::string path = in_file + section + "." + name;
   check(entries.fields().contains(name), path, "there is no such entry; there are: " + listed(names));
-  read_object(object(entries.fields().at(name), path), message, path);
+  const auto message = config::make(config::type(std::string(into.GetTypeName())));
+  read_object(object(entries.fields().at(name), path), *message, path);
+  check(into.ParseFromString(message->SerializeAsString()), path, "cannot be read");
   return path;
 }
 

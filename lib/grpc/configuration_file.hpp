@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <google/protobuf/message.h>
+#include <google/protobuf/message_lite.h>
 
 #include <filesystem>
 #include <string>
 
 namespace conn_grpc::detail {
 
-/// Reads the object `name` in the object `section` of a JSON file into `message`, whose fields say what may be in it,
-/// with the environment expanded. The rest of the file is JSON, but not looked at.
+/// Reads the object `name` in the object `section` of a JSON file into `into`, a message of the
+/// schema, with the environment expanded. The rest of the file is JSON, but not looked at.
 /// @returns how errors name that object: "FILE: section.name".
 /// @throws boost::system::system_error with errc::invalid_options and a text that names the file and the field.
 [[nodiscard]] std::string read_entry(const std::filesystem::path& file, const std::string& section,
-                                     const std::string& name, google::protobuf::Message& message);
+                                     const std::string& name, google::protobuf::MessageLite& into);
 
 }  // namespace conn_grpc::detail

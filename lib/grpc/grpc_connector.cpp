@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/grpc_connector.hpp"
 
+#include "core/target.hpp"
 #include "grpc/completion_thread.hpp"
 #include "grpc/settings.hpp"
 
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <span>
 #include <stdexcept>
@@ -118,11 +120,23 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
+/// What gRPC connects to instead of the address; empty when it is the address itself. A function of the user's need not
+/// lead to either.
+std::string proxy_for(const channel_options& options) {
+  if (options.create_channel) return {};
+  core::proxy_configuration configuration{.environment = [](const char* name) { return std::getenv(name); }};
+  const auto* const enabled = find(options.arguments, GRPC_ARG_ENABLE_HTTP_PROXY);
+  if (enabled && enabled->type == GRPC_ARG_INTEGER) configuration.enabled = enabled->value.integer != 0;
+  const auto* const proxy = find(options.arguments, GRPC_ARG_HTTP_PROXY);
+  if (proxy && proxy->type == GRPC_ARG_STRING) configuration.in_arguments = proxy->value.string;
+  return core::proxy_of(options.address, configuration);
+}
+
 }  // namespace
 
 grpc_connector::grpc_connector(const channel_options& options)
     : address_(options.address),
-      credentials_(options.credentials ? options.credentials : ::grpc::InsecureChannelCredentials()),
+      credentials_(options.credentials),
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel),
       watch_options_(std::make_shared<const watch_options>(watch_options{
@@ -130,8 +144,8 @@ grpc_connector::grpc_connector(const channel_options& options)
               std::chrono::milliseconds(first_backoff_in_ms(options.arguments, options.connect_timeout)) / 5 * 4,
           .attempt_limit = attempt_limit(options.connect_timeout),
           .sends_keepalive = sends_keepalive(options.arguments),
+          .proxy = proxy_for(options),
           .diagnosis = tls_diagnosis::of(options, for_inquiry(options))})) {
-  // Before the pool is constructed, so that at exit a static pool is destroyed first, and the thread has nothing left.
   completion_thread::instance();
 }
 
@@ -141,6 +155,11 @@ std::unique_ptr<grpc_connection> grpc_connector::reusable(std::unique_ptr<grpc_c
 
 std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observer changed,
                                                          std::unique_ptr<grpc_connection> lost) const {
+  try {
+    session_ = completion_thread::instance().use();
+  } catch (const completion_thread::unavailable& e) {
+    return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(e.what(), watch_options_));
+  }
   auto channel = lost ? lost->take_idle_channel() : monitored_channel();
   if (!channel.channel) channel = create();
   auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), watch_options_);
@@ -149,8 +168,9 @@ std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observ
 }
 
 monitored_channel grpc_connector::create() const {
-  if (!create_channel_) return create_monitored_channel(address_, credentials_, arguments_);
-  auto channel = create_channel_(address_, credentials_, arguments_);
+  const auto& credentials = credentials_ ? credentials_ : session_->insecure;
+  if (!create_channel_) return create_monitored_channel(address_, credentials, arguments_);
+  auto channel = create_channel_(address_, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   return {std::move(channel), nullptr};
 }

@@ -6,13 +6,16 @@
 
 #include <conn_grpc/options.hpp>
 
-#include <functional>
 #include <memory>
+#include <string>
 
 namespace conn_grpc::detail {
 
+struct grpc_session;
+
 /// Begins each attempt with a gRPC channel of its own. Only where the user's arguments ask for keepalive, the attempt
 /// after a loss uses the same channel again: gRPC remembers there that a server has found the pings too frequent.
+/// Used on the pool's strand; shared by the pool's channels.
 class grpc_connector {
  public:
   using channel_type = channel_ptr;
@@ -30,10 +33,11 @@ class grpc_connector {
   [[nodiscard]] monitored_channel create() const;
 
   std::string address_;
-  std::shared_ptr<::grpc::ChannelCredentials> credentials_;
+  std::shared_ptr<::grpc::ChannelCredentials> credentials_;  // null: insecure ones, which gRPC must be started for
   ::grpc::ChannelArguments arguments_;
   decltype(channel_options::create_channel) create_channel_;
   std::shared_ptr<const watch_options> watch_options_;
+  mutable std::shared_ptr<grpc_session> session_;  // from the first attempt on
 };
 
 static_assert(runtime::connector<grpc_connector>);

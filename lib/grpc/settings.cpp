@@ -2,6 +2,7 @@
 #include "grpc/settings.hpp"
 
 #include "core/checks.hpp"
+#include "core/target.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -19,6 +20,7 @@ std::shared_ptr<const runtime::channel_settings> checked_settings(const channel_
                                                                   const std::string& field,
                                                                   const std::string& pool_name) {
   core::check_not_empty(field + "address", options.address);
+  if (!options.create_channel) core::check_target(field + "address", options.address);
   core::check_range(field + "backoff", options.backoff);
   core::check_positive(field + "connect_timeout", options.connect_timeout);
   core::check_positive(field + "stable_after", options.stable_after);

@@ -286,14 +286,15 @@ bool watched_channel::notice_loss() {
   return true;
 }
 
-void watched_channel::await_loss(std::function<void()> then) {
+void watched_channel::await_loss(const std::function<void()>& then) {
   const auto channel = current();
   if (!channel) return then();
-  completion_thread::instance().submit(std::make_unique<loss_watch>(shared_from_this(), std::move(then)),
-                                       [&](::grpc::CompletionQueue* queue, void* tag) {
-                                         channel->NotifyOnStateChange(GRPC_CHANNEL_READY, after(time_to_notice_loss),
-                                                                      queue, tag);
-                                       });
+  auto pending = std::make_unique<loss_watch>(shared_from_this(), then);
+  const bool is_pending =
+      completion_thread::instance().submit(std::move(pending), [&](::grpc::CompletionQueue* queue, void* tag) {
+        channel->NotifyOnStateChange(GRPC_CHANNEL_READY, after(time_to_notice_loss), queue, tag);
+      });
+  if (!is_pending) then();  // the process is exiting
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {
@@ -312,6 +313,12 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0) late_drop::arrange(dropped);
   dropped.reset();  // before another attempt begins
   if (changed) changed(lost);
+}
+
+std::string grpc_connection::failure() const {
+  auto reason = watched_->failure();
+  const auto& proxy = watched_->options().proxy;
+  return proxy.empty() || reason.empty() ? reason : reason + " (" + proxy + ")";
 }
 
 }  // namespace conn_grpc::detail

@@ -19,9 +19,10 @@ namespace conn_grpc::detail {
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
-  std::chrono::milliseconds first_backoff;         // gRPC may begin a second attempt by itself after that
-  std::chrono::milliseconds attempt_limit;         // an abandoned attempt is dropped after that, whatever gRPC does
-  bool sends_keepalive;                            // without RPCs, a loss may be the client's own doing
+  std::chrono::milliseconds first_backoff;  // gRPC may begin a second attempt by itself after that
+  std::chrono::milliseconds attempt_limit;  // an abandoned attempt is dropped after that, whatever gRPC does
+  bool sends_keepalive;                     // without RPCs, a loss may be the client's own doing
+  std::string proxy;                        // what gRPC connects to instead of the server; empty if to the server
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
 };
 
@@ -48,6 +49,10 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
         channel_(std::move(channel.channel)),
         changed_(std::move(changed)) {}
 
+  /// An attempt that failed before there was a channel.
+  watched_channel(std::string failure, std::shared_ptr<const watch_options> options)
+      : options_(std::move(options)), state_(runtime::connection_state::failed), failure_(std::move(failure)) {}
+
   /// Asks the channel to connect.
   void start();
 
@@ -57,6 +62,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   [[nodiscard]] runtime::connection_state state() const;
   [[nodiscard]] std::string failure() const;
+  [[nodiscard]] const watch_options& options() const { return *options_; }
   [[nodiscard]] runtime::connection_loss loss() const;
   /// While it is connected; null before and after. It shares its ownership with no other connection of the channel.
   [[nodiscard]] channel_ptr channel() const;
@@ -69,7 +75,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   /// Calls `then` on the completion thread, as soon as the loss that an RPC has named was noticed, or when there was
   /// none for 20 ms.
-  void await_loss(std::function<void()> then);
+  void await_loss(const std::function<void()>& then);
 
  private:
   class watch;
@@ -108,7 +114,7 @@ class grpc_connection {
   grpc_connection& operator=(const grpc_connection&) = delete;
 
   [[nodiscard]] runtime::connection_state state() const { return watched_->state(); }
-  [[nodiscard]] std::string failure() const { return watched_->failure(); }
+  [[nodiscard]] std::string failure() const;
   [[nodiscard]] runtime::connection_loss loss() const { return watched_->loss(); }
   [[nodiscard]] channel_ptr channel() const { return watched_->channel(); }
   [[nodiscard]] monitored_channel take_idle_channel() { return watched_->take_idle_channel(); }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "core/rotation.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -120,4 +124,35 @@ TEST_CASE("a thread that ends leaves its record to the next", "[rotation]") {
   std::thread([&] { (void)r.next(), second = conn_grpc::core::this_thread_record; }).join();
   CHECK(first != nullptr);
   CHECK(first == second);
+}
+
+TEST_CASE("a reader that was inside at a fork keeps nothing in the child", "[rotation]") {
+  rotation r;
+  r.open();
+  const auto value = std::make_shared<int>(0);
+  r.insert(0, value);
+  std::latch is_inside(1), forked(1);
+  std::thread reader([&] {
+    const conn_grpc::core::read_section inside;  // as if it had lost the processor in the middle of next()
+    is_inside.count_down();
+    forked.wait();
+  });
+  is_inside.wait();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    r.erase(0);
+    const bool released = r.reclaim() && value.use_count() == 1;
+    insert(r, 1);
+    const bool works = take(r, 2) == "11";
+    ::_exit(released && works ? 0 : 1);
+  }
+  r.erase(0);
+  CHECK(value.use_count() == 2);  // in the parent it is still inside
+  forked.count_down();
+  reader.join();
+  CHECK(r.reclaim());
+  CHECK(value.use_count() == 1);
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSL-1.0
+// What concerns a whole process: forks, descriptors, signals. Every case runs in a process of its own, forked from this
+// one, which never uses gRPC.
+#include <grpc/grpc.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+#include <conn_grpc/pool.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/late_server.hpp"
+
+using namespace conn_grpc::test;
+
+namespace {
+
+/// What `body` says when it runs in a process of its own; else how that process ended.
+std::string in_child(const std::function<std::string()>& body) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    std::string said;
+    try {
+      said = body();
+    } catch (const std::exception& e) {
+      said = std::string("threw ") + e.what();
+    }
+    (void)!::write(ends[1], said.data(), said.size());
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::string said;
+  std::array<char, 256> part{};
+  for (ssize_t size = 0; (size = ::read(ends[0], part.data(), part.size())) > 0;)
+    said.append(part.data(), static_cast<std::size_t>(size));
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? said : "ended by signal " + std::to_string(WTERMSIG(status));
+}
+
+conn_grpc::pool_options options_for(const std::string& address) {
+  return {.channel = {.address = address, .backoff = {.min = 10ms, .max = 10ms}, .connect_timeout = 1h}};
+}
+
+/// Runs the pool until it can hand out a channel, or its first attempt has failed.
+std::string outcome(asio::io_context& io, conn_grpc::pool& pool) {
+  pool.async_run([](conn_grpc::error_code) {});
+  std::string said = "connected";
+  run(io, [&]() -> asio::awaitable<void> {
+    asio::steady_timer timer(io);
+    while (!pool.try_get_channel() && pool.status().channels.at(0).last_error.empty()) {
+      timer.expires_after(1ms);
+      co_await timer.async_wait(asio::deferred);
+    }
+    try {
+      const auto channel = co_await pool.get_channel();
+    } catch (const boost::system::system_error& e) {
+      said = e.what();
+    }
+  }());
+  return said;
+}
+
+std::string outcome(const std::string& address) {
+  asio::io_context io;
+  conn_grpc::pool pool(io, options_for(address));
+  return outcome(io, pool);
+}
+
+/// Of a thread of this process, by its name.
+std::optional<std::string> status_of_thread(const std::string& name, const std::string& field) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    bool found = false;
+    for (std::string key, value; status >> key && std::getline(status >> std::ws, value);) {
+      found = found || (key == "Name:" && value == name);
+      if (found && key == field + ":") return value;
+    }
+  }
+  return std::nullopt;
+}
+
+/// Takes all descriptors there are, again and again.
+class greedy {
+ public:
+  greedy() {
+    const rlimit few{.rlim_cur = 64, .rlim_max = 64};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    take();
+  }
+  ~greedy() {
+    for (const int fd : taken_) ::close(fd);
+  }
+  greedy(const greedy&) = delete;
+  greedy& operator=(const greedy&) = delete;
+
+  void take() {
+    for (int fd = 0; (fd = ::eventfd(0, EFD_CLOEXEC)) >= 0;) taken_.push_back(fd);
+  }
+
+ private:
+  std::vector<int> taken_;
+};
+
+asio::awaitable<void> until_error(conn_grpc::pool& pool, std::string text, greedy& all) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  while (pool.status().channels.at(0).last_error.find(text) == std::string::npos) {
+    all.take();
+    timer.expires_after(1ms);
+    co_await timer.async_wait(asio::deferred);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a pool that was constructed before a fork connects in the child", "[process]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  CHECK(in_child([&] {
+          asio::io_context io;
+          conn_grpc::pool pool(io, options_for(address));
+          if (::grpc_is_initialized() != 0) return std::string("gRPC is initialised");
+          return in_child([&] {
+            io.notify_fork(asio::io_context::fork_child);
+            return outcome(io, pool);
+          });
+        }) == "connected");
+}
+
+TEST_CASE("a pool that was run and destroyed before a fork leaves nothing to the child", "[process]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  const auto twice = [&] { return outcome(address) + ", " + in_child([&] { return outcome(address); }); };
+  CHECK(in_child([&] { return twice() + ", " + in_child(twice); }) == "connected, connected, connected, connected");
+}
+
+TEST_CASE("a child forked while a pool runs is told so at once", "[process]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  const auto said = in_child([&] {
+    asio::io_context io;
+    conn_grpc::pool running(io, options_for(address));
+    asio::io_context io_of_idle;
+    conn_grpc::pool idle(io_of_idle, options_for(address));
+    std::string all = outcome(io, running);
+    all += "; " + in_child([&] { return outcome(address); });
+    all += "; " + in_child([&] {
+             io_of_idle.notify_fork(asio::io_context::fork_child);
+             return outcome(io_of_idle, idle);
+           });
+    all += std::string("; ") + (running.try_get_channel() ? "still connected" : "lost");
+    return all + ", " + outcome(io_of_idle, idle);
+  });
+  INFO(said);
+  CHECK(said.starts_with("connected; "));
+  CHECK(said.ends_with("; still connected, connected"));
+  const std::string words = "the process was forked after conn_grpc was started";
+  const auto first = said.find(words);
+  REQUIRE(first != std::string::npos);
+  CHECK(said.find(words, first + 1) != std::string::npos);
+}
+
+TEST_CASE("the completion thread receives no signals", "[process]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  CHECK(in_child([&] {
+          asio::io_context io;
+          conn_grpc::pool pool(io, options_for("127.0.0.1:" + std::to_string(server.port())));
+          (void)outcome(io, pool);
+          const auto blocked = status_of_thread("conn_grpc", "SigBlk");
+          if (!blocked) return std::string("there is no such thread");
+          constexpr std::uint64_t all_but_kill_and_stop = 0x7ffbfeff;  // of the signals 1 to 31
+          const auto mask = std::stoull(*blocked, nullptr, 16) & all_but_kill_and_stop;
+          return std::string(mask == all_but_kill_and_stop ? "all are blocked" : "some are not");
+        }) == "all are blocked");
+}
+
+TEST_CASE("without a free descriptor the first attempt fails, and a later one connects", "[process]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  CHECK(in_child([&] {
+          asio::io_context io;
+          conn_grpc::pool pool(io, options_for("127.0.0.1:" + std::to_string(server.port())));
+          pool.async_run([](conn_grpc::error_code) {});
+          run(io, [&]() -> asio::awaitable<void> {
+            {
+              greedy all;
+              co_await until_error(pool, "Too many open files", all);
+            }
+            co_await pool.connected(1);
+          }());
+          return std::string("connected");
+        }) == "connected");
+}
+
+TEST_CASE("a server that goes while no descriptor is free, and comes back", "[process]") {
+  CHECK(in_child([&] {
+          late_server server;
+          server.start();
+          asio::io_context io;
+          auto options = server.options();
+          options.connect_timeout = 1h;
+          conn_grpc::pool pool(io, {.pool_size = 3, .channel = options});
+          pool.async_run([](conn_grpc::error_code) {});
+          run(io, [&]() -> asio::awaitable<void> {
+            co_await pool.connected(3);
+            {
+              greedy all;
+              server.kill();
+              co_await until_error(pool, "Too many open files", all);
+            }
+            server.start();
+            co_await pool.connected(3);
+          }());
+          return std::string("connected");
+        }) == "connected");
+}
