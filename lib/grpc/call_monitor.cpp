@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/call_monitor.hpp"
 
+#include "grpc/completion_thread.hpp"
 #include "grpc/watched_channel.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -58,6 +59,13 @@ void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_
   auto* const outer = std::exchange(this_thread_starts, &call);
   start();
   this_thread_starts = outer;
+  if (monitor) monitor->keep_callback_threads();
+}
+
+void call_monitor::keep_callback_threads() {
+  if (keeps_callback_threads_.load(std::memory_order_relaxed)) return;
+  keeps_callback_threads_.store(true, std::memory_order_relaxed);
+  if (const auto session = session_.lock()) session->keep_callback_threads();
 }
 
 std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& status) {
@@ -100,10 +108,10 @@ runtime::connection_loss call_monitor::loss() const {
   return {"closed by the peer, no RPC in flight", served ? loss_kind::orderly : loss_kind::unknown};
 }
 
-monitored_channel create_monitored_channel(const std::string& address,
+monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& session, const std::string& address,
                                            const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
                                            const ::grpc::ChannelArguments& arguments) {
-  auto monitor = std::make_shared<call_monitor>();
+  auto monitor = std::make_shared<call_monitor>(session);
   std::vector<std::unique_ptr<::grpc::experimental::ClientInterceptorFactoryInterface>> announcers;
   announcers.push_back(std::make_unique<monitor_announcer>(monitor));
   auto channel =

@@ -17,9 +17,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace conn_grpc::detail {
 
+struct grpc_session;
 class watched_channel;
 
 /// True for a status that gRPC itself gives an RPC whose connection ended. A server may send the same words, for
@@ -29,6 +31,8 @@ class watched_channel;
 /// Follows the RPCs of this library over one gRPC channel. Thread-safe.
 class call_monitor {
  public:
+  explicit call_monitor(std::weak_ptr<grpc_session> session) : session_(std::move(session)) {}
+
   /// Calls `start`, which starts the RPC of `context`. Before the RPC begins, `monitor` becomes the one of its channel,
   /// and counts it. It stays null for a channel that has none.
   static void start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
@@ -50,6 +54,10 @@ class call_monitor {
 
  private:
   friend class monitor_announcer;
+  void keep_callback_threads();
+
+  const std::weak_ptr<grpc_session> session_;
+  std::atomic<bool> keeps_callback_threads_{false};
 
   std::atomic<std::size_t> in_flight_{0};
   std::atomic<bool> has_served_{false};  // an RPC over this connection has succeeded
@@ -65,7 +73,8 @@ struct monitored_channel {
 };
 
 /// As grpc::CreateCustomChannel, with a monitor.
-[[nodiscard]] monitored_channel create_monitored_channel(const std::string& address,
+[[nodiscard]] monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& session,
+                                                         const std::string& address,
                                                          const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
                                                          const ::grpc::ChannelArguments& arguments);
 

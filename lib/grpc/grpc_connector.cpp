@@ -169,7 +169,7 @@ std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observ
 
 monitored_channel grpc_connector::create() const {
   const auto& credentials = credentials_ ? credentials_ : session_->insecure;
-  if (!create_channel_) return create_monitored_channel(address_, credentials, arguments_);
+  if (!create_channel_) return create_monitored_channel(session_, address_, credentials, arguments_);
   auto channel = create_channel_(address_, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   return {std::move(channel), nullptr};
