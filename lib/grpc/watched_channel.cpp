@@ -157,10 +157,12 @@ void watched_channel::ask_for_reason() {
 // On the completion thread.
 void watched_channel::failed(const std::string& reason) {
   if (!diagnosis_) return end(connection_state::failed, reason);
-  if (const auto first = failure(); !first.empty())
-    return end(connection_state::failed, diagnosis_->explain(first, reason));
+  const auto end_with = [self = shared_from_this()](std::string explained) {
+    self->end(connection_state::failed, std::move(explained));
+  };
+  if (const auto first = failure(); !first.empty()) return diagnosis_->explain(first, reason, end_with);
   auto inquiry = diagnosis_->inquiry(reason);
-  if (!inquiry) return end(connection_state::failed, diagnosis_->explain(reason, {}));
+  if (!inquiry) return diagnosis_->explain(reason, {}, end_with);
   const std::lock_guard lock(mutex_);
   if (!channel_) return;
   failure_ = reason;

@@ -118,6 +118,7 @@ TEST_CASE("the channels of a pool share the user's functions, and what these rem
     co_await seen.until([&] { return seen.connects == 4; });
     pool.stop();
   }());
+  io.restart();
   io.run_for(30s);
   const std::vector<int> in_turn{1, 2, 3, 4};
   CHECK(created == in_turn);
