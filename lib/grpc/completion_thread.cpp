@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
+#include "grpc/quiet_thread.hpp"
+
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <grpcpp/client_context.h>
@@ -15,7 +17,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -46,22 +47,6 @@ void keep_mapped() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&keep_mapped), &info) != 0)
     (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
-/// A thread that receives no signals: they are for the program's threads, as it is with Asio's.
-template <class Body>
-std::thread without_signals(Body body) {
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, &before);
-  try {
-    std::thread started(std::move(body));
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return started;
-  } catch (const std::system_error& e) {
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw completion_thread::unavailable("the completion thread cannot be started: " + e.code().message());
-  }
 }
 
 }  // namespace
@@ -112,12 +97,12 @@ std::shared_ptr<grpc_session> completion_thread::use() {
   try {
     if (!running_) {
       if (thread_.joinable()) thread_.join();  // it has left run()
-      thread_ = without_signals([this] { run(); });
+      thread_ = quiet_thread([this] { run(); });
       running_ = used_ = true;
     }
-  } catch (...) {
+  } catch (const std::system_error& e) {
     sessions_.pop_back();
-    throw;
+    throw unavailable("the completion thread cannot be started: " + e.code().message());
   }
   const std::shared_ptr<grpc_session> shared(sessions_.back().get(), [this](grpc_session* s) { end(*s); });
   current_ = shared;

@@ -2,6 +2,7 @@
 #include <conn_grpc/tls.hpp>
 
 #include "core/checks.hpp"
+#include "grpc/file_reader.hpp"
 #include "grpc/tls_diagnosis.hpp"
 
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -9,8 +10,11 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -45,28 +49,69 @@ experimental::TlsChannelCredentialsOptions watching_roots(const tls_files& files
   return options;
 }
 
-// gRPC asks it after the handshake, and before anything is sent.
+// gRPC asks it after the handshake, and before anything is sent. The roots are a file, which may be slow to read, and
+// the thread that asks may be one that all pools wait for; so the answer comes from the reader's thread.
 class witness final : public experimental::ExternalCertificateVerifier {
  public:
-  explicit witness(std::filesystem::path root_certs) : root_certs_(std::move(root_certs)) {}
+  witness(std::filesystem::path root_certs, std::shared_ptr<detail::file_reader> reader)
+      : root_certs_(std::move(root_certs)), reader_(std::move(reader)) {}
 
-  bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)>,
+  bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
               ::grpc::Status* verdict) override {
     const auto chain = request->peer_cert_full_chain();
-    *verdict = {::grpc::StatusCode::UNAUTHENTICATED, detail::testimony({chain.data(), chain.size()}, root_certs_)};
+    const auto asked = std::make_shared<question>(std::move(answer));
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(asked_, [](const auto& entry) { return entry.second.expired(); });
+      asked_[request] = asked;
+    }
+    if (reader_->run([asked, chain = std::string(chain.data(), chain.size()), roots = root_certs_] {
+          asked->answer(detail::testimony(chain, roots));
+        }))
+      return false;
+    *verdict = refused({});
     return true;
   }
-  void Cancel(experimental::TlsCustomVerificationCheckRequest*) override {}
+
+  // The attempt's time is over.
+  void Cancel(experimental::TlsCustomVerificationCheckRequest* request) override {
+    std::shared_ptr<question> asked;
+    {
+      const std::lock_guard lock(mutex_);
+      asked = asked_[request].lock();
+      asked_.erase(request);
+    }
+    if (asked) asked->answer({});
+  }
 
  private:
+  static ::grpc::Status refused(const std::string& why) { return {::grpc::StatusCode::UNAUTHENTICATED, why}; }
+
+  class question {
+   public:
+    explicit question(std::function<void(::grpc::Status)> answer) : answer_(std::move(answer)) {}
+    void answer(const std::string& text) {
+      if (!answered_.exchange(true)) answer_(refused(text));
+    }
+
+   private:
+    std::function<void(::grpc::Status)> answer_;
+    std::atomic<bool> answered_{false};
+  };
+
   std::filesystem::path root_certs_;
+  std::shared_ptr<detail::file_reader> reader_;
+  std::mutex mutex_;
+  std::map<experimental::TlsCustomVerificationCheckRequest*, std::weak_ptr<question>> asked_;
 };
 
 // Without the client's certificate: it is none of the business of a server that was refused.
-std::shared_ptr<::grpc::ChannelCredentials> make_inquiry(const tls_files& files, const provider_ptr& provider) {
+std::shared_ptr<::grpc::ChannelCredentials> make_inquiry(const tls_files& files, const provider_ptr& provider,
+                                                         const std::shared_ptr<detail::file_reader>& reader) {
   auto options = watching_roots(files, provider);
   options.set_verify_server_certs(false);  // the witness lets nobody through
-  options.set_certificate_verifier(experimental::ExternalCertificateVerifier::Create<witness>(files.root_certs));
+  options.set_certificate_verifier(
+      experimental::ExternalCertificateVerifier::Create<witness>(files.root_certs, reader));
   return experimental::TlsCredentials(options);
 }
 
@@ -77,7 +122,9 @@ std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files
   const auto provider = make_provider(files);
   auto options = watching_roots(files, provider);
   if (!files.cert_chain.empty()) options.watch_identity_key_cert_pairs();
-  return detail::with_background(experimental::TlsCredentials(options), {files, make_inquiry(files, provider)});
+  const auto reader = std::make_shared<detail::file_reader>();
+  return detail::with_background(experimental::TlsCredentials(options),
+                                 {files, make_inquiry(files, provider, reader), reader});
 }
 
 }  // namespace conn_grpc

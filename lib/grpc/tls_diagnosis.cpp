@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/tls_diagnosis.hpp"
 
+#include "grpc/completion_thread.hpp"
+#include "grpc/file_reader.hpp"
 #include "grpc/pem.hpp"
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <mutex>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -19,7 +24,69 @@ constexpr std::string_view no_handshaker = "Failed to create security handshaker
 // With TLS 1.3 the handshake of a client whose certificate is refused succeeds, and then the connection closes: to gRPC
 // 1.51 no different from any other that closes.
 constexpr std::array<std::string_view, 3> closed{": Socket closed", "Connection reset by peer", "Broken pipe"};
+constexpr const char* too_long = "the files could not be read within half a second";
 constexpr std::string_view testimony_begins = "the server's certificate: ";
+
+std::string about_the_files(const tls_files& files) {
+  if (const auto fault = fault_of(files)) return fault->field + ": " + fault->why;
+  return "the files are good now, and will be read within " + std::to_string(files.refresh_interval.count()) + " s";
+}
+
+std::string about_the_client(const tls_files& files) try {
+  const auto& chain = files.cert_chain;
+  if (chain.empty()) return "as servers do that require a client certificate; there is none";
+  return "as servers do that refuse a client certificate; " + chain.string() + " " + pem::description_of_first(chain);
+} catch (const std::system_error& e) {
+  return e.what();
+}
+
+/// The completion thread is told what was read, or that reading takes too long, whichever comes first.
+class reading final : public completion {
+ public:
+  using explanation = std::function<void(std::string)>;
+
+  static void start(file_reader& reader, std::function<std::string()> read, const std::string& reason,
+                    const explanation& then) {
+    const auto shared = std::make_shared<state>();
+    // gRPC's own next attempt on the channel, which is not dropped yet, comes after 0.8 s at the earliest.
+    const auto patience = std::chrono::system_clock::now() + std::chrono::milliseconds(500);
+    completion_thread::instance().submit(
+        std::make_unique<reading>(shared, reason, then),
+        [&](::grpc::CompletionQueue* queue, void* tag) { shared->alarm->Set(queue, patience, tag); });
+    const bool runs = reader.run([shared, read = std::move(read)] { shared->finish(read()); });
+    if (!runs) shared->finish(too_long);
+  }
+
+  struct state {
+    void finish(std::string text) {
+      const std::lock_guard lock(mutex);
+      found = std::move(text);
+      if (alarm) alarm->Cancel();
+    }
+
+    std::mutex mutex;
+    std::string found = too_long;
+    std::unique_ptr<::grpc::Alarm> alarm = std::make_unique<::grpc::Alarm>();  // null once it is over
+  };
+
+  reading(std::shared_ptr<state> shared, std::string reason, explanation then)
+      : shared_(std::move(shared)), reason_(std::move(reason)), then_(std::move(then)) {}
+
+  void complete(bool) noexcept override {
+    std::string found;
+    {
+      const std::lock_guard lock(shared_->mutex);
+      shared_->alarm.reset();
+      found = shared_->found;
+    }
+    then_(reason_ + " (" + found + ")");
+  }
+
+ private:
+  std::shared_ptr<state> shared_;
+  std::string reason_;
+  explanation then_;
+};
 
 // A deleter is the one thing that can be attached to a shared_ptr, and found again.
 struct deleter {
@@ -75,26 +142,17 @@ channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
   return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
 }
 
-std::string tls_diagnosis::explain(const std::string& reason, const std::string& found) const {
+void tls_diagnosis::explain(const std::string& reason, const std::string& found,
+                            std::function<void(std::string)> then) const {
   if (const auto at = found.find(testimony_begins); at != found.npos)
-    return reason + ": " + found.substr(at + testimony_begins.size());
-  if (reason.ends_with(no_handshaker)) return reason + " (" + about_the_files() + ")";
+    return then(reason + ": " + found.substr(at + testimony_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
-  return std::ranges::any_of(closed, ends) ? reason + " (" + about_the_client() + ")" : reason;
-}
-
-std::string tls_diagnosis::about_the_files() const {
-  if (const auto fault = fault_of(background_.files)) return fault->field + ": " + fault->why;
-  return "the files are good now, and will be read within " +
-         std::to_string(background_.files.refresh_interval.count()) + " s";
-}
-
-std::string tls_diagnosis::about_the_client() const try {
-  const auto& chain = background_.files.cert_chain;
-  if (chain.empty()) return "as servers do that require a client certificate; there is none";
-  return "as servers do that refuse a client certificate; " + chain.string() + " " + pem::description_of_first(chain);
-} catch (const std::system_error& e) {
-  return e.what();
+  if (ends(no_handshaker))
+    reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);
+  else if (std::ranges::any_of(closed, ends))
+    reading::start(*background_.reader, [files = background_.files] { return about_the_client(files); }, reason, then);
+  else
+    then(reason);
 }
 
 }  // namespace conn_grpc::detail

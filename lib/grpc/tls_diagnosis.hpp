@@ -8,6 +8,7 @@
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/tls.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,11 +22,14 @@ struct file_fault {
 };
 [[nodiscard]] std::optional<file_fault> fault_of(const tls_files& files);
 
+class file_reader;
+
 /// What the credentials that `tls_credentials` makes know of themselves.
 struct tls_background {
   tls_files files;
   /// The same, but they refuse every server, and say what is wrong with its certificate.
   std::shared_ptr<::grpc::ChannelCredentials> inquiry;
+  std::shared_ptr<file_reader> reader;
 };
 
 [[nodiscard]] std::shared_ptr<::grpc::ChannelCredentials> with_background(
@@ -35,7 +39,8 @@ struct tls_background {
 /// them.
 [[nodiscard]] std::string testimony(std::string_view server_chain, const std::filesystem::path& root_certs);
 
-/// Looks into the failures of one channel's attempts. Thread-safe; reads files.
+/// Looks into the failures of the attempts of a pool's channels. Thread-safe. Reads files, but on a thread of its own,
+/// and says so when that takes too long.
 class tls_diagnosis {
  public:
   /// Null unless the credentials have a background.
@@ -48,12 +53,10 @@ class tls_diagnosis {
   /// A channel that will fail, but for a better reason; null if there is none to be had.
   [[nodiscard]] channel_ptr inquiry(const std::string& reason) const;
 
-  /// `reason`, and what is behind it. @param found what the inquiry failed with, if there was one.
-  [[nodiscard]] std::string explain(const std::string& reason, const std::string& found) const;
-
- private:
-  [[nodiscard]] std::string about_the_files() const;
-  [[nodiscard]] std::string about_the_client() const;
+  /// Calls `then` with `reason` and what is behind it: at once, or on the completion thread, half a second later at
+  /// most.
+  /// @param found what the inquiry failed with, if there was one.
+  void explain(const std::string& reason, const std::string& found, std::function<void(std::string)> then) const;
 
   const tls_background background_;
   const std::string address_;

@@ -264,10 +264,12 @@ void watched_channel::ask_for_reason() {
 void watched_channel::failed(const std::string& reason) {
   const auto& diagnosis = options_->diagnosis;
   if (!diagnosis || is_abandoned()) return end(connection_state::failed, reason);
-  if (const auto first = failure(); !first.empty())
-    return end(connection_state::failed, diagnosis->explain(first, reason));
+  const auto end_with = [self = shared_from_this()](std::string explained) {
+    self->end(connection_state::failed, std::move(explained));
+  };
+  if (const auto first = failure(); !first.empty()) return diagnosis->explain(first, reason, end_with);
   auto inquiry = diagnosis->inquiry(reason);
-  if (!inquiry) return end(connection_state::failed, diagnosis->explain(reason, {}));
+  if (!inquiry) return diagnosis->explain(reason, {}, end_with);
   {
     const std::lock_guard lock(mutex_);
     if (!channel_) return;

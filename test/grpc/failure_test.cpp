@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 // Peers that misbehave: each with the right reason, and none with a hot loop.
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_interceptor.h>
+
 #include <boost/asio/steady_timer.hpp>
 #include <conn_grpc/channel.hpp>
+#include <cstdlib>
 #include <deque>
 #include <functional>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/environment_variable.hpp"
 #include "support/listener.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
@@ -50,6 +60,62 @@ TEST_CASE("refused", "[failure]") {
   CHECK_THAT(error, has_text("Connection refused") && has_text(closed.address()));
   CHECK(seen.connects == 0);
   CHECK(seen.disconnects == 0);
+}
+
+TEST_CASE("refused by a proxy, which is named", "[failure]") {
+  const reserved_port proxy;
+  const reserved_port server;
+  const environment_variable in_use("http_proxy", "http://me:secret@" + proxy.address());
+  const environment_variable first("grpc_proxy", std::nullopt), second("https_proxy", std::nullopt);
+  const bool exempt = GENERATE(false, true);
+  const environment_variable not_for("no_grpc_proxy", exempt ? "127.0.0.1" : "example.org");
+  asio::io_context io;
+  observer seen;
+  const auto error = error_after(io, seen, 2, {.address = server.address()});
+  CHECK_THAT(error, has_text("Connection refused") && has_text((exempt ? server : proxy).address()));
+  CHECK((error.find(" (the proxy " + proxy.address() + " of http_proxy)") != std::string::npos) == !exempt);
+}
+
+namespace {
+
+/// Writes down the method of each call that it sees.
+class listening_interceptors final : public grpc::experimental::ClientInterceptorFactoryInterface {
+ public:
+  explicit listening_interceptors(std::function<void(std::string)> seen) : seen_(std::move(seen)) {}
+  grpc::experimental::Interceptor* CreateClientInterceptor(grpc::experimental::ClientRpcInfo* call) override {
+    seen_(call->method());
+    return nullptr;
+  }
+
+ private:
+  std::function<void(std::string)> seen_;
+};
+
+}  // namespace
+
+TEST_CASE("the call that asks for a reason can be told by its method, which the guide names", "[failure]") {
+  asio::io_context io;
+  observer seen;
+  const reserved_port closed;
+  std::mutex mutex;
+  std::vector<std::string> methods;
+  conn_grpc::channel_options options{.address = closed.address()};
+  options.create_channel = [&](const auto& address, const auto& credentials, const auto& arguments) {
+    std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> creators;
+    creators.push_back(std::make_unique<listening_interceptors>([&](std::string method) {
+      const std::lock_guard lock(mutex);
+      methods.push_back(std::move(method));
+    }));
+    return grpc::experimental::CreateCustomChannelWithInterceptors(address, credentials, arguments,
+                                                                   std::move(creators));
+  };
+  (void)error_after(io, seen, 2, options);
+  const std::lock_guard lock(mutex);
+  REQUIRE(methods.size() >= 2);
+  for (const auto& method : methods) CHECK(method == "/conn_grpc/why");
+  std::ifstream guide(std::getenv("GUIDE_MD"));
+  const std::string page(std::istreambuf_iterator<char>(guide), {});
+  CHECK_THAT(page, has_text("`/conn_grpc/why`"));
 }
 
 TEST_CASE("accepts and closes", "[failure]") {

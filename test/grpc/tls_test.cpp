@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 // TLS and mTLS against a real server in another process, and every way in which they fail.
+#include <fcntl.h>
+#include <grpc/grpc_security.h>
 #include <grpcpp/client_context.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/tls.hpp>
 #include <conn_grpc/unary.hpp>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -17,6 +22,7 @@
 #include "support/listener.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
+#include "support/tls_listener.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::tls_credentials;
@@ -203,6 +209,64 @@ TEST_CASE("a refused certificate is asked for once, on a connection of its own",
   CHECK(channel.status().attempts == 3);
   CHECK(between.accepted() == (own ? 3 : 6));
   if (own) CHECK_THAT(channel.status().last_error, Catch::Matchers::EndsWith("certificate verify failed"));
+}
+
+TEST_CASE("a session cache lets no impostor in at the second attempt", "[tls]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  asio::io_context io;
+  observer seen;
+  const tls_listener impostor(io, made.chain("server"), made.key("server"));
+  auto options =
+      seen.watch({.address = impostor.address(), .credentials = tls_credentials({.root_certs = made.chain("other")})});
+  auto* const cache = ::grpc_ssl_session_cache_create_lru(16);
+  const grpc_arg argument = ::grpc_ssl_session_cache_create_channel_arg(cache);
+  options.arguments.SetPointerWithVtable(argument.key, argument.value.pointer.p, argument.value.pointer.vtable);
+  conn_grpc::channel channel(io, options);
+  channel.async_run([](conn_grpc::error_code) {});
+  run(io, seen.until([&] { return seen.waits == 3 || seen.connects > 0; }));
+  CHECK(seen.connects == 0);
+  CHECK(impostor.handshakes() > 0);  // those of the inquiries, in which OpenSSL does not verify
+  CHECK(impostor.resumed() == 0);
+  CHECK_THAT(channel.status().last_error, has_text("certificate verify failed: unable to get local issuer"));
+  ::grpc_ssl_session_cache_destroy(cache);
+}
+
+TEST_CASE("a file system that hangs behind the PEM files holds up nobody", "[tls]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  made.issue("client");
+  const auto other = made.chain("other"), client = made.chain("client");
+  // Whose attempts look at the roots, and at the client's certificate.
+  const auto refusing = tls_credentials({.root_certs = other, .refresh_interval = 1h});
+  const auto refused = tls_credentials({made.chain("ca"), client, made.key("client"), 1h});
+  const server_process server(greeter_server(), loopback, tls(made, "server"));
+  asio::io_context io;
+  observer seen, seen_too, good;
+  const listener closing(io, manner::closes);
+  // Opening a FIFO to read it hangs until it is opened to be written.
+  for (const auto& file : {other, client}) {
+    std::filesystem::remove(file);
+    REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
+  }
+  conn_grpc::channel first(io, seen.watch({.address = address_of(server), .credentials = refusing}));
+  conn_grpc::channel second(io, seen_too.watch({.address = closing.address(), .credentials = refused}));
+  first.async_run([](conn_grpc::error_code) {});
+  second.async_run([](conn_grpc::error_code) {});
+  const server_process plain(greeter_server(), loopback);
+  run(io, [&]() -> asio::awaitable<void> {
+    // Each of them makes the thread that reads hang; a pool that connects after that needs gRPC's threads.
+    co_await seen.until([&] { return seen.waits >= 1; });
+    co_await seen_too.until([&] { return seen_too.waits >= 1; });
+    conn_grpc::channel third(io, good.watch({.address = address_of(plain)}));
+    third.async_run([](conn_grpc::error_code) {});
+    co_await good.until([&] { return good.connects == 1; });
+  }());
+  CHECK_THAT(first.status().last_error, has_text("certificate verify failed"));
+  CHECK_THAT(second.status().last_error, has_text("(the files could not be read within half a second)"));
+  for (const auto& file : {other, client}) ::close(::open(file.c_str(), O_RDWR | O_NONBLOCK));
 }
 
 TEST_CASE("TLS files that will not do are refused by the name of the field", "[tls]") {
