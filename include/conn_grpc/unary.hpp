@@ -20,7 +20,7 @@ namespace conn_grpc {
 
 namespace detail {
 
-using unary_handler = asio::any_completion_handler<void(grpc::Status)>;
+using unary_handler = asio::any_completion_handler<void(const fallback&, grpc::Status)>;
 using unary_callback = std::function<void(grpc::Status)>;
 
 /// Calls `start` with the callback to give to gRPC.

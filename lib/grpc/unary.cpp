@@ -1,83 +1,47 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/unary.hpp>
 
-#include "runtime/context_registry.hpp"
+#include "runtime/bound_operation.hpp"
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-
-#include <condition_variable>
+#include <atomic>
+#include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <utility>
 
 namespace conn_grpc::detail {
 namespace {
 
-// An RPC in flight, owned by gRPC's callback. It ends in one of two ways: gRPC calls back, and the handler is posted;
-// or the handler's execution context goes first, and takes the handler with it.
+// An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what gRPC is using, so the
+// handler's context, if it goes, waits for the callback. gRPC calls back promptly then, because the call is cancelled,
+// and on its own threads, which wait for nothing of ours.
 //
-// gRPC may call back from inside any call into it, on the same thread, so none is made with the mutex held.
-class unary_call final : public runtime::context_dependent, public std::enable_shared_from_this<unary_call> {
+// gRPC may call back from inside any call into it, on the same thread, so none is made with a mutex held.
+class unary_call final : public runtime::bound_operation<grpc::Status>,
+                         public std::enable_shared_from_this<unary_call> {
  public:
-  unary_call(unary_handler handler, grpc::ClientContext& context) : context_(context), handler_(std::move(handler)) {}
+  unary_call(unary_handler handler, grpc::ClientContext& context)
+      : bound_operation(std::move(handler)), context_(context) {}
 
   void start(asio::execution_context& home, const std::function<void(unary_callback)>& start) {
-    registration_.emplace(home, weak_from_this());
-    if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected())
-      slot.assign([weak = weak_from_this()](asio::cancellation_type) {
-        if (const auto call = weak.lock()) call->cancel();
-      });
-    if (!begin()) return;
+    bind(home, weak_from_this());
+    if (!hold()) return;
     start([self = shared_from_this()](grpc::Status status) { self->finish(std::move(status)); });
   }
 
-  void context_going() noexcept override { cancel(); }
-
-  // The frame that the handler owns holds what gRPC is still using. gRPC lets go promptly, now that the call is
-  // cancelled: its callbacks run on its own threads, which wait for nothing of ours.
-  void context_gone() noexcept override {
-    std::unique_lock lock(mutex_);
-    unary_handler handler(std::move(handler_));
-    if (handler && begun_) finished_changed_.wait(lock, [this] { return finished_; });
-    lock.unlock();
-  }
-
  private:
-  // Not when the context is gone already.
-  bool begin() {
-    const std::lock_guard lock(mutex_);
-    return begun_ = static_cast<bool>(handler_);
-  }
-
   // Runs where the handler runs, or instead of it, hence not at the same time: if the RPC ends meanwhile, its context
   // is still there.
-  void cancel() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (finished_) return;
-    }
-    context_.TryCancel();
+  void cancel() noexcept override {
+    if (!finished_) context_.TryCancel();
   }
 
   void finish(grpc::Status status) {
-    {
-      const std::lock_guard lock(mutex_);
-      finished_ = true;
-      finished_changed_.notify_all();
-      unary_handler handler(std::move(handler_));  // not by assignment: Asio 1.26's recurses without end
-      if (handler) std::move(handler)(std::move(status));
-    }
-    registration_.reset();
+    finished_ = true;
+    deliver(held(), std::move(status));
   }
 
   grpc::ClientContext& context_;
-  std::mutex mutex_;
-  std::condition_variable finished_changed_;
-  bool begun_ = false;
-  bool finished_ = false;
-  unary_handler handler_;  // empty once called, or gone with its context
-  std::optional<runtime::context_registration> registration_;
+  std::atomic<bool> finished_{false};
 };
 
 }  // namespace

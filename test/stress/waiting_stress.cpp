@@ -178,7 +178,7 @@ TEST_CASE("nobody who comes later is served before", "[waiting]") {
       const auto handler = [&served, i](error_code, const std::shared_ptr<int>&) { served.push_back(i); };
       conn_grpc::detail::posted_handler posted(handler, one.get_executor());
       if (const auto found = group->next_unless_waiting())
-        std::move(posted).complete_now(error_code(), *found);
+        std::move(posted).complete_now(*group, error_code(), *found);
       else
         group->wait_for_channel(std::move(posted), one, 1h);
     }
