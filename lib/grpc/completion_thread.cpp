@@ -33,11 +33,10 @@ completion_thread::completion_thread() {
 
 void completion_thread::shut_down() {
   if (::getpid() != process_) return;
-  std::unique_lock lock(mutex_);
-  shut_down_ = true;
-  queue_.Shutdown();
+  open_.close();
   // Let the thread end before static objects go, ours, gRPC's and OpenSSL's. It does within a millisecond, unless a
   // channel is still alive; then it sleeps in gRPC, which does no harm either.
+  std::unique_lock lock(mutex_);
   const bool drained = drained_changed_.wait_for(lock, std::chrono::milliseconds(20), [this] { return drained_; });
   lock.unlock();
   if (drained) thread_.join();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "runtime/closable.hpp"
+
 #include <grpcpp/completion_queue.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -8,7 +10,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <thread>
 
 namespace conn_grpc::detail {
@@ -32,23 +33,28 @@ class completion_thread {
   static completion_thread& instance();
 
   /// Calls `start(queue, tag)`, after which the tag will come back from the queue. Does nothing once the process is
-  /// exiting: gRPC aborts when asked to watch on a queue that is shut down (grpc#38112). Thread-safe.
+  /// exiting: gRPC aborts when asked to watch on a queue that is shut down (grpc#38112). No mutex is held meanwhile,
+  /// because gRPC may call the user's interceptors, and callbacks of other calls, from inside `start`. Thread-safe.
   template <class Start>
   void submit(std::unique_ptr<completion> what, Start start) {
-    const std::shared_lock lock(mutex_);  // many may arm at once, but none while it shuts down
-    if (shut_down_) return;
-    start(&queue_, static_cast<void*>(what.release()));
+    const runtime::closable<open_queue>::user in(open_);  // many may arm at once, but none while it shuts down
+    if (in) start(in->get(), static_cast<void*>(what.release()));
   }
 
  private:
+  struct shut_down_only {
+    void operator()(::grpc::CompletionQueue* queue) const { queue->Shutdown(); }
+  };
+  using open_queue = std::unique_ptr<::grpc::CompletionQueue, shut_down_only>;
+
   completion_thread();
   void shut_down();
 
-  std::shared_mutex mutex_;
-  std::condition_variable_any drained_changed_;
-  bool shut_down_ = false;
+  std::mutex mutex_;
+  std::condition_variable drained_changed_;
   bool drained_ = false;
   ::grpc::CompletionQueue queue_;
+  runtime::closable<open_queue> open_{&queue_};
   std::thread thread_;  // not in processes that were forked
   const pid_t process_ = ::getpid();
 };

@@ -115,9 +115,9 @@ class rundown {
 template <class Object>
 class closable final : public rundown {
  public:
-  /// Made of the arguments of an aggregate or a constructor.
+  /// Makes the object of the arguments.
   template <class... Args>
-  explicit closable(Args&&... args) : object_(Object{std::forward<Args>(args)...}) {}
+  explicit closable(Args&&... args) : object_(std::in_place, std::forward<Args>(args)...) {}
 
   /// Uses the object until it is destroyed; empty when the object was shut before.
   class [[nodiscard]] user : scope {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <atomic>
 #include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -14,15 +15,21 @@
 
 namespace conn_grpc::test {
 
-/// What a `user_executor` does, apart from posting. Set and read by one thread at a time.
+/// What a `user_executor` does, apart from posting. All but `refused` is set before threads use it.
 struct user_script {
   std::function<void()> on_execute;  // before it posts
   std::function<void()> on_copy;
-  int refused = 0;  // so many calls of execute() throw
+  std::atomic<int> refused = 0;  // so many calls of execute() throw
   bool keeps_what_it_refuses = false;
   bool drops = false;         // destroys what it is given, uncalled
   bool runs_at_once = false;  // runs the context, on another thread, before execute() returns
-  int executed = 0;
+
+  bool refuses() {
+    auto left = refused.load();
+    while (left > 0 && !refused.compare_exchange_weak(left, left - 1)) {
+    }
+    return left > 0;
+  }
 };
 
 /// An executor as users write them. It shares its context, and may be the last to do so.
@@ -41,10 +48,9 @@ class user_executor {
   void execute(Function function) const {
     const auto script = script_;
     const auto& context = *context_;
-    ++script->executed;
     if (script->on_execute) script->on_execute();
     if (script->drops) return;
-    const bool refuses = script->refused > 0 && script->refused-- > 0;
+    const bool refuses = script->refuses();
     if (refuses && !script->keeps_what_it_refuses) throw std::runtime_error("queue is full");
     boost::asio::post(*context_, std::move(function));
     if (refuses) throw std::runtime_error("no thread to wake");

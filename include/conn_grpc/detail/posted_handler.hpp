@@ -51,7 +51,7 @@ class work<Executor, false> : public asio::executor_work_guard<Executor> {
   asio::execution_context& context() const { return this->get_executor().context(); }
 };
 
-/// Called by the fallback's executor for a handler whose own executor can dispatch, but not post.
+/// For a handler whose own executor can dispatch, but not post: called by the default executor, it dispatches.
 template <class Handler, class Executor>
 class dispatched_handler {
  public:
@@ -87,7 +87,7 @@ struct immediate_completion : completion<Handler, Args...> {
 /// forgets how to post: its executor has neither a context nor blocking.never. When the user brings one, it is posted
 /// to the default executor, and dispatched from there.
 ///
-/// An executor that throws loses no handler: the fallback has it then.
+/// When an executor throws, the handler is posted to the fallback.
 template <class Handler, class Executor>
 class posted_handler {
  public:
