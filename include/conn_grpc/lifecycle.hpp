@@ -45,6 +45,8 @@ class CONN_GRPC_API lifecycle {
   /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
   /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
   /// destroyed without being called, as Asio does. The context of a handler's own executor must outlive its completion.
+  /// When that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
+  /// executor.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_run(Token&& token = {}) {
     return detail::async_run(channels_, std::forward<Token>(token));

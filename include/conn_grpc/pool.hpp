@@ -60,8 +60,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// executor, which must know its execution context, by default `get_executor()`; never within this function, unless
   /// its associated immediate executor (Boost 1.82) says so. Its associated allocator and cancellation slot are used.
   /// An asio::any_completion_handler is called by its executor, too, but by way of `get_executor()`: the context of its
-  /// own must outlive the completion. Waiting counts as work of the handler's executor; when that one's execution
-  /// context is destroyed, the handler is destroyed uncalled, as Asio does.
+  /// own must outlive the completion. When the handler's executor throws, the handler is posted to `get_executor()`,
+  /// and when that throws, too, to the system executor. Waiting counts as work of the handler's executor; when that
+  /// one's execution context is destroyed, the handler is destroyed uncalled, as Asio does.
   ///
   /// When `channel_options::mock` throws a boost::system::system_error, the handler is called with its code; anything
   /// else leaves the initiating function. Cancellation and thread-safety as above. The pool must exist when it is

@@ -20,7 +20,7 @@ namespace conn_grpc {
 
 namespace detail {
 
-using unary_handler = asio::any_completion_handler<void(grpc::Status)>;
+using unary_handler = asio::any_completion_handler<void(const fallback&, grpc::Status)>;
 using unary_callback = std::function<void(grpc::Status)>;
 
 /// Calls `start` with the callback to give to gRPC.
@@ -36,7 +36,8 @@ template <class Async, class Request, class Reply>
 using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply*, std::function<void(grpc::Status)>);
 
 /// Makes one unary RPC. Completes with signature void(grpc::Status), posted to the handler's associated executor; by
-/// default to the system executor, so a handler that has none should be given one with asio::bind_executor.
+/// default to the system executor, so a handler that has none should be given one with asio::bind_executor. When the
+/// executor throws, the handler is posted to the system executor.
 ///
 /// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
 /// ended by itself.

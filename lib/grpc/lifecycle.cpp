@@ -3,18 +3,29 @@
 
 #include "grpc/channels.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/system_executor.hpp>
+
 #include <utility>
 
 namespace conn_grpc {
 
-void detail::start(channels& started, run_handler handler) { started.async_run(std::move(handler)); }
+void detail::start(channels& started, run_handler handler) {
+  auto slot = asio::get_associated_cancellation_slot(handler);
+  auto complete = [&started, handler = std::move(handler)](error_code ec) mutable {
+    std::move(handler)(started, ec);  // which exists: it is what completes
+  };
+  started.async_run(asio::bind_cancellation_slot(slot, std::move(complete)));
+}
 
 // Once its context is gone there is none of its own to complete on.
 asio::any_io_executor detail::completion_executor(const channels& started) {
   auto executor = started.executor();
   return executor ? executor : asio::any_io_executor(asio::system_executor());
 }
+
+const detail::fallback& detail::fallback_of(const channels& started) noexcept { return started; }
 
 lifecycle::lifecycle(std::shared_ptr<detail::channels> channels) : channels_(std::move(channels)) {}
 

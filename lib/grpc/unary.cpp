@@ -3,93 +3,54 @@
 
 #include "grpc/call_monitor.hpp"
 #include "grpc/watched_channel.hpp"
-#include "runtime/context_registry.hpp"
+#include "runtime/bound_operation.hpp"
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-
-#include <condition_variable>
+#include <atomic>
+#include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <utility>
 
 namespace conn_grpc::detail {
 namespace {
 
-// An RPC in flight, owned by gRPC's callback. It ends in one of two ways: gRPC calls back, and the handler is posted;
-// or the handler's execution context goes first, and takes the handler with it.
+// An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what gRPC is using, so the
+// handler's context, if it goes, waits for the callback. gRPC calls back promptly then, because the call is cancelled,
+// and on its own threads, which wait for nothing of ours.
 //
-// gRPC may call back from inside any call into it, on the same thread, so none is made with the mutex held.
-class unary_call final : public runtime::context_dependent, public std::enable_shared_from_this<unary_call> {
+// gRPC may call back from inside any call into it, on the same thread, so none is made with a mutex held.
+class unary_call final : public runtime::bound_operation<grpc::Status>,
+                         public std::enable_shared_from_this<unary_call> {
  public:
-  unary_call(unary_handler handler, grpc::ClientContext& context) : context_(context), handler_(std::move(handler)) {}
+  unary_call(unary_handler handler, grpc::ClientContext& context)
+      : bound_operation(std::move(handler)), context_(context) {}
 
   void start(asio::execution_context& home, const std::function<void(unary_callback)>& start) {
-    registration_.emplace(home, weak_from_this());
-    if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected())
-      slot.assign([weak = weak_from_this()](asio::cancellation_type) {
-        if (const auto call = weak.lock()) call->cancel();
-      });
-    if (!begin()) return;
+    bind(home, weak_from_this());
+    if (!hold()) return;
     call_monitor::start_call(context_, monitor_, [&] {
       start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
     });
   }
 
-  void context_going() noexcept override { cancel(); }
-
-  // The frame that the handler owns holds what gRPC is still using. gRPC lets go promptly, now that the call is
-  // cancelled: its callbacks run on its own threads, which wait for nothing of ours.
-  void context_gone() noexcept override {
-    std::unique_lock lock(mutex_);
-    unary_handler handler(std::move(handler_));
-    if (handler && begun_) finished_changed_.wait(lock, [this] { return finished_; });
-    lock.unlock();
-  }
-
  private:
-  // Not when the context is gone already.
-  bool begin() {
-    const std::lock_guard lock(mutex_);
-    return begun_ = static_cast<bool>(handler_);
-  }
-
   // Runs where the handler runs, or instead of it, hence not at the same time: if the RPC ends meanwhile, its context
   // is still there.
-  void cancel() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (finished_) return;
-    }
-    context_.TryCancel();
+  void cancel() noexcept override {
+    if (!finished_) context_.TryCancel();
   }
 
+  // The channel of an RPC that ended with its connection is withdrawn before the handler is called.
   void ended(grpc::Status status) {
+    finished_ = true;
     if (monitor_)
       if (const auto connection = monitor_->call_ended(status))
-        return connection->await_loss([self = shared_from_this(), status] { self->finish(status); });
-    finish(std::move(status));
-  }
-
-  void finish(grpc::Status status) {
-    {
-      const std::lock_guard lock(mutex_);
-      finished_ = true;
-      finished_changed_.notify_all();
-      unary_handler handler(std::move(handler_));  // not by assignment: Asio 1.26's recurses without end
-      if (handler) std::move(handler)(std::move(status));
-    }
-    registration_.reset();
+        return connection->await_loss([self = shared_from_this(), status] { self->deliver(self->held(), status); });
+    deliver(held(), std::move(status));
   }
 
   grpc::ClientContext& context_;
   std::shared_ptr<call_monitor> monitor_;  // of the channel that carries the RPC; null when it has none
-  std::mutex mutex_;
-  std::condition_variable finished_changed_;
-  bool begun_ = false;
-  bool finished_ = false;
-  unary_handler handler_;  // empty once called, or gone with its context
-  std::optional<runtime::context_registration> registration_;
+  std::atomic<bool> finished_{false};
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "runtime/directory.hpp"
 #include "runtime/group_names.hpp"
 #include "runtime/group_settings.hpp"
+#include "runtime/last_resort.hpp"
 #include "runtime/log_line.hpp"
 #include "runtime/outage.hpp"
 #include "runtime/strand.hpp"
@@ -37,7 +38,7 @@ namespace conn_grpc::runtime {
 /// The group is shared: its owner holds it, and so does each of its coroutines. All functions are thread-safe, but for
 /// `add`.
 template <class Clock, connector Connector>
-class channel_group : public std::enable_shared_from_this<channel_group<Clock, Connector>> {
+class channel_group : public std::enable_shared_from_this<channel_group<Clock, Connector>>, public waiting_place {
  public:
   using channel_type = typename Connector::channel_type;
   using parked_get = typename channel_source<Clock, channel_type>::parked_get;
@@ -109,14 +110,14 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   void wait_for_channel(typename parked_get::handler_type handler, boost::asio::execution_context& home,
                         std::chrono::nanoseconds timeout) {
     const auto mine = source_.take_ticket();
-    auto parked = parked_get::make(std::move(handler), home, {waiting_place_of_this(), mine});
+    auto parked = parked_get::make(std::move(handler), home, {this->shared_from_this(), mine});
     if (source_.wait_for_channel(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
   }
 
   void wait_for_size(typename parked_size::handler_type handler, boost::asio::execution_context& home,
                      std::size_t needed, std::chrono::nanoseconds timeout) {
     const auto mine = source_.take_ticket();
-    auto parked = parked_size::make(std::move(handler), home, {waiting_place_of_this(), mine});
+    auto parked = parked_size::make(std::move(handler), home, {this->shared_from_this(), mine});
     if (source_.wait_for_size(mine, std::move(parked), needed, deadline_after<Clock>(timeout))) expire_earlier();
   }
 
@@ -173,7 +174,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
       std::move(handler)(refused);
       return;
     }
-    // Shared, because what is posted may be destroyed where it must not reach back.
+    // Shared, because it is needed here when the gate is closed.
     const auto begin =
         std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
     if (auto slot = boost::asio::get_associated_cancellation_slot(begin->handler); slot.is_connected())
@@ -262,7 +263,13 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     phase_.compare_exchange_strong(was, phase::idle);
   }
 
-  std::shared_ptr<waiting_place> waiting_place_of_this() { return {this->shared_from_this(), &source_}; }
+  void cancel(ticket which) override { source_.cancel(which); }
+
+  /// To the executor that the group was made with, or, when that one throws, too, or is gone, to the system executor.
+  void post(detail::refused_work work) const noexcept override {
+    auto refused = gate_->try_post(detail::completion<detail::refused_work>(std::move(work)));
+    if (refused) post_to_system_executor(*std::move(refused));
+  }
 
   void expire_earlier() {
     on_strand([](channel_group& g) { g.supervisor_.expire_earlier(); });

@@ -28,11 +28,12 @@ namespace conn_grpc::runtime {
 ///
 /// @tparam Probe another one for benchmarks, to see what telemetry costs.
 template <class Clock, class Channel, class Probe = pool_probe>
-class channel_source final : public waiting_place {
+class channel_source final {
  public:
   using time_point = typename Clock::time_point;
   using parked_get = parked_handler<error_code, Channel>;
   using parked_size = parked_handler<error_code>;
+  using ticket = waiting_place::ticket;
 
   /// @param mock when it is set, every get is answered by it.
   channel_source(const group_settings& settings, std::function<Channel()> mock)
@@ -143,7 +144,7 @@ class channel_source final : public waiting_place {
     return arrived.expires_first;
   }
 
-  void cancel(ticket which) override {
+  void cancel(ticket which) {
     gets_.cancel(which);
     sizes_.cancel(which);
   }

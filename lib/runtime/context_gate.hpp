@@ -4,24 +4,24 @@
 // it.
 #pragma once
 
+#include "runtime/closable.hpp"
 #include "runtime/context_registry.hpp"
 #include "runtime/strand.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
+#include <conn_grpc/detail/completion.hpp>
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace conn_grpc::runtime {
 
-/// All functions are thread-safe. Whoever owns what the strand protects must `close()` the gate when it goes: others,
-/// who may outlive the context, hold on to the gate, and must not find a strand in it then.
+/// All functions are thread-safe, and hold no mutex while they call the executor. Whoever owns what the strand protects
+/// must `close()` the gate when it goes: others, who may outlive the context, hold on to the gate, and must not find a
+/// strand in it then.
 class context_gate final : public context_dependent {
  public:
   static std::shared_ptr<context_gate> make(const boost::asio::any_io_executor& executor) {
@@ -31,56 +31,46 @@ class context_gate final : public context_dependent {
   }
 
   explicit context_gate(const boost::asio::any_io_executor& executor)
-      : executor_(executor), strand_(boost::asio::make_strand(executor)) {}
+      : asio_(executor, boost::asio::make_strand(executor)) {}
 
   /// The executor it was made with; empty once it is closed.
   [[nodiscard]] boost::asio::any_io_executor executor() const {
-    const std::lock_guard lock(mutex_);
-    return executor_;
+    const asio_user in(asio_);
+    return in ? in->executor : boost::asio::any_io_executor();
   }
 
-  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed. When it
-  /// throws, the handler is destroyed in here, where it must not reach back.
+  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed.
   template <class Handler>
   bool post(Handler&& handler) {
-    const std::lock_guard lock(mutex_);
-    if (!strand_) return false;
-    boost::asio::post(*strand_, [strand = *strand_, called = std::forward<Handler>(handler)]() mutable {
+    const asio_user in(asio_);
+    if (!in) return false;
+    boost::asio::post(in->strand, [strand = in->strand, called = std::forward<Handler>(handler)]() mutable {
       std::move(called)(strand);
     });
     return true;
   }
 
-  void close() noexcept {
-    context_gone();
-    registration_.reset();
+  /// Posts to the executor, beside the strand. Returns the work when the executor throws, or when it is closed.
+  template <class Work>
+  [[nodiscard]] std::optional<Work> try_post(Work work) {
+    const asio_user in(asio_);
+    if (!in) return work;
+    return detail::try_post(in->executor, std::move(work));
   }
 
-  /// Returns when nothing of Asio's is left, also when another thread is letting go of it: the owner and the context
-  /// may go at the same time. From within itself it returns at once: the executor may be the last owner of its context.
-  void context_gone() noexcept override {
-    std::unique_lock lock(mutex_);
-    if (strand_) {
-      std::optional<strand_type> strand = std::exchange(strand_, std::nullopt);
-      boost::asio::any_io_executor executor = std::exchange(executor_, {});
-      closing_ = std::this_thread::get_id();
-      lock.unlock();
-      strand.reset();
-      executor = {};
-      lock.lock();
-      closing_ = {};
-      closed_.notify_all();
-    } else if (closing_ != std::this_thread::get_id()) {
-      closed_.wait(lock, [this] { return closing_ == std::thread::id(); });
-    }
-  }
+  /// Returns when nothing of Asio's is left, also when another thread is destroying it: the owner and the context may
+  /// go at the same time. From within itself it returns at once: the executor may be the last owner of its context.
+  void close() noexcept { asio_.close(); }
+  void context_gone() noexcept override { close(); }
 
  private:
-  mutable std::mutex mutex_;
-  std::condition_variable closed_;
-  std::thread::id closing_;  // who is
-  boost::asio::any_io_executor executor_;
-  std::optional<strand_type> strand_;
+  struct asio_side {
+    boost::asio::any_io_executor executor;  // destroyed last: it may own the context
+    strand_type strand;
+  };
+  using asio_user = closable<asio_side>::user;
+
+  mutable closable<asio_side> asio_;
   std::optional<context_registration> registration_;
 };
 

@@ -30,9 +30,9 @@ class context_dependent {
 
 /// The dependents of one context. Thread-safe. Lives as long as its context or any registration, whichever is longer.
 ///
-/// A dependent must end its registration while it is still owned, and after it has let go of what is Asio's. Then who
-/// is in the list can always be told, and who is not has nothing left that could outlive the context; the list's mutex
-/// orders one before the other.
+/// A dependent must destroy all that is Asio's, or the user's, while it is still owned. Then a dependent that the
+/// registry cannot notify any more has nothing left that could outlive the context. The registry notifies without its
+/// mutex.
 class context_registry {
  public:
   static std::shared_ptr<context_registry> of(boost::asio::execution_context& context);

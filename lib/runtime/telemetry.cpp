@@ -65,12 +65,12 @@ bool telemetry::attach_many(std::string id, std::span<const event> names, handle
   core::check(static_cast<bool>(called), "handler", "must not be empty");
   std::uint32_t events = 0;
   for (const event name : names) events |= bit(name);
+  const auto added = std::make_shared<attached>(std::move(id), events, std::move(called));
 
-  const std::lock_guard lock(mutex_);
-  if (std::ranges::find(*list_, id, [](const auto& a) -> const std::string& { return a->id; }) != list_->end())
-    return false;
+  const std::lock_guard lock(mutex_);  // after `added`, which holds what is the user's
+  if (std::ranges::any_of(*list_, [&](const auto& a) { return a->id == added->id; })) return false;
   auto next = *list_;
-  next.push_back(std::make_shared<attached>(std::move(id), events, std::move(called)));
+  next.push_back(added);
   replace(std::move(next));
   return true;
 }

@@ -20,6 +20,7 @@
 
 #include "support/catch.hpp"
 #include "support/storm.hpp"
+#include "support/user_executor.hpp"
 
 namespace asio = boost::asio;
 using namespace conn_grpc::test;
@@ -166,6 +167,57 @@ TEST_CASE("a context goes while gets wait: its own are destroyed, others are tol
   CHECK(counts.destroyed > 0);
 }
 
+TEST_CASE("a context is destroyed while another thread posts to it", "[waiting]") {
+  storm weather(1);
+  tally counts;
+  asio::thread_pool context(1);
+  for (int round = 0; round < 300; ++round) {
+    auto home = std::make_unique<asio::io_context>();
+    auto group = make_storm_group(context.get_executor(), weather, 1);
+    group->async_run([](error_code) {});
+    for (int i = 0; i < 20; ++i) {
+      conn_grpc::detail::posted_handler posted(counted(counts), home->get_executor());
+      group->wait_for_channel(std::move(posted), *home, 1h);
+    }
+    std::atomic<bool> begun = false;
+    std::thread destroys([&] {
+      while (!begun) std::this_thread::yield();
+      home.reset();
+    });
+    begun = true;
+    group->stop();
+    destroys.join();
+  }
+  context.join();
+  CHECK(counts.ended() == counts.begun);
+}
+
+TEST_CASE("executors that own their context and throw now and then, while that context runs", "[waiting]") {
+  storm weather(1);
+  tally counts;
+  asio::thread_pool context(1);
+  for (int round = 0; round < 300; ++round) {
+    auto home = std::make_shared<asio::io_context>();
+    const auto script = std::make_shared<user_script>();
+    script->refused = round % 4;
+    auto group = make_storm_group(context.get_executor(), weather, 1);
+    group->async_run([](error_code) {});
+    for (int i = 0; i < 5; ++i) {
+      conn_grpc::detail::posted_handler posted(counted(counts), user_executor(home, script));
+      group->wait_for_channel(std::move(posted), *home, 1h);
+    }
+    const std::weak_ptr watched = std::exchange(home, nullptr);
+    std::thread runs([&] {
+      while (const auto alive = watched.lock()) alive->poll();  // the last owner is this thread, or one that posts
+    });
+    group->stop();
+    runs.join();
+  }
+  context.join();
+  CHECK(counts.ended() == counts.begun);
+  CHECK(counts.destroyed == 0);
+}
+
 TEST_CASE("nobody who comes later is served before", "[waiting]") {
   storm weather(1);
   for (int round = 0; round < 30; ++round) {
@@ -178,7 +230,7 @@ TEST_CASE("nobody who comes later is served before", "[waiting]") {
       const auto handler = [&served, i](error_code, const std::shared_ptr<int>&) { served.push_back(i); };
       conn_grpc::detail::posted_handler posted(handler, one.get_executor());
       if (const auto found = group->next_unless_waiting())
-        std::move(posted).complete_now(error_code(), *found);
+        std::move(posted).complete_now(*group, error_code(), *found);
       else
         group->wait_for_channel(std::move(posted), one, 1h);
     }

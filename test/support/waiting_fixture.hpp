@@ -32,7 +32,7 @@ class waiting_fixture : public group_fixture {
     const boost::asio::cancellation_slot slot = cancel ? cancel->slot() : boost::asio::cancellation_slot();
     detail::posted_handler posted(boost::asio::bind_cancellation_slot(slot, std::move(handler)), home.get_executor());
     if (const auto found = group->next_unless_waiting(); found || found.error() != boost::asio::error::would_block)
-      std::move(posted).complete_now(found ? error_code() : found.error(), found ? *found : nullptr);
+      std::move(posted).complete_now(*group, found ? error_code() : found.error(), found ? *found : nullptr);
     else
       group->wait_for_channel(std::move(posted), home, timeout);
   }

@@ -17,7 +17,7 @@ namespace conn_grpc::detail {
 
 class channels;
 
-using run_handler = asio::any_completion_handler<void(error_code)>;
+using run_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
 /// A pool's, or the one of a channel on its own.
 /// @param type_key of a static_pool or static_channel; else empty.
@@ -33,6 +33,9 @@ CONN_GRPC_API void start(channels& started, run_handler handler);
 
 /// Where a handler is posted to that has no executor of its own.
 [[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const channels& started);
+
+/// Where a handler is posted to whose own executor throws: the same, and if that throws, too, the system executor.
+[[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const channels& started) noexcept;
 
 template <asio::completion_token_for<void(error_code)> Token>
 auto async_run(std::shared_ptr<channels> started, Token&& token) {

@@ -32,8 +32,8 @@ constexpr patience patience_of(std::chrono::duration<Rep, Period> timeout) {
   return seconds(timeout) < seconds(no_end) ? std::chrono::ceil<patience>(seconds(timeout)) : no_end;
 }
 
-using get_handler = asio::any_completion_handler<void(error_code, channel_ptr)>;
-using size_handler = asio::any_completion_handler<void(error_code)>;
+using get_handler = asio::any_completion_handler<void(const fallback&, error_code, channel_ptr)>;
+using size_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
 /// Throws what `channel_options::mock` throws. The mock, or a telemetry handler, may destroy the owner of `from`.
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> next(channels& from);
@@ -65,7 +65,8 @@ auto async_get(std::shared_ptr<channels> from, patience timeout, Token&& token) 
         const auto found = next_for_handler(*group, limit);
         posted_handler posted(std::move(handler), completion_executor(*group));
         if (found) {
-          std::move(posted).complete_now(*found ? error_code() : found->error(), *found ? **found : channel_ptr());
+          std::move(posted).complete_now(fallback_of(*group), *found ? error_code() : found->error(),
+                                         *found ? **found : channel_ptr());
         } else {
           auto& home = posted.context();
           wait_for_channel(*group, std::move(posted), home, limit);
@@ -81,7 +82,7 @@ auto async_connected(std::shared_ptr<channels> from, std::size_t needed, patienc
         const auto known = size_unless_waiting(*group, count);
         posted_handler posted(std::move(handler), completion_executor(*group));
         if (known) {
-          std::move(posted).complete_now(*known);
+          std::move(posted).complete_now(fallback_of(*group), *known);
         } else {
           auto& home = posted.context();
           wait_for_size(*group, std::move(posted), home, count, limit);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/closable.hpp"
+#include "runtime/context_registry.hpp"
+#include "runtime/last_resort.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <conn_grpc/detail/completion.hpp>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// An operation whose end comes from outside of its handler's execution context: another thread's get, gRPC's callback.
+/// The handler is posted once at most. When its context goes before, the handler is destroyed with it, uncalled, and
+/// the context waits for a thread that is just posting the handler. No mutex is held while the handler is posted,
+/// called or destroyed.
+///
+/// *Thread safety*: all public functions.
+template <class... Args>
+class bound_operation : public context_dependent, private detail::fallback {
+ public:
+  using handler_type = boost::asio::any_completion_handler<void(const detail::fallback&, Args...)>;
+
+  /// Posts the handler, unless that was done before, or its context goes.
+  void complete(Args... args) { deliver(user(handler_), std::move(args)...); }
+
+  void context_going() noexcept final {
+    handler_.shut();
+    cancel();
+  }
+
+  void context_gone() noexcept final { handler_.close(); }
+
+ protected:
+  using user = typename closable<handler_type>::user;
+
+  /// @param handler posts: it may be called by any thread.
+  explicit bound_operation(handler_type handler) : handler_(std::move(handler)) {}
+  ~bound_operation() = default;
+
+  /// The handler's cancellation, of any type, and the end of its context call `cancel()` from now on.
+  /// @param home where the handler posts to.
+  /// @param self this object, which must be shared.
+  void bind(boost::asio::execution_context& home, const std::weak_ptr<bound_operation>& self) {
+    if (const user in(handler_); in)
+      if (auto slot = boost::asio::get_associated_cancellation_slot(*in); slot.is_connected())
+        slot.assign([self](boost::asio::cancellation_type) {
+          if (const auto operation = self.lock()) operation->cancel();
+        });
+    registration_.emplace(home, self);
+  }
+
+  /// Until a `deliver` that adopts it, the context, if it goes, waits before it destroys the handler. False when the
+  /// context has gone.
+  [[nodiscard]] bool hold() noexcept { return handler_.enter(); }
+  [[nodiscard]] user held() noexcept { return user(handler_, std::adopt_lock); }
+
+  void deliver(const user& in, Args... args) {
+    if (!in || handler_.is_shut()) return;
+    handler_type taken(std::move(*in));  // not by assignment: Asio 1.26's recurses without end
+    const detail::fallback& elsewhere = *this;
+    if (taken) std::move(taken)(elsewhere, std::move(args)...);
+  }
+
+ private:
+  /// Ends the operation early, if it has not ended. Called by any thread.
+  virtual void cancel() noexcept = 0;
+
+  /// Where the handler is posted when its executor throws.
+  void post(detail::refused_work work) const noexcept override {
+    post_to_system_executor(detail::completion(std::move(work)));
+  }
+
+  closable<handler_type> handler_;  // empty once it was posted
+  std::optional<context_registration> registration_;
+};
+
+}  // namespace conn_grpc::runtime

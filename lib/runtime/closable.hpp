@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSL-1.0
+// Run-down protection: any number of threads use an object until it is closed, and closing it waits for them. No mutex
+// is held while they do, so that what they call may be the user's code.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// The count of the users, without the object. A user calls `enter()` and `leave()`; different threads may do so.
+/// The rundown must exist until `leave()` and `close()` have returned: share it.
+///
+/// *Thread safety*: all functions. Entering and leaving are one atomic operation each while nothing is closed.
+class rundown {
+ public:
+  rundown() = default;
+  rundown(const rundown&) = delete;
+  rundown& operator=(const rundown&) = delete;
+
+  /// False, and nothing done, once it is shut.
+  [[nodiscard]] bool enter() noexcept {
+    auto now = state_.load(std::memory_order_relaxed);
+    do {
+      if ((now & shut_bit) != 0) return false;
+    } while (!state_.compare_exchange_weak(now, now + one_user));
+    return true;
+  }
+
+  void leave() noexcept {
+    auto now = state_.load();
+    while (now != last_user_of_deferred && !state_.compare_exchange_weak(now, now - one_user)) {
+    }
+    if (now == last_user_of_deferred) {
+      drained();
+      state_.fetch_sub(one_user);
+    }
+    if ((now & shut_bit) != 0) state_.notify_all();
+  }
+
+  /// From now on no thread enters. Waits for nothing.
+  void shut() noexcept { state_.fetch_or(shut_bit); }
+  [[nodiscard]] bool is_shut() const noexcept { return (state_.load() & shut_bit) != 0; }
+
+  /// Shuts it, waits until the last user has left, and calls `drained()`; a second call waits until the first has done
+  /// so. For a thread that is itself inside it returns at once: then the last user to leave calls `drained()`.
+  void close() noexcept {
+    const bool nested = is_used_by_this_thread();
+    auto now = state_.load();
+    std::uint32_t next = 0;
+    do {
+      if ((now & closing_bit) != 0) return nested ? void() : wait_for_users(0);
+      next = nested ? now | shut_bit | closing_bit | deferred_bit : (now | shut_bit | closing_bit) + one_user;
+    } while (!state_.compare_exchange_weak(now, next));
+    if (nested) return;
+    const scope inside(*this, std::adopt_lock);
+    wait_for_users(1);
+    drained();
+  }
+
+ protected:
+  ~rundown() = default;
+
+  /// Called once, by a thread that counts as a user meanwhile.
+  virtual void drained() noexcept = 0;
+
+  /// This thread uses it until the scope ends, if it could enter. With std::adopt_lock it has entered before.
+  class [[nodiscard]] scope {
+   public:
+    explicit scope(rundown& used) noexcept : scope(used, std::adopt_lock, used.enter()) {}
+    scope(rundown& used, std::adopt_lock_t, bool entered = true) noexcept : used_(entered ? &used : nullptr) {
+      innermost = this;
+    }
+    ~scope() {
+      if (used_ != nullptr) used_->leave();
+      innermost = outer_;
+    }
+    scope(const scope&) = delete;
+    scope& operator=(const scope&) = delete;
+
+    explicit operator bool() const noexcept { return used_ != nullptr; }
+
+   private:
+    friend class rundown;
+    rundown* const used_;
+    const scope* const outer_ = innermost;
+  };
+
+ private:
+  static constexpr std::uint32_t shut_bit = 1;
+  static constexpr std::uint32_t closing_bit = 2;   // close() has been called
+  static constexpr std::uint32_t deferred_bit = 4;  // by a user, so that the last one to leave calls drained()
+  static constexpr std::uint32_t one_user = 8;
+  static constexpr std::uint32_t last_user_of_deferred = one_user | deferred_bit | closing_bit | shut_bit;
+
+  [[nodiscard]] bool is_used_by_this_thread() const noexcept {
+    for (const scope* inside = innermost; inside != nullptr; inside = inside->outer_)
+      if (inside->used_ == this) return true;
+    return false;
+  }
+
+  void wait_for_users(std::uint32_t most) const noexcept {
+    for (auto now = state_.load(); now / one_user > most; now = state_.load()) state_.wait(now);
+  }
+
+  [[gnu::tls_model("initial-exec")]] static inline constinit thread_local const scope* innermost = nullptr;
+
+  std::atomic<std::uint32_t> state_{0};
+};
+
+/// An object that threads use until it is closed; closing destroys it.
+template <class Object>
+class closable final : public rundown {
+ public:
+  /// Makes the object of the arguments.
+  template <class... Args>
+  explicit closable(Args&&... args) : object_(std::in_place, std::forward<Args>(args)...) {}
+
+  /// Uses the object until it is destroyed; empty when the object was shut before.
+  class [[nodiscard]] user : scope {
+   public:
+    explicit user(closable& used) noexcept : scope(used), used_(used) {}
+    user(closable& used, std::adopt_lock_t entered) noexcept : scope(used, entered), used_(used) {}
+
+    using scope::operator bool;
+    Object& operator*() const noexcept { return *used_.object_; }
+    Object* operator->() const noexcept { return &*used_.object_; }
+
+   private:
+    closable& used_;
+  };
+
+ private:
+  void drained() noexcept override { object_.reset(); }
+
+  std::optional<Object> object_;
+};
+
+}  // namespace conn_grpc::runtime

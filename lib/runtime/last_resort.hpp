@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <conn_grpc/detail/completion.hpp>
+
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// For a handler that every other executor has refused: no completion is lost. Without memory or a thread for that it
+/// terminates.
+inline void post_to_system_executor(detail::completion<detail::refused_work> work) noexcept {
+  boost::asio::post(boost::asio::system_executor(), std::move(work));
+}
+
+}  // namespace conn_grpc::runtime
