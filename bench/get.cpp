@@ -107,7 +107,7 @@ class bare_source {
 struct no_probe {
   explicit no_probe(const conn_grpc::runtime::group_settings&) {}
   static constexpr bool hears_gets() { return false; }
-  static void got(std::chrono::nanoseconds, std::string_view, conn_grpc::error_code) {}
+  static void got(std::chrono::nanoseconds, std::string_view, std::string_view) {}
   static void has_size(std::size_t, std::size_t) {}
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/rotation.hpp"
+#include "core/thrown_text.hpp"
 #include "runtime/parked_handler.hpp"
 #include "runtime/pool_probe.hpp"
 #include "runtime/waiting_room.hpp"
@@ -165,20 +166,25 @@ class channel_source final : public waiting_place {
   // Apart, so that a get that nobody observes keeps no registers for these.
   [[gnu::noinline]] boost::system::result<Channel> next_observed() {
     const auto begin = Clock::now();
-    return report(find(), begin);
+    return report(find(begin), begin);
   }
   [[gnu::noinline]] boost::system::result<Channel> next_observed_unless_waiting() {
     const auto begin = Clock::now();
-    auto found = find();
+    auto found = find(begin);
     if (is_worth_waiting(found)) return error_code(boost::asio::error::would_block);
     return report(std::move(found), begin);
   }
 
-  found_channel find() {
+  found_channel find(time_point begin) {
     if (!mock_) return rotation_.next_with_slot();
-    auto channel = mock_();
-    if (!channel) return make_error_code(errc::not_connected);
-    return std::pair(names_.size(), std::move(channel));
+    try {
+      auto channel = mock_();
+      if (!channel) return make_error_code(errc::not_connected);
+      return std::pair(names_.size(), std::move(channel));
+    } catch (...) {  // ends the get, too
+      if (probe_.hears_gets()) probe_.got(Clock::now() - begin, {}, core::thrown_text());
+      throw;
+    }
   }
 
   template <class Found>
@@ -187,7 +193,8 @@ class channel_source final : public waiting_place {
   }
 
   boost::system::result<Channel> report(found_channel found, time_point begin) {
-    if (probe_.hears_gets()) probe_.got(Clock::now() - begin, name_of(found), found.error());
+    if (probe_.hears_gets())
+      probe_.got(Clock::now() - begin, name_of(found), found ? std::string() : found.error().message());
     if (!found) return found.error();
     return std::move(found->second);
   }
