@@ -141,16 +141,15 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
-  /// another one of its name is, and at once when it has been stopped before: with success, with errc::restart_limit if
-  /// that was why, or with errc::stopped when its context is gone. Cancellation, of any type, is a `stop()` that ends
-  /// it with operation_aborted.
+  /// another one of its name is, and at once with errc::stopped when it has been stopped before, with
+  /// errc::restart_limit if that was why. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
   /// @param handler may be called by any thread, in any function: it posts.
   void async_run(run_handler handler) {
     auto was = phase::idle;
     if (!phase_.compare_exchange_strong(was, phase::running)) {
       std::move(handler)(was == phase::running ? boost::asio::error::already_started
                          : over_limit_         ? make_error_code(errc::restart_limit)
-                                               : error_code());
+                                               : make_error_code(errc::stopped));
       return;
     }
     error_code refused;
