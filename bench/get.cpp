@@ -84,7 +84,7 @@ constexpr comparison comparisons[] = {
 template <class Probe>
 class bare_source {
  public:
-  explicit bare_source(const member_list& members) : source_(settings_, {}) {
+  explicit bare_source(const member_list& members) : source_(settings_, {}, {}) {
     for (std::size_t slot = 0; slot < members.size(); ++slot) source_.add_slot("");
     source_.open();
     for (std::size_t slot = 0; slot < members.size(); ++slot) source_.publish(slot, members[slot]);

@@ -48,7 +48,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   channel_group(const boost::asio::any_io_executor& executor, group_settings settings,
                 std::function<channel_type()> mock = {})
       : settings_(std::move(settings)),
-        source_(settings_, std::move(mock)),
+        source_(settings_, std::move(mock), [this] { deliver_later(); }),
         gate_(context_gate::make(executor)),
         names_(boost::asio::query(executor, boost::asio::execution::context), settings_, this),
         supervisor_(settings_, source_, [this] {
@@ -256,6 +256,36 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     names_.release();
     auto was = phase::running;
     phase_.compare_exchange_strong(was, phase::idle);
+  }
+
+  /// Completes the waiters that a thread has left, a slice for each turn of the strand, so that others on the context
+  /// run in between. Destroyed uncalled, with its context or because that has gone, it completes all of them at once.
+  class delivery {
+   public:
+    explicit delivery(std::shared_ptr<channel_group> group) : group_(std::move(group)) {}
+    ~delivery() {
+      while (group_ && group_->source_.deliver_slice()) continue;
+    }
+    delivery(const delivery&) = delete;
+    delivery& operator=(const delivery&) = delete;
+
+    void operator()() {
+      const auto group = std::move(group_);
+      if (group->source_.deliver_slice()) group->deliver_later();
+    }
+
+   private:
+    std::shared_ptr<channel_group> group_;
+  };
+
+  // Shared, because what is posted may be destroyed where it must not reach back.
+  void deliver_later() noexcept {
+    try {
+      const auto rest = std::make_shared<delivery>(this->shared_from_this());
+      gate_->post([rest](const strand_type&) { (*rest)(); });
+    } catch (...) {  // no memory to do it later
+      while (source_.deliver_slice()) continue;
+    }
   }
 
   std::shared_ptr<waiting_place> waiting_place_of_this() { return {this->shared_from_this(), &source_}; }

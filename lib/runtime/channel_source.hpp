@@ -36,8 +36,13 @@ class channel_source final : public waiting_place {
   using parked_size = parked_handler<error_code>;
 
   /// @param mock when it is set, every get is answered by it.
-  channel_source(const group_settings& settings, std::function<Channel()> mock)
-      : probe_(settings), mock_(std::move(mock)), gets_(settings.max_waiters) {}
+  /// @param leave_rest called by a thread that has completed a slice of those that wait: has `deliver_slice()` called
+  /// until that returns false.
+  channel_source(const group_settings& settings, std::function<Channel()> mock, const std::function<void()>& leave_rest)
+      : probe_(settings),
+        mock_(std::move(mock)),
+        gets_({this}, leave_rest, {.waiters = settings.max_waiters}),
+        sizes_({this}, leave_rest) {}
 
   /// Before anything else.
   void add_slot(std::string name) { names_.push_back(std::move(name)); }
@@ -51,9 +56,8 @@ class channel_source final : public waiting_place {
 
   /// To those who wait; after `publish`.
   void serve_waiters() {
-    const auto size = rotation_.size();
-    if (size > 0) gets_.serve([this] { return rotation_.next_with_slot(); });
-    sizes_.serve([] { return error_code(); }, [=](const size_waiter& w) { return w.needed <= size; });
+    gets_.serve();
+    sizes_.serve();
   }
 
   void withdraw(std::size_t slot) noexcept { rotation_.erase(slot); }
@@ -63,12 +67,22 @@ class channel_source final : public waiting_place {
   /// From now on every get, and whoever waits, is told errc::stopped.
   void close() {
     rotation_.close();
-    gets_.dismiss(errc::stopped);
-    sizes_.dismiss(errc::stopped);
+    serve_waiters();
   }
 
-  /// Ends the waiting of those whose deadline has come, with errc::not_connected.
-  /// @return the next deadline.
+  /// Completes a slice of those that a thread has left. On the strand, or where none is left.
+  /// @return are there more?
+  bool deliver_slice() noexcept {
+    const bool more_gets = gets_.deliver_slice();
+    const bool more_sizes = sizes_.deliver_slice();
+    return more_gets || more_sizes;
+  }
+
+  /// Are some being completed, or left to be?
+  [[nodiscard]] bool delivering() { return gets_.delivering() || sizes_.delivering(); }
+
+  /// Ends the waiting of a slice of those whose deadline has come, with errc::not_connected.
+  /// @return the next deadline, which has come when there are more of them.
   time_point expire(time_point now) {
     const auto never = (Clock::time_point::max)();
     const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
@@ -116,13 +130,12 @@ class channel_source final : public waiting_place {
   /// @param parked waits here, with this ticket.
   /// @return must `expire` be called earlier than it said?
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
-    get_waiter joining{this, Clock::now(), std::move(parked)};
-    auto arrived = gets_.join(mine, joining, deadline, [this](bool others_wait) -> std::optional<found_channel> {
-      if (others_wait) return std::nullopt;
-      auto found = rotation_.next_with_slot();
-      if (is_worth_waiting(found)) return std::nullopt;
-      return found;
-    });
+    const get_waiter joining{this, Clock::now(), std::move(parked)};
+    if (const auto why = rotation_.unavailable(); why == errc::stopped) {  // not behind those that are being told
+      joining.complete(why);
+      return false;
+    }
+    auto arrived = gets_.join(mine, joining, deadline);
     if (arrived.answer) joining.complete(*std::move(arrived.answer));
     return arrived.expires_first;
   }
@@ -132,7 +145,7 @@ class channel_source final : public waiting_place {
   [[nodiscard]] bool wait_for_size(ticket mine, std::shared_ptr<parked_size> parked, std::size_t needed,
                                    time_point deadline) {
     const size_waiter joining{needed, std::move(parked)};
-    const auto arrived = sizes_.join(mine, joining, deadline, [&](bool) { return size_unless_waiting(needed); });
+    const auto arrived = sizes_.join(mine, joining, deadline);
     if (arrived.answer) joining.complete(*arrived.answer);
     return arrived.expires_first;
   }
@@ -161,6 +174,33 @@ class channel_source final : public waiting_place {
     std::shared_ptr<parked_size> parked;
 
     void complete(error_code failed) const { parked->complete(failed); }
+  };
+
+  struct get_policy {
+    using answer_type = found_channel;
+    static constexpr bool all_alike = true;
+    channel_source* source;
+
+    std::optional<found_channel> answer(const get_waiter&) noexcept {
+      auto found = source->rotation_.next_with_slot();
+      if (source->is_worth_waiting(found)) return std::nullopt;
+      return found;
+    }
+    // Takes no turn.
+    bool has_answer(const get_waiter&) const {
+      return source->rotation_.size() > 0 || source->rotation_.unavailable() != errc::not_connected;
+    }
+  };
+
+  struct size_policy {
+    using answer_type = error_code;
+    static constexpr bool all_alike = false;
+    channel_source* source;
+
+    std::optional<error_code> answer(const size_waiter& waiter) const noexcept {
+      return source->size_unless_waiting(waiter.needed);
+    }
+    bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
   };
 
   // Apart, so that a get that nobody observes keeps no registers for these.
@@ -209,8 +249,8 @@ class channel_source final : public waiting_place {
   std::vector<std::string> names_;  // by slot
   core::rotation<Channel> rotation_;
   std::atomic<ticket> tickets_{0};
-  waiting_room<get_waiter, found_channel, time_point> gets_;
-  waiting_room<size_waiter, error_code, time_point> sizes_;
+  waiting_room<get_waiter, get_policy, time_point> gets_;
+  waiting_room<size_waiter, size_policy, time_point> sizes_;
 };
 
 }  // namespace conn_grpc::runtime
