@@ -84,7 +84,7 @@ constexpr comparison comparisons[] = {
 template <class Probe>
 class bare_source {
  public:
-  explicit bare_source(const member_list& members) : source_(settings_, {}) {
+  explicit bare_source(const member_list& members) : source_(settings_, {}, {}) {
     for (std::size_t slot = 0; slot < members.size(); ++slot) source_.add_slot("");
     source_.open();
     for (std::size_t slot = 0; slot < members.size(); ++slot) source_.publish(slot, members[slot]);
@@ -107,7 +107,7 @@ class bare_source {
 struct no_probe {
   explicit no_probe(const conn_grpc::runtime::group_settings&) {}
   static constexpr bool hears_gets() { return false; }
-  static void got(std::chrono::nanoseconds, std::string_view, conn_grpc::error_code) {}
+  static void got(std::chrono::nanoseconds, std::string_view, std::string_view) {}
   static void has_size(std::size_t, std::size_t) {}
 };
 

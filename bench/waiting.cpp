@@ -10,11 +10,17 @@
 // "same thread": one thread runs the pool and the coroutines, as in most programs. "other thread": the coroutines'
 // io_context has a thread of its own, which sleeps meanwhile.
 //
+// And many: 100,000 callbacks wait on the context that runs the pool. What ends their waiting (a stop, a connection, a
+// deadline) must hold up neither the thread that does it nor other handlers of that context: how long does it take,
+// and how long does a handler wait at most that posts itself again and again? Against as many posts.
+//
 // Besides, what Asio itself has for waiting: a timer that all wait for, cancelled at once; and a channel from which all
 // receive. Neither keeps anything connected.
 #include <conn_grpc/pool.hpp>
 
+#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <boost/asio/any_io_executor.hpp>
@@ -30,6 +36,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -57,6 +64,8 @@ using clock_type = std::chrono::steady_clock;
 constexpr int crowds[] = {1, 100, 10'000};
 constexpr std::size_t rounds = 401;
 constexpr double budget_ms = 8'000;  // per crowd and thread
+constexpr int mass = 100'000;
+constexpr std::size_t mass_rounds = 9;
 
 /// The moment it began, and those at which the first and the last of a crowd ran.
 class finish {
@@ -271,6 +280,104 @@ void compare(bool other_thread, grpc::Server& server) {
   result.print();
 }
 
+/// A handler that posts itself again and again: the longest that it waited for its turn.
+class metronome {
+ public:
+  explicit metronome(asio::io_context& io) : io_(io) { again(); }
+  [[nodiscard]] double longest_ms() const { return std::chrono::duration<double, std::milli>(longest_).count(); }
+
+ private:
+  void again() {
+    asio::post(io_, [this, posted = clock_type::now()] {
+      longest_ = std::max(longest_, clock_type::now() - posted);
+      again();
+    });
+  }
+
+  asio::io_context& io_;
+  clock_type::duration longest_{};
+};
+
+struct mass_timing {
+  double begin_ms, longest_ms, all_ms;
+};
+
+/// @param begin returns once it has begun to complete them.
+template <class Begin>
+mass_timing complete_all(asio::io_context& io, const int& missing, Begin begin) {
+  const stopwatch spent;
+  const metronome others(io);
+  begin();
+  const double begin_ms = spent.ms();
+  while (missing > 0) io.poll_one();
+  return {begin_ms, others.longest_ms(), spent.ms()};
+}
+
+mass_timing mass_of_posts() {
+  asio::io_context io{1};
+  int missing = mass;
+  return complete_all(io, missing, [&] {
+    for (int i = 0; i < mass; ++i) asio::post(io, [&] { --missing; });
+  });
+}
+
+enum class ending { stop, connection, deadline };
+
+mass_timing mass_of_gets(ending how, grpc::Server& server) {
+  asio::io_context io{1};
+  int missing = mass;
+  conn_grpc::channel_options options{.address = "in this process",
+                                     .backoff = {.min = std::chrono::hours(1), .max = std::chrono::hours(1)}};
+  options.create_channel = [&](const auto&, const auto&, const auto& arguments) {
+    return how == ending::connection
+               ? server.InProcessChannel(arguments)
+               : grpc::CreateCustomChannel("unix:/nowhere", grpc::InsecureChannelCredentials(), arguments);
+  };
+  conn_grpc::pool pool(io, {.channel = options});
+  pool.async_run(asio::detached);
+  const auto timeout = how == ending::deadline ? std::chrono::milliseconds(1) : std::chrono::milliseconds(3'600'000);
+  for (int i = 0; i < mass; ++i)
+    pool.async_get_channel(timeout, [&](conn_grpc::error_code, const conn_grpc::channel_ptr&) { --missing; });
+  if (missing != mass) throw std::logic_error("completed before all waited");
+  return complete_all(io, missing, [&] {
+    if (how == ending::stop) pool.stop();
+  });
+}
+
+void end_masses(grpc::Server& server) {
+  struct mass_way {
+    const char* name;
+    std::function<mass_timing()> measure;
+    samples begin{}, longest{}, all{};
+  };
+  std::vector<mass_way> ways{
+      {"asio::post", mass_of_posts},
+      {"pool.stop()", [&] { return mass_of_gets(ending::stop, server); }},
+      {"a connection", [&] { return mass_of_gets(ending::connection, server); }},
+      {"a deadline", [&] { return mass_of_gets(ending::deadline, server); }},
+  };
+  for (std::size_t round = 0; round < mass_rounds; ++round) {
+    for (auto& way : ways) {
+      const auto took = way.measure();
+      way.begin.push_back(took.begin_ms);
+      way.longest.push_back(took.longest_ms);
+      way.all.push_back(took.all_ms);
+    }
+  }
+  table result({"100,000 wait, ms", "the call", "longest wait of others", "until the last runs", "x"});
+  for (const auto& way : ways) {
+    const double call = median(way.begin), longest = median(way.longest), all = median(way.all);
+    const auto ratio = typical_ratio(way.all, ways[0].all);
+    result.add({way.name, number(call, 2), number(longest, 2), number(all, 1), number(ratio, 2)});
+    const std::string series = std::string("ends by ") + way.name;
+    record("waiting", series + ": ms of the call", mass, call);
+    record("waiting", series + ": ms of the longest wait of others", mass, longest);
+    record("waiting", series + ": ratio", mass, ratio);
+  }
+  std::printf("\n");
+  result.print();
+}
+
 }  // namespace
 
 int main() try {
@@ -281,6 +388,7 @@ int main() try {
   if (!server) throw std::runtime_error("no server");
   std::printf("medians of up to %zu rounds\n", rounds);
   for (const bool other_thread : {false, true}) compare(other_thread, *server);
+  end_masses(*server);
   server->Shutdown();
 } catch (const std::exception& e) {
   std::fprintf(stderr, "waiting: %s\n", e.what());

@@ -68,6 +68,27 @@ asio::awaitable<void> get_in_all_ways(asio::io_context&, conn_grpc::pool& pool) 
   require(now && channel && later && !ec && last);
 }
 
+asio::awaitable<void> use_another_default_token(asio::io_context& io, conn_grpc::pool&) {
+  const std::string address = "unix:/nowhere";
+  //[default_token
+  using tuple_pool = asio::as_tuple_t<asio::use_awaitable_t<>>::as_default_on_t<conn_grpc::pool>;
+  tuple_pool other(io, options_for(address));
+  auto [error, found] = co_await other.async_get_channel();  // not_started: async_run has not been called
+  //]
+  require(error == conn_grpc::errc::not_started && !found);
+}
+
+asio::awaitable<void> get_with_another_executor(asio::io_context& io, conn_grpc::pool& pool) {
+  //[executor
+  auto typed = []() -> asio::awaitable<conn_grpc::channel_ptr, asio::io_context::executor_type> {
+    co_return co_await conn_grpc::get_channel<asio::io_context::executor_type>("greeter", 500ms);
+  };
+  //]
+  co_await pool.connected();
+  const auto channel = co_await asio::co_spawn(io.get_executor(), typed(), asio::use_awaitable);
+  require(channel != nullptr);
+}
+
 asio::awaitable<void> get_by_name(asio::io_context&, conn_grpc::pool&) {
   conn_grpc::channel_ptr channel = co_await conn_grpc::get_channel("greeter", 500ms);
   require(channel != nullptr);
@@ -167,7 +188,8 @@ int main(int argc, char** argv) {
   with_pool(nobody_there.address(), time_out);
   const conn_grpc::test::reserved_port port;
   const conn_grpc::test::server_process server(argv[1], port.address());
-  for (const auto body : {get_in_all_ways, get_by_name, complete_in_all_ways, wait_for_one_of_two})
+  for (const auto body : {get_in_all_ways, get_by_name, complete_in_all_ways, wait_for_one_of_two,
+                          use_another_default_token, get_with_another_executor})
     with_pool(port.address(), body);
   live_on_two_contexts(port.address());
 }

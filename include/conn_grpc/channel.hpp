@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -15,6 +17,11 @@
 #include <utility>
 
 namespace conn_grpc {
+
+namespace detail {
+template <class Executor>
+class channel_with_default;
+}
 
 /// One gRPC channel with a TCP connection of its own, kept connected. Under load one connection may be too few: servers
 /// limit the streams of each; see `pool`.
@@ -39,12 +46,17 @@ class CONN_GRPC_API channel : public lifecycle {
   /// `try_get()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The channel must
   /// exist when it is awaited.
-  [[nodiscard]] asio::awaitable<channel_ptr> get() { co_return detail::next_or_throw(*channels()); }
+  /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor; see
+  /// `pool::get_channel()`.
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<channel_ptr, Executor> get() {
+    co_return detail::next_or_throw(*channels());
+  }
 
   /// As `pool::get_channel(timeout)`; any number may wait.
-  template <class Rep, class Period>
-  [[nodiscard]] asio::awaitable<channel_ptr> get(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get(channels(), detail::patience_of(timeout));
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<channel_ptr, Executor> get(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get<Executor>(channels(), detail::patience_of(timeout));
   }
 
   /// As `pool::async_get_channel`.
@@ -57,8 +69,77 @@ class CONN_GRPC_API channel : public lifecycle {
     return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
   }
 
+  /// Waits until it is connected: what a service does before it says that it is ready. With a `mock` it does not wait.
+  ///
+  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::not_started before
+  /// `async_run`, errc::stopped after `stop()` or when that happens meanwhile. The text says what the last attempt
+  /// failed with.
+  ///
+  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Lifetime*: the channel must exist when it is awaited; it may be destroyed meanwhile.
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<void, Executor> connected() {
+    return detail::connected<Executor>(channels(), 1, detail::no_end);
+  }
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<void, Executor> connected(std::chrono::duration<Rep, Period> timeout) {
+    return detail::connected<Executor>(channels(), 1, detail::patience_of(timeout));
+  }
+
+  /// Both for any completion token; signature void(error_code).
+  ///
+  /// *Errors*, *cancellation* and *thread safety*: as `connected`. *Executor*: as `async_get`. *Lifetime*: the channel
+  /// must exist when it is called, not when it is initiated.
+  template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_connected(Token&& token = {}) {
+    return detail::async_connected(channels(), 1, detail::no_end, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_connected(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_connected(channels(), 1, detail::patience_of(timeout), std::forward<Token>(token));
+  }
+
   /// Thread-safe. Locks the status for the time of a copy.
   [[nodiscard]] channel_status status() const;
+
+  /// The same with another default token; see `pool::rebind_executor`.
+  template <class Executor>
+  struct rebind_executor {
+    using other = detail::channel_with_default<Executor>;
+  };
+};
+
+/// A channel whose operations have the default token of its `Executor`.
+template <class Executor>
+class detail::channel_with_default : public channel {
+  using default_token = asio::default_completion_token_t<Executor>;
+
+ public:
+  using executor_type = Executor;
+  using channel::channel;
+
+  template <asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_run(Token&& token = {}) {
+    return channel::async_run(std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code, channel_ptr)> Token = default_token>
+  auto async_get(Token&& token = {}) {
+    return channel::async_get(std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = default_token>
+  auto async_get(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return channel::async_get(timeout, std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_connected(Token&& token = {}) {
+    return channel::async_connected(std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_connected(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return channel::async_connected(timeout, std::forward<Token>(token));
+  }
+  [[nodiscard]] executor_type get_executor() const noexcept { return executor_type(channel::get_executor()); }
 };
 
 }  // namespace conn_grpc

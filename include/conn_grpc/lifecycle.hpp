@@ -31,16 +31,16 @@ class CONN_GRPC_API lifecycle {
 
   /// Connects, and keeps connecting, until `stop()`. Completes with
   ///
-  ///  - success, after `stop()` or destruction, once every connection has been let go of; if it had been stopped
-  ///    before, at once;
-  ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than 3 times in 5 s,
-  ///    over all channels of a pool. Before that, each throw restarts the channel it happened to, and is logged as an
-  ///    error;
+  ///  - success, after `stop()` or destruction, once every connection has been released and every waiting get has been
+  ///    completed;
+  ///  - errc::stopped, at once, if it was stopped before, or if its execution context has been destroyed;
+  ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than
+  ///    `channel_options::max_restarts` times within `restart_window`, over all channels of a pool. Before that, each
+  ///    throw restarts the channel it happened to, and is logged as an error. Also at once, if that ended it before;
   ///  - asio::error::already_started, if it is running;
   ///  - errc::name_taken, when another channel or pool of its name runs in its execution context. That is logged as an
   ///    error, and it may be tried again;
-  ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good;
-  ///  - errc::stopped, if its execution context has been destroyed before it was ever called.
+  ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good.
   ///
   /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
   /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
@@ -54,7 +54,8 @@ class CONN_GRPC_API lifecycle {
 
   /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
   /// stopped. RPCs in flight go on: they, and whoever was given a channel, keep its connection open. May be called
-  /// again, by any thread, and after the execution context is gone.
+  /// again, by any thread, and after the execution context is gone. Of many waiting gets the calling thread completes
+  /// the first 256; the execution context, which must run for that, completes the others, so that neither is held up.
   void stop() noexcept;
 
   /// The executor it was constructed with; empty once its execution context has been destroyed.

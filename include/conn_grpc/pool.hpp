@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -16,6 +18,11 @@
 #include <utility>
 
 namespace conn_grpc {
+
+namespace detail {
+template <class Executor>
+class pool_with_default;
+}
 
 /// `pool_options::pool_size` gRPC channels, each with a TCP connection of its own, kept connected and handed out in
 /// turn.
@@ -41,7 +48,12 @@ class CONN_GRPC_API pool : public lifecycle {
   /// `try_get_channel()` for coroutines: never waits, stays on the coroutine's executor, and throws
   /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The pool must exist
   /// when it is awaited.
-  [[nodiscard]] asio::awaitable<channel_ptr> get_channel() { co_return detail::next_or_throw(*channels()); }
+  /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor: `co_await
+  /// pool.get_channel<asio::io_context::executor_type>()` in an asio::awaitable<T, asio::io_context::executor_type>.
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel() {
+    co_return detail::next_or_throw(*channels());
+  }
 
   /// The same, but while no channel is connected it waits for one: errc::not_connected only after `timeout`. First
   /// come, first served, and nobody who comes later overtakes who waits. It does not wait when `async_run` has not been
@@ -51,9 +63,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Cancellation, of any type, ends the waiting at once with asio::error::operation_aborted. Thread-safe. The pool
   /// must exist when it is awaited; it may be stopped and destroyed meanwhile: errc::stopped. The pool's execution
   /// context keeps the time.
-  template <class Rep, class Period>
-  [[nodiscard]] asio::awaitable<channel_ptr> get_channel(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get(channels(), detail::patience_of(timeout));
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get<Executor>(channels(), detail::patience_of(timeout));
   }
 
   /// Both for any completion token; signature void(error_code, channel_ptr). The handler is called by its associated
@@ -82,12 +94,14 @@ class CONN_GRPC_API pool : public lifecycle {
   /// a `mock` nobody waits.
   ///
   /// Cancellation, thread-safety and lifetime as above.
-  [[nodiscard]] asio::awaitable<void> connected(std::size_t count = 1) {
-    return detail::connected(channels(), count, detail::no_end);
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count = 1) {
+    return detail::connected<Executor>(channels(), count, detail::no_end);
   }
-  template <class Rep, class Period>
-  [[nodiscard]] asio::awaitable<void> connected(std::size_t count, std::chrono::duration<Rep, Period> timeout) {
-    return detail::connected(channels(), count, detail::patience_of(timeout));
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count,
+                                                          std::chrono::duration<Rep, Period> timeout) {
+    return detail::connected<Executor>(channels(), count, detail::patience_of(timeout));
   }
 
   /// Both for any completion token; signature void(error_code). As `async_get_channel`.
@@ -102,6 +116,46 @@ class CONN_GRPC_API pool : public lifecycle {
 
   /// Thread-safe. Locks each channel's status for the time of a copy.
   [[nodiscard]] pool_status status() const { return whole_status(); }
+
+  /// The same with another default token, for `as_default_on_t` of Asio's tokens:
+  ///
+  ///     using pool = asio::as_tuple_t<asio::use_awaitable_t<>>::as_default_on_t<conn_grpc::pool>;
+  template <class Executor>
+  struct rebind_executor {
+    using other = detail::pool_with_default<Executor>;
+  };
+};
+
+/// A pool whose operations have the default token of its `Executor`.
+template <class Executor>
+class detail::pool_with_default : public pool {
+  using default_token = asio::default_completion_token_t<Executor>;
+
+ public:
+  using executor_type = Executor;
+  using pool::pool;
+
+  template <asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_run(Token&& token = {}) {
+    return pool::async_run(std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code, channel_ptr)> Token = default_token>
+  auto async_get_channel(Token&& token = {}) {
+    return pool::async_get_channel(std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = default_token>
+  auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return pool::async_get_channel(timeout, std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_connected(std::size_t count, Token&& token = {}) {
+    return pool::async_connected(count, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return pool::async_connected(count, timeout, std::forward<Token>(token));
+  }
+  [[nodiscard]] executor_type get_executor() const noexcept { return executor_type(pool::get_executor()); }
 };
 
 }  // namespace conn_grpc

@@ -25,12 +25,52 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
  public:
   /// As `channel::get()`, of the instance that runs in the execution context of the coroutine that awaits it.
   /// errc::not_started when none does.
-  [[nodiscard]] static asio::awaitable<channel_ptr> get() { return detail::get_found(base::key(), base::type_name()); }
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get() {
+    return detail::get_found<Executor>(base::key(), base::type_name());
+  }
 
-  /// As `channel::get(timeout)`. It does not wait for `async_run`.
-  template <class Rep, class Period>
-  [[nodiscard]] static asio::awaitable<channel_ptr> get(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get_found(base::key(), base::type_name(), detail::patience_of(timeout));
+  /// As `channel::get(timeout)` and `channel::connected`. They do not wait for `async_run`.
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get_found<Executor>(base::key(), base::type_name(), detail::patience_of(timeout));
+  }
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] static asio::awaitable<void, Executor> connected() {
+    return detail::found_connected<Executor>(base::key(), base::type_name(), 1, detail::no_end);
+  }
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] static asio::awaitable<void, Executor> connected(std::chrono::duration<Rep, Period> timeout) {
+    return detail::found_connected<Executor>(base::key(), base::type_name(), 1, detail::patience_of(timeout));
+  }
+
+  /// Both for any completion token, in the execution context of `where`, an executor or an execution context. The
+  /// instance is looked up when the operation begins: errc::not_started when none runs. *Executor*: the handler's
+  /// associated executor, by default that of `where`. *Errors*, *cancellation*, *thread safety*: as
+  /// `channel::async_get`.
+  template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  static auto async_get(const detail::executor_or_context& where, Token&& token = {}) {
+    return detail::async_get_found(where, base::key(), {}, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
+  static auto async_get(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
+                        Token&& token = {}) {
+    return detail::async_get_found(where, base::key(), detail::patience_of(timeout), std::forward<Token>(token));
+  }
+
+  /// Both for any completion token, in the execution context of `where`, an executor or an execution context. The
+  /// instance is looked up when the operation begins: errc::not_started when none runs. *Executor*: the handler's
+  /// associated executor, by default that of `where`. *Errors*, *cancellation*, *thread safety*: as
+  /// `channel::async_connected`.
+  template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  static auto async_connected(const detail::executor_or_context& where, Token&& token = {}) {
+    return detail::async_found_connected(where, base::key(), 1, detail::no_end, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  static auto async_connected(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
+                              Token&& token = {}) {
+    return detail::async_found_connected(where, base::key(), 1, detail::patience_of(timeout),
+                                         std::forward<Token>(token));
   }
 
   /// As `channel::try_get()`.

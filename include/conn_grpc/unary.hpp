@@ -4,12 +4,15 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 #include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/initiation.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
 
 #include <functional>
@@ -35,9 +38,12 @@ CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& h
 template <class Async, class Request, class Reply>
 using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply*, std::function<void(grpc::Status)>);
 
-/// Makes one unary RPC. Completes with signature void(grpc::Status), posted to the handler's associated executor; by
-/// default to the system executor, so a handler that has none should be given one with asio::bind_executor. When the
-/// executor throws, the handler is posted to the system executor.
+/// Makes one unary RPC. Completes with signature void(grpc::Status), posted to the handler's associated executor. When
+/// that executor throws, the handler is posted to the system executor.
+///
+/// A HANDLER WITHOUT AN EXECUTOR IS CALLED BY ANOTHER THREAD, one of Asio's system executor: an RPC has no I/O object
+/// whose executor could be the default. A stub knows its channel but no execution context, and one channel may be used
+/// from many. A coroutine has an executor; give one to a callback with asio::bind_executor.
 ///
 /// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
 /// ended by itself.
@@ -47,19 +53,20 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 /// lives in a coroutine's frame lives long enough.
 ///
 /// Thread-safe, as far as gRPC's stubs are: they are.
-template <class Stub, class Async, class Request, class Reply, asio::completion_token_for<void(grpc::Status)> Token>
+template <class Stub, class Async, class Request, class Reply,
+          asio::completion_token_for<void(grpc::Status)> Token = asio::deferred_t>
 auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::ClientContext& context,
-                 const std::type_identity_t<Request>& request, std::type_identity_t<Reply>& reply, Token&& token) {
-  auto start = [&stub, method, &context, &request, &reply](detail::unary_callback callback) {
-    (stub.async()->*method)(&context, &request, &reply, std::move(callback));
+                 const std::type_identity_t<Request>& request, std::type_identity_t<Reply>& reply, Token&& token = {}) {
+  using target = detail::executor_target<asio::system_executor>;
+  auto begin = [&stub, method, &context, &request, &reply](auto handler, const target& otherwise) {
+    auto start = [&](detail::unary_callback callback) {
+      (stub.async()->*method)(&context, &request, &reply, std::move(callback));
+    };
+    detail::posted_handler posted(std::move(handler), otherwise.executor);
+    auto& home = posted.context();
+    detail::start_unary(std::move(posted), home, context, std::ref(start));
   };
-  return asio::async_initiate<Token, void(grpc::Status)>(
-      [](auto handler, auto begin, grpc::ClientContext* rpc) {
-        detail::posted_handler posted(std::move(handler), asio::system_executor());
-        auto& home = posted.context();
-        detail::start_unary(std::move(posted), home, *rpc, std::ref(begin));
-      },
-      token, std::move(start), &context);
+  return asio::async_initiate<Token, void(grpc::Status)>(detail::initiation(target{}, begin), token);
 }
 
 /// The same as an awaitable:
@@ -68,16 +75,17 @@ auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::C
 ///     reply);
 ///
 /// The request is not read before it is awaited.
-template <class Stub, class Async, class Request, class Reply>
-[[nodiscard]] asio::awaitable<grpc::Status> unary(Stub& stub, unary_method<Async, Request, Reply> method,
-                                                  grpc::ClientContext& context,
-                                                  const std::type_identity_t<Request>& request,
-                                                  std::type_identity_t<Reply>& reply) {
-  return async_unary(stub, method, context, request, reply, asio::use_awaitable);
+/// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor.
+template <class Executor = asio::any_io_executor, class Stub, class Async, class Request, class Reply>
+[[nodiscard]] asio::awaitable<grpc::Status, Executor> unary(Stub& stub, unary_method<Async, Request, Reply> method,
+                                                            grpc::ClientContext& context,
+                                                            const std::type_identity_t<Request>& request,
+                                                            std::type_identity_t<Reply>& reply) {
+  return async_unary(stub, method, context, request, reply, asio::use_awaitable_t<Executor>());
 }
 
 /// `&Stub::Method` blocks; `&Stub::async::Method` is the one to pass.
-template <class Stub, class Class, class Request, class Reply>
+template <class Executor = asio::any_io_executor, class Stub, class Class, class Request, class Reply>
 void unary(Stub& stub, grpc::Status (Class::*blocking)(grpc::ClientContext*, const Request&, Reply*),
            grpc::ClientContext& context, const std::type_identity_t<Request>& request,
            std::type_identity_t<Reply>& reply) = delete;

@@ -10,6 +10,10 @@
 
 namespace conn_grpc::detail {
 
+std::shared_ptr<channels> try_find(asio::execution_context& context, std::string_view key) {
+  return std::static_pointer_cast<channels>(channels::find(context, key));
+}
+
 std::shared_ptr<channels> find(asio::execution_context& context, std::string_view key, std::string_view name) {
   auto found = channels::find(context, key);
   if (!found)
@@ -27,17 +31,6 @@ boost::system::result<channel_ptr> try_get_found(asio::execution_context& contex
 
 channel_ptr get_found(asio::execution_context& context, std::string_view key, std::string_view name) {
   return find(context, key, name)->next_or_throw();
-}
-
-asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name, patience timeout) {
-  const auto executor = co_await asio::this_coro::executor;
-  co_return co_await get(find(asio::query(executor, asio::execution::context), key, name), timeout);
-}
-
-asio::awaitable<void> found_connected(std::string_view key, std::string_view name, std::size_t needed,
-                                      patience timeout) {
-  const auto executor = co_await asio::this_coro::executor;
-  co_await connected(find(asio::query(executor, asio::execution::context), key, name), needed, timeout);
 }
 
 void stop_found(asio::execution_context& context, std::string_view key) {

@@ -2,6 +2,7 @@
 #include <conn_grpc/lifecycle.hpp>
 
 #include "grpc/channels.hpp"
+#include "runtime/last_resort.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -23,6 +24,15 @@ void detail::start(channels& started, run_handler handler) {
 asio::any_io_executor detail::completion_executor(const channels& started) {
   auto executor = started.executor();
   return executor ? executor : asio::any_io_executor(asio::system_executor());
+}
+
+const detail::fallback& detail::system_fallback() noexcept {
+  static const class final : public fallback {
+    void post(refused_work work) const noexcept override {
+      runtime::post_to_system_executor(completion(std::move(work)));
+    }
+  } instance;
+  return instance;
 }
 
 const detail::fallback& detail::fallback_of(const channels& started) noexcept { return started; }

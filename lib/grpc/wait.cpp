@@ -3,20 +3,12 @@
 
 #include "grpc/channels.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <string>
-#include <tuple>
 
 namespace conn_grpc::detail {
-namespace {
-
-constexpr auto as_result = asio::as_tuple(asio::deferred);
-
-}  // namespace
 
 boost::system::result<channel_ptr> next(channels& from) { return from.next(); }
 
@@ -46,24 +38,23 @@ void wait_for_size(channels& from, size_handler handler, asio::execution_context
   from.wait_for_size(std::move(handler), home, needed, timeout);
 }
 
-asio::awaitable<channel_ptr> get(const std::shared_ptr<channels>& from, patience timeout) {
-  if (timeout <= timeout.zero()) co_return from->next_or_throw();
-  if (auto channel = from->next_or_throw_unless_waiting()) co_return std::move(channel);
-  const auto group = from;  // its owner may go now
-  auto [failed, channel] = co_await async_get(group, timeout, as_result);
-  if (failed) group->throw_unavailable(failed);
-  co_return std::move(channel);
+channel_ptr next_or_throw_unless_waiting(channels& from, patience timeout) {
+  return timeout <= timeout.zero() ? from.next_or_throw() : from.next_or_throw_unless_waiting();
 }
 
-asio::awaitable<void> connected(const std::shared_ptr<channels>& from, std::size_t needed, patience timeout) {
-  const auto group = from;  // its owner may go while it waits
-  auto known = group->size_unless_waiting(needed);
-  if (!known) known = std::get<0>(co_await async_connected(group, needed, timeout, as_result));
-  const bool too_many = *known == asio::error::invalid_argument;
-  if (*known)
-    group->throw_unavailable(
-        *known, too_many ? "connected(" + std::to_string(needed) + ") of a pool of " + std::to_string(group->size())
-                         : std::string());
+void throw_unavailable(const channels& from, error_code why) { from.throw_unavailable(why); }
+
+void throw_if_too_few(const channels& from, error_code failed, std::size_t needed) {
+  if (!failed) return;
+  const bool too_many = failed == asio::error::invalid_argument;
+  from.throw_unavailable(
+      failed, too_many ? "connected(" + std::to_string(needed) + ") of a pool of " + std::to_string(from.size())
+                       : std::string());
 }
+
+template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<channels>& from,
+                                                                 patience timeout);
+template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<channels>& from,
+                                                                std::size_t needed, patience timeout);
 
 }  // namespace conn_grpc::detail

@@ -49,7 +49,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   channel_group(const boost::asio::any_io_executor& executor, group_settings settings,
                 std::function<channel_type()> mock = {})
       : settings_(std::move(settings)),
-        source_(settings_, std::move(mock)),
+        source_(settings_, std::move(mock), [this] { deliver_later(); }),
         gate_(context_gate::make(executor)),
         names_(boost::asio::query(executor, boost::asio::execution::context), settings_, this),
         supervisor_(settings_, source_, [this] {
@@ -145,16 +145,15 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
-  /// another one of its name is, and at once when it has been stopped before: with success, with errc::restart_limit if
-  /// that was why, or with errc::stopped when its context is gone. Cancellation, of any type, is a `stop()` that ends
-  /// it with operation_aborted.
+  /// another one of its name is, and at once with errc::stopped when it has been stopped before, with
+  /// errc::restart_limit if that was why. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
   /// @param handler may be called by any thread, in any function: it posts.
   void async_run(run_handler handler) {
     auto was = phase::idle;
     if (!phase_.compare_exchange_strong(was, phase::running)) {
       std::move(handler)(was == phase::running ? boost::asio::error::already_started
                          : over_limit_         ? make_error_code(errc::restart_limit)
-                                               : error_code());
+                                               : make_error_code(errc::stopped));
       return;
     }
     error_code refused;
@@ -269,6 +268,36 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
   void post(detail::refused_work work) const noexcept override {
     auto refused = gate_->try_post(detail::completion<detail::refused_work>(std::move(work)));
     if (refused) post_to_system_executor(*std::move(refused));
+  }
+
+  /// Completes the waiters that a thread has left, a slice for each turn of the strand, so that others on the context
+  /// run in between. Destroyed uncalled, with its context or because that has gone, it completes all of them at once.
+  class delivery {
+   public:
+    explicit delivery(std::shared_ptr<channel_group> group) : group_(std::move(group)) {}
+    ~delivery() {
+      while (group_ && group_->source_.deliver_slice()) continue;
+    }
+    delivery(const delivery&) = delete;
+    delivery& operator=(const delivery&) = delete;
+
+    void operator()() {
+      const auto group = std::move(group_);
+      if (group->source_.deliver_slice()) group->deliver_later();
+    }
+
+   private:
+    std::shared_ptr<channel_group> group_;
+  };
+
+  // Shared, because what is posted may be destroyed where it must not reach back.
+  void deliver_later() noexcept {
+    try {
+      const auto rest = std::make_shared<delivery>(this->shared_from_this());
+      gate_->post([rest](const strand_type&) { (*rest)(); });
+    } catch (...) {  // no memory to do it later
+      while (source_.deliver_slice()) continue;
+    }
   }
 
   void expire_earlier() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/rotation.hpp"
+#include "core/thrown_text.hpp"
 #include "runtime/parked_handler.hpp"
 #include "runtime/pool_probe.hpp"
 #include "runtime/waiting_room.hpp"
@@ -36,8 +37,13 @@ class channel_source final {
   using ticket = waiting_place::ticket;
 
   /// @param mock when it is set, every get is answered by it.
-  channel_source(const group_settings& settings, std::function<Channel()> mock)
-      : probe_(settings), mock_(std::move(mock)), gets_(settings.max_waiters) {}
+  /// @param leave_rest called by a thread that has completed a slice of those that wait: has `deliver_slice()` called
+  /// until that returns false.
+  channel_source(const group_settings& settings, std::function<Channel()> mock, const std::function<void()>& leave_rest)
+      : probe_(settings),
+        mock_(std::move(mock)),
+        gets_({this}, leave_rest, {.waiters = settings.max_waiters}),
+        sizes_({this}, leave_rest) {}
 
   /// Before anything else.
   void add_slot(std::string name) { names_.push_back(std::move(name)); }
@@ -51,9 +57,8 @@ class channel_source final {
 
   /// To those who wait; after `publish`.
   void serve_waiters() {
-    const auto size = rotation_.size();
-    if (size > 0) gets_.serve([this] { return rotation_.next_with_slot(); });
-    sizes_.serve([] { return error_code(); }, [=](const size_waiter& w) { return w.needed <= size; });
+    gets_.serve();
+    sizes_.serve();
   }
 
   void withdraw(std::size_t slot) noexcept { rotation_.erase(slot); }
@@ -70,12 +75,22 @@ class channel_source final {
   /// From now on every get, and whoever waits, is told errc::stopped.
   void close() {
     rotation_.close();
-    gets_.dismiss(errc::stopped);
-    sizes_.dismiss(errc::stopped);
+    serve_waiters();
   }
 
-  /// Ends the waiting of those whose deadline has come, with errc::not_connected.
-  /// @return the next deadline.
+  /// Completes a slice of those that a thread has left. On the strand, or where none is left.
+  /// @return are there more?
+  bool deliver_slice() noexcept {
+    const bool more_gets = gets_.deliver_slice();
+    const bool more_sizes = sizes_.deliver_slice();
+    return more_gets || more_sizes;
+  }
+
+  /// Are some being completed, or left to be?
+  [[nodiscard]] bool delivering() { return gets_.delivering() || sizes_.delivering(); }
+
+  /// Ends the waiting of a slice of those whose deadline has come, with errc::not_connected.
+  /// @return the next deadline, which has come when there are more of them.
   time_point expire(time_point now) {
     const auto never = (Clock::time_point::max)();
     const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
@@ -123,13 +138,12 @@ class channel_source final {
   /// @param parked waits here, with this ticket.
   /// @return must `expire` be called earlier than it said?
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
-    get_waiter joining{this, Clock::now(), std::move(parked)};
-    auto arrived = gets_.join(mine, joining, deadline, [this](bool others_wait) -> std::optional<found_channel> {
-      if (others_wait) return std::nullopt;
-      auto found = rotation_.next_with_slot();
-      if (is_worth_waiting(found)) return std::nullopt;
-      return found;
-    });
+    const get_waiter joining{this, Clock::now(), std::move(parked)};
+    if (const auto why = rotation_.unavailable(); why == errc::stopped) {  // not behind those that are being told
+      joining.complete(why);
+      return false;
+    }
+    auto arrived = gets_.join(mine, joining, deadline);
     if (arrived.answer) joining.complete(*std::move(arrived.answer));
     return arrived.expires_first;
   }
@@ -139,7 +153,7 @@ class channel_source final {
   [[nodiscard]] bool wait_for_size(ticket mine, std::shared_ptr<parked_size> parked, std::size_t needed,
                                    time_point deadline) {
     const size_waiter joining{needed, std::move(parked)};
-    const auto arrived = sizes_.join(mine, joining, deadline, [&](bool) { return size_unless_waiting(needed); });
+    const auto arrived = sizes_.join(mine, joining, deadline);
     if (arrived.answer) joining.complete(*arrived.answer);
     return arrived.expires_first;
   }
@@ -170,23 +184,55 @@ class channel_source final {
     void complete(error_code failed) const { parked->complete(failed); }
   };
 
+  struct get_policy {
+    using answer_type = found_channel;
+    static constexpr bool all_alike = true;
+    channel_source* source;
+
+    std::optional<found_channel> answer(const get_waiter&) noexcept {
+      auto found = source->rotation_.next_with_slot();
+      if (source->is_worth_waiting(found)) return std::nullopt;
+      return found;
+    }
+    // Takes no turn.
+    bool has_answer(const get_waiter&) const {
+      return source->rotation_.size() > 0 || source->rotation_.unavailable() != errc::not_connected;
+    }
+  };
+
+  struct size_policy {
+    using answer_type = error_code;
+    static constexpr bool all_alike = false;
+    channel_source* source;
+
+    std::optional<error_code> answer(const size_waiter& waiter) const noexcept {
+      return source->size_unless_waiting(waiter.needed);
+    }
+    bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
+  };
+
   // Apart, so that a get that nobody observes keeps no registers for these.
   [[gnu::noinline]] boost::system::result<Channel> next_observed() {
     const auto begin = Clock::now();
-    return report(find(), begin);
+    return report(find(begin), begin);
   }
   [[gnu::noinline]] boost::system::result<Channel> next_observed_unless_waiting() {
     const auto begin = Clock::now();
-    auto found = find();
+    auto found = find(begin);
     if (is_worth_waiting(found)) return error_code(boost::asio::error::would_block);
     return report(std::move(found), begin);
   }
 
-  found_channel find() {
+  found_channel find(time_point begin) {
     if (!mock_) return rotation_.next_with_slot();
-    auto channel = mock_();
-    if (!channel) return make_error_code(errc::not_connected);
-    return std::pair(names_.size(), std::move(channel));
+    try {
+      auto channel = mock_();
+      if (!channel) return make_error_code(errc::not_connected);
+      return std::pair(names_.size(), std::move(channel));
+    } catch (...) {  // ends the get, too
+      if (probe_.hears_gets()) probe_.got(Clock::now() - begin, {}, core::thrown_text());
+      throw;
+    }
   }
 
   template <class Found>
@@ -195,7 +241,8 @@ class channel_source final {
   }
 
   boost::system::result<Channel> report(found_channel found, time_point begin) {
-    if (probe_.hears_gets()) probe_.got(Clock::now() - begin, name_of(found), found.error());
+    if (probe_.hears_gets())
+      probe_.got(Clock::now() - begin, name_of(found), found ? std::string() : found.error().message());
     if (!found) return found.error();
     return std::move(found->second);
   }
@@ -210,8 +257,8 @@ class channel_source final {
   std::vector<std::string> names_;  // by slot
   core::rotation<Channel> rotation_;
   std::atomic<ticket> tickets_{0};
-  waiting_room<get_waiter, found_channel, time_point> gets_;
-  waiting_room<size_waiter, error_code, time_point> sizes_;
+  waiting_room<get_waiter, get_policy, time_point> gets_;
+  waiting_room<size_waiter, size_policy, time_point> sizes_;
 };
 
 }  // namespace conn_grpc::runtime

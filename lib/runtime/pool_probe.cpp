@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "runtime/pool_probe.hpp"
 
-#include <string>
-
 namespace conn_grpc::runtime {
 
-void pool_probe::got(std::chrono::nanoseconds took, std::string_view channel_name, error_code failed) const {
-  const std::string error = failed ? failed.message() : std::string();
+void pool_probe::got(std::chrono::nanoseconds took, std::string_view channel_name, std::string_view error) const {
   telemetry_event get{.name = event::channel_get, .duration = took, .error = error, .channel_name = channel_name};
   if (!channel_name.empty()) get.address = settings_.address;
   if (!settings_.is_pool()) {

@@ -3,8 +3,6 @@
 
 #include "runtime/group_settings.hpp"
 
-#include <conn_grpc/error.hpp>
-
 #include <chrono>
 #include <cstddef>
 #include <string_view>
@@ -21,7 +19,8 @@ class pool_probe {
   }
 
   /// @param channel_name of the channel that was found; empty when none was.
-  void got(std::chrono::nanoseconds took, std::string_view channel_name, error_code failed) const;
+  /// @param error why none was; else empty.
+  void got(std::chrono::nanoseconds took, std::string_view channel_name, std::string_view error) const;
 
   void has_size(std::size_t expected, std::size_t current) const noexcept;
 

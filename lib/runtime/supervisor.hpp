@@ -55,7 +55,7 @@ class supervisor {
 
   [[nodiscard]] const std::vector<std::unique_ptr<actor>>& actors() const { return actors_; }
 
-  /// Until `stop()`, once every actor has let go of its connection.
+  /// Until `stop()`, once every actor has released its connection and every waiter has been completed.
   /// @param owner of this object.
   strand_awaitable<> run(std::shared_ptr<void> owner, strand_type strand) {
     try {
@@ -70,6 +70,7 @@ class supervisor {
     }
     while (living_ > 0 || !stopping_) co_await ended_.wait();
     while (!source_.reclaim()) co_await ended_.wait_until(Clock::now() + std::chrono::milliseconds(1));
+    while (source_.delivering()) co_await boost::asio::post(boost::asio::deferred);  // the waiters first
   }
 
   /// @param why the result; the first call counts.
@@ -113,7 +114,14 @@ class supervisor {
   }
 
   strand_awaitable<> expire_waiters() {
-    while (!stopping_) co_await deadline_.wait_until(source_.expire(Clock::now()));
+    while (!stopping_) {
+      const auto now = Clock::now();
+      const auto next = source_.expire(now);
+      if (next <= now)
+        co_await boost::asio::post(boost::asio::deferred);  // others on the context first
+      else
+        co_await deadline_.wait_until(next);
+    }
   }
 
   /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted alone and at once, until that

@@ -6,10 +6,14 @@
 #include <boost/asio/error.hpp>
 #include <conn_grpc/error.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -17,126 +21,204 @@
 
 namespace conn_grpc::runtime {
 
-/// Those who wait until there are enough channels. Thread-safe. Each is completed exactly once.
+/// Decides what a waiter is answered. Called under the waiting room's mutex. Does not throw.
+template <class T, class Waiter>
+concept waiting_policy = requires(T policy, const Waiter& waiter) {
+  { policy.answer(waiter) } -> std::same_as<std::optional<typename T::answer_type>>;  // null: it has to wait
+  { policy.has_answer(waiter) } -> std::same_as<bool>;                                // would there be one?
+  { T::all_alike } -> std::convertible_to<bool>;  // where one has to wait, so has each behind it
+};
+
+struct waiting_limits {
+  std::size_t waiters = 0;         // how many may wait; 0: any number
+  std::size_t newcomers = 10'000;  // how many may queue behind one another while answers are being delivered
+  std::size_t slice = 256;         // how many answers a thread delivers before it leaves the rest to the strand
+};
+
+/// Waiters until the policy has an answer for them. Thread-safe. Each is completed exactly once.
 ///
-/// No wake-up is lost: who comes looks for an answer, and joins the line, under the mutex; who publishes a channel
-/// takes the mutex afterwards to serve the line. Either the one sees the channel, or the other sees the waiter.
+/// No wake-up is lost: a newcomer asks for an answer, and joins the line, under the mutex; a publisher calls `serve()`
+/// afterwards, which takes the mutex. Either the newcomer sees the channel, or the publisher sees the waiter.
 ///
-/// First come, first served: answers are given under the mutex, in the order of tickets. They are told without it,
-/// since telling may call the user's code, but by one thread at a time, and newcomers who need not wait queue behind
-/// those who are still being told. Behind those who waited, always; behind other newcomers, only so many: if they came
-/// faster than they can be told, they would keep that thread for ever.
+/// First come, first served: answers are given under the mutex, in the order of tickets. They are delivered without it,
+/// since a completion may call the user's code, but by one thread at a time. Meanwhile newcomers that need not wait
+/// join the line, too. Behind waiters that had to wait, always; behind other newcomers, only so many: otherwise callers
+/// that return faster than they are served would keep the line busy for ever.
 ///
-/// @tparam Waiter has `complete(Answer)`.
-/// @tparam Answer made of an error_code, or of what `serve` gives.
-template <class Waiter, class Answer, class TimePoint>
+/// In slices: a thread delivers so many answers. The rest stays in the line, and is left to `deliver_slice()`, which
+/// the owner has called on the strand.
+///
+/// @tparam Waiter has `complete(answer_type)`.
+template <class Waiter, waiting_policy<Waiter> Policy, class TimePoint>
 class waiting_room {
  public:
   using ticket = std::uint64_t;
+  using answer_type = typename Policy::answer_type;
 
   struct arrival {
-    std::optional<Answer> answer;  // null when it will be completed
-    bool expires_first = false;    // of all who wait
+    std::optional<answer_type> answer;  // null when it will be completed
+    bool expires_first = false;         // of all that wait
   };
 
-  /// @param limit how many may wait; 0: any number.
-  /// @param newcomers how many may queue behind one another while others are being told.
-  explicit waiting_room(std::size_t limit = 0, std::size_t newcomers = 10'000)
-      : limit_(limit), most_newcomers_(newcomers) {}
+  /// @param leave_rest called without the mutex by a thread that has delivered a slice and leaves a rest: has
+  /// `deliver_slice()` called until that returns false.
+  waiting_room(Policy policy, std::function<void()> leave_rest, waiting_limits limits = {})
+      : policy_(std::move(policy)), leave_rest_(std::move(leave_rest)), limits_(limits) {}
 
-  /// @param mine nobody else's; for `cancel`, and in the order of coming.
-  /// @param ask called under the mutex with whether others wait: the answer, or null when it has to wait.
-  template <class Ask>
-  arrival join(ticket mine, Waiter joining, TimePoint deadline, Ask ask) {
+  /// @param mine unique; for `cancel`, and for the order.
+  arrival join(ticket mine, Waiter joining, TimePoint deadline) {
     const std::lock_guard lock(mutex_);
-    if (std::optional<Answer> answer = ask(!line_.empty())) {
-      if (!others_are_first()) return {std::move(answer)};
-      untold_.emplace_back(std::move(joining), *std::move(answer));
+    if (!others_are_first())
+      if (auto answer = policy_.answer(joining)) return {std::move(answer)};
+    if (is_delivering() && policy_.has_answer(joining)) {
       ++newcomers_;
-      note_anyone();
-      return {};
+      if (Policy::all_alike && next_ == none) begin_pass();  // those before it have one, too
+      next_ = (std::min)(next_, mine);
+    } else if (limits_.waiters != 0 && line_.size() >= limits_.waiters) {
+      return {make_error_code(errc::too_many_waiters)};
     }
-    if (limit_ != 0 && line_.size() >= limit_) return {make_error_code(errc::too_many_waiters)};
     const auto earliest = line_.next_deadline().value_or((TimePoint::max)());
     line_.join(mine, std::move(joining), deadline);
     anyone_.store(true, std::memory_order_relaxed);  // by this thread, before it returns
     return {std::nullopt, deadline < earliest};
   }
 
-  /// Does anyone wait, or is anyone being told before whom a newcomer must not be?
+  /// True while callers are queued, or while earlier callers are still being completed and a newcomer must queue behind
+  /// them.
   [[nodiscard]] bool anyone() const noexcept { return anyone_.load(std::memory_order_acquire); }
 
-  /// After a channel was published: all, or those that are content with what there is now.
-  /// @param give called under the mutex, once for each of them.
-  template <class Give>
-  void serve(Give give) {
-    end_waiting([](line& l) { return l.leave_all(); }, give);
-  }
-  template <class Give, std::predicate<const Waiter&> IsContent>
-  void serve(Give give, IsContent is_content) {
-    end_waiting([&](line& l) { return l.leave_if(is_content); }, give);
-  }
-
-  void dismiss(error_code why) {
-    serve([=] { return why; });
+  /// After the policy's answers may have changed: completes each waiter that has one.
+  void serve() noexcept {
+    std::unique_lock lock(mutex_);
+    if (line_.empty()) return;
+    begin_pass();
+    deliver(lock);
   }
 
   /// With operation_aborted, if it still waits.
-  void cancel(ticket which) {
-    end_waiting([=](line& l) { return l.leave(which); },
-                [] { return error_code(boost::asio::error::operation_aborted); });
+  void cancel(ticket which) noexcept {
+    std::unique_lock lock(mutex_);
+    auto left = line_.leave(which);
+    if (!left) return;
+    undelivered_.emplace_back(*std::move(left), error_code(boost::asio::error::operation_aborted));
+    deliver(lock);
   }
 
-  /// Those whose deadline has come.
-  /// @return the next deadline; null when nobody waits.
-  std::optional<TimePoint> expire(TimePoint now, error_code why) {
-    end_waiting([=](line& l) { return l.leave_expired(now); }, [=] { return why; });
+  /// A slice of those whose deadline has come.
+  /// @return the next deadline, which has come when there are more; null when none waits.
+  std::optional<TimePoint> expire(TimePoint now, error_code why) noexcept {
+    std::unique_lock lock(mutex_);
+    for (std::size_t i = 0; i < limits_.slice; ++i) {
+      auto expired = line_.leave_expired(now);
+      if (!expired) break;
+      undelivered_.emplace_back(*std::move(expired), why);
+    }
+    const auto next = line_.next_deadline();
+    deliver(lock);
+    return next;
+  }
+
+  /// Delivers a slice of what another thread has left, if one has.
+  /// @return is there more? If not, it need not be called again unless `leave_rest` is.
+  bool deliver_slice() noexcept {
+    std::unique_lock lock(mutex_);
+    if (delivery_ == delivery::left) go_on(lock);
+    return rest_is_promised_ = delivery_ == delivery::left;
+  }
+
+  /// Are answers being delivered, or left to be?
+  [[nodiscard]] bool delivering() {
     const std::lock_guard lock(mutex_);
-    return line_.next_deadline();
+    return is_delivering();
   }
 
  private:
-  using line = core::waiting_line<Waiter, TimePoint>;
-  using answered = std::vector<std::pair<Waiter, Answer>>;
+  enum class delivery { idle, under_way, left };
+  using hand = std::vector<std::pair<Waiter, answer_type>>;
+  static constexpr auto none = (std::numeric_limits<ticket>::max)();
 
-  // Who left the line and was not told would wait for ever: rather than that, terminates.
-  template <class Leave, class Give>
-  void end_waiting(Leave leave, Give give) noexcept {
-    std::unique_lock lock(mutex_);
-    for (auto& w : leave(line_)) {
-      untold_.emplace_back(std::move(w), give());
-      ++waited_;
-    }
-    if (std::exchange(telling_, true)) return;  // who is telling goes on with these
-    newcomers_ = 0;
-    while (!untold_.empty()) {
-      answered now = std::exchange(untold_, {});
-      const auto waited = waited_;  // all of them are among these
+  // Those in the line are asked about again, from the first on.
+  void begin_pass() {
+    if (line_.empty()) return;
+    next_ = 0;
+    waited_until_ = line_.last();
+  }
+
+  // A waiter that left the line and is not completed would wait for ever: rather than that, terminates without memory.
+  void deliver(std::unique_lock<std::mutex>& lock) noexcept {
+    if (delivery_ == delivery::under_way) return note_anyone();  // that thread goes on with these
+    if (delivery_ == delivery::idle) newcomers_ = 0;
+    go_on(lock);
+    if (delivery_ != delivery::left || std::exchange(rest_is_promised_, true)) return;
+    lock.unlock();
+    leave_rest_();
+  }
+
+  void go_on(std::unique_lock<std::mutex>& lock) noexcept {
+    delivery_ = delivery::under_way;
+    std::size_t budget = limits_.slice;
+    while (budget > 0 && !is_done()) {
+      hand now = take(budget);
+      note_anyone();
       lock.unlock();
-      for (auto& [told, answer] : now) told.complete(std::move(answer));
+      for (auto& [waiter, answer] : now) waiter.complete(std::move(answer));
       now.clear();  // without the mutex, too: what a waiter held may be the user's
       lock.lock();
-      waited_ -= waited;
-      note_anyone();
+      has_waiters_in_hand_ = false;
     }
-    telling_ = false;
+    delivery_ = is_done() ? delivery::idle : delivery::left;
     note_anyone();
   }
 
-  [[nodiscard]] bool others_are_first() const { return telling_ && (waited_ > 0 || newcomers_ < most_newcomers_); }
+  // Those that have left the line, then from the line, in order, those that have an answer.
+  hand take(std::size_t& budget) {
+    hand taken;
+    taken.reserve((std::min)(budget, undelivered_.size() + (next_ == none ? 0 : line_.size())));
+    for (; budget > 0 && !undelivered_.empty(); --budget) {
+      taken.push_back(std::move(undelivered_.front()));
+      undelivered_.pop_front();
+    }
+    has_waiters_in_hand_ = !taken.empty() || next_ <= waited_until_;
+    if (next_ == none) return taken;
+    auto at = line_.from(next_);
+    for (; budget > 0 && at != line_.end(); --budget) {
+      auto answer = policy_.answer(line_.waiter_at(at));
+      if (answer)
+        taken.emplace_back(line_.leave_at(at), *std::move(answer));
+      else if (Policy::all_alike)
+        at = line_.end();
+      else
+        ++at;
+    }
+    next_ = at == line_.end() ? none : at->first;
+    return taken;
+  }
 
-  // Release: who finds nobody comes after those have been told whom it must not overtake.
+  [[nodiscard]] bool is_delivering() const { return delivery_ != delivery::idle; }
+  [[nodiscard]] bool is_done() const { return undelivered_.empty() && next_ == none; }
+
+  [[nodiscard]] bool others_are_first() const {
+    if (!is_delivering()) return Policy::all_alike && !line_.empty();
+    const bool have_waited = has_waiters_in_hand_ || !undelivered_.empty() || next_ <= waited_until_;
+    return have_waited || newcomers_ < limits_.newcomers;
+  }
+
+  // Release: a caller that finds none comes after the completion of those that it must not overtake.
   void note_anyone() { anyone_.store(!line_.empty() || others_are_first(), std::memory_order_release); }
 
-  const std::size_t limit_;
-  const std::size_t most_newcomers_;
+  Policy policy_;
+  const std::function<void()> leave_rest_;
+  const waiting_limits limits_;
   std::mutex mutex_;
   std::atomic<bool> anyone_{false};  // written with the mutex held
-  line line_;
-  answered untold_;  // they have left the line, or never stood in it
-  bool telling_ = false;
-  std::size_t waited_ = 0;     // of those who are yet to be told, how many stood in the line
-  std::size_t newcomers_ = 0;  // who never did, since this telling began
+  core::waiting_line<Waiter, TimePoint> line_;
+  std::deque<std::pair<Waiter, answer_type>> undelivered_;  // they have left the line: cancelled or expired
+  delivery delivery_ = delivery::idle;
+  bool rest_is_promised_ = false;     // that `deliver_slice()` will be called
+  ticket next_ = none;                // from here on the line may have answers; `none`: it has none
+  ticket waited_until_ = 0;           // those up to here had to wait, those behind are newcomers
+  bool has_waiters_in_hand_ = false;  // is one being completed that had to wait?
+  std::size_t newcomers_ = 0;         // that have joined since this delivery began
 };
 
 }  // namespace conn_grpc::runtime

@@ -260,3 +260,20 @@ TEST_CASE("a mock that returns null is not connected; what it throws, the get th
   f.make_group();
   CHECK_THROWS_AS(f.group->next(), std::logic_error);
 }
+
+TEST_CASE("a get that ends with what a mock throws is told with its text", "[mock]") {
+  group_fixture f;
+  f.mock = []() -> std::shared_ptr<std::string> { throw std::logic_error("no channel today"); };
+  std::vector<std::string> told;
+  f.whole.telemetry->attach_many("test", std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
+                                 [&](const conn_grpc::telemetry_event& e) {
+                                   told.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
+                                 });
+  f.make_group();
+  CHECK_THROWS_AS(f.group->next(), std::logic_error);
+  const std::vector<std::string> both{"channel_get: no channel today", "pool_get_channel: no channel today"};
+  CHECK(told == both);
+  told.clear();
+  CHECK_THROWS_AS(f.group->next_unless_waiting(), std::logic_error);
+  CHECK(told == both);
+}

@@ -118,7 +118,7 @@ TEST_CASE("async_run without memory leaves the group idle, or stopped", "[exhaus
     f.run();
     if (f.ended) {
       ++stopped;
-      CHECK(f.ended == conn_grpc::error_code());
+      CHECK(f.ended == conn_grpc::errc::stopped);
       CHECK(f.group->next().error() == conn_grpc::errc::stopped);
     } else {
       ++idle;

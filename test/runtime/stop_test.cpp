@@ -98,7 +98,7 @@ TEST_CASE("a stopped group stays stopped", "[stop]") {
   f.drain();
   f.ended.reset();
   f.run();
-  CHECK(f.ended == error_code());
+  CHECK(f.ended == errc::stopped);
   CHECK(f.group->next().error() == errc::stopped);
 }
 

@@ -173,7 +173,7 @@ TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]")
   CHECK(f.status().state == channel_state::stopped);
   f.ended.reset();
   f.run();
-  CHECK(f.ended == error_code());  // it was no limit that stopped it
+  CHECK(f.ended == errc::stopped);  // it was no limit that stopped it
 }
 
 TEST_CASE("a logger that throws is not listened to", "[supervision]") {

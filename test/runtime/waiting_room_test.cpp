@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Who is told when.
+// Which waiter is completed when.
 #include "runtime/waiting_room.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -11,77 +12,185 @@
 #include "support/catch.hpp"
 
 using conn_grpc::error_code;
+using conn_grpc::runtime::waiting_limits;
 
 namespace {
 
 struct waiter {
-  std::function<void()> told;
-  void complete(error_code) const { told(); }
+  std::function<void()> completed;
+  void complete(error_code) const { completed(); }
 };
 
-using room = conn_grpc::runtime::waiting_room<waiter, error_code, std::chrono::steady_clock::time_point>;
+struct policy {
+  using answer_type = error_code;
+  static constexpr bool all_alike = true;
+  const bool* open;
 
-const auto nothing_yet = [](bool) { return std::optional<error_code>(); };
-const auto at_once = [](bool) { return std::optional(error_code()); };
-const auto success = [] { return error_code(); };
+  std::optional<error_code> answer(const waiter&) const { return *open ? std::optional(error_code()) : std::nullopt; }
+  bool has_answer(const waiter&) const { return *open; }
+};
+
+/// With the names of those that were completed, and the answers open or not yet.
+struct fixture {
+  using room_type = conn_grpc::runtime::waiting_room<waiter, policy, std::chrono::steady_clock::time_point>;
+
+  explicit fixture(waiting_limits limits = {}) : room({&open}, [this] { ++rests; }, limits) {}
+
+  waiter named(const char* name) {
+    return {[this, name] { completed.emplace_back(name); }};
+  }
+  /// False when it was answered at once.
+  bool waits(std::uint64_t ticket, waiter joining) { return !room.join(ticket, std::move(joining), {}).answer; }
+
+  void serve() {
+    open = true;
+    room.serve();
+  }
+
+  bool open = false;
+  std::size_t rests = 0;
+  std::vector<std::string> completed;
+  room_type room;
+};
 
 }  // namespace
 
-TEST_CASE("who comes while those who waited are being told is told after them", "[waiting]") {
-  room r;
-  std::vector<std::string> told;
-  const auto say = [&](const char* name) { return waiter{[&told, name] { told.emplace_back(name); }}; };
-  (void)r.join(1, {[&] {
-                 told.emplace_back("first");
-                 CHECK(r.anyone());
-                 CHECK_FALSE(r.join(3, say("newcomer"), {}, at_once).answer);
-               }},
-               {}, nothing_yet);
-  (void)r.join(2, say("second"), {}, nothing_yet);
-  r.serve(success);
-  CHECK(told == std::vector<std::string>{"first", "second", "newcomer"});
-  CHECK_FALSE(r.anyone());
+TEST_CASE("a newcomer is completed after those that waited, while they are being completed", "[waiting]") {
+  fixture f;
+  f.waits(1, {[&] {
+            f.completed.emplace_back("first");
+            CHECK(f.room.anyone());
+            CHECK(f.waits(3, f.named("newcomer")));
+          }});
+  f.waits(2, f.named("second"));
+  f.serve();
+  CHECK(f.completed == std::vector<std::string>{"first", "second", "newcomer"});
+  CHECK_FALSE(f.room.anyone());
+  CHECK(f.rests == 0);
 }
 
-TEST_CASE("newcomers who keep coming do not keep who is telling", "[waiting]") {
-  room r(0, 3);
+TEST_CASE("newcomers that keep coming do not keep the thread that completes them", "[waiting]") {
+  fixture f({.newcomers = 3});
+  std::uint64_t ticket = 2;
   int queued = 0;
   std::function<void()> come_back = [&] {
     REQUIRE(queued < 10);
-    if (!r.join(2, {come_back}, {}, at_once).answer) ++queued;
+    if (f.waits(ticket++, {come_back})) ++queued;
   };
-  (void)r.join(1, {come_back}, {}, nothing_yet);
-  r.serve(success);
+  f.waits(1, {come_back});
+  f.serve();
   CHECK(queued == 3);
-  CHECK_FALSE(r.anyone());
+  CHECK_FALSE(f.room.anyone());
 }
 
-TEST_CASE("nobody overtakes who waited, however many come", "[waiting]") {
-  room r(0, 0);
+TEST_CASE("no newcomer overtakes one that waited, however many come", "[waiting]") {
+  fixture f({.newcomers = 0});
   int queued = 0;
-  const waiter newcomer{[] {}};
-  (void)r.join(1, {[&] {
-                 for (int i = 0; i < 10; ++i)
-                   if (!r.join(3, newcomer, {}, at_once).answer) ++queued;
-               }},
-               {}, nothing_yet);
-  (void)r.join(2, {[] {}}, {}, nothing_yet);
-  r.serve(success);
+  f.waits(1, {[&] {
+            for (std::uint64_t i = 0; i < 10; ++i)
+              if (f.waits(3 + i, {[] {}})) ++queued;
+          }});
+  f.waits(2, {[] {}});
+  f.serve();
   CHECK(queued == 10);
 }
 
-TEST_CASE("who leaves the line while newcomers are being told is told before those who come later", "[waiting]") {
-  room r;
-  std::vector<std::string> told;
-  const auto say = [&](const char* name) { return waiter{[&told, name] { told.emplace_back(name); }}; };
+TEST_CASE("a waiter that leaves while newcomers are completed is completed before those that come later", "[waiting]") {
+  fixture f;
   const waiter newcomer{[&] {
-    told.emplace_back("newcomer");
-    (void)r.join(3, say("waited"), {}, nothing_yet);
-    r.cancel(3);
-    CHECK(r.anyone());
-    CHECK_FALSE(r.join(4, say("later"), {}, at_once).answer);
+    f.completed.emplace_back("newcomer");
+    f.open = false;
+    CHECK(f.waits(3, f.named("waited")));
+    f.room.cancel(3);
+    f.open = true;
+    CHECK(f.room.anyone());
+    CHECK(f.waits(4, f.named("later")));
   }};
-  (void)r.join(1, {[&] { (void)r.join(2, newcomer, {}, at_once); }}, {}, nothing_yet);
-  r.serve(success);
-  CHECK(told == std::vector<std::string>{"newcomer", "waited", "later"});
+  f.waits(1, {[&] { f.waits(2, newcomer); }});
+  f.serve();
+  CHECK(f.completed == std::vector<std::string>{"newcomer", "waited", "later"});
+}
+
+TEST_CASE("a thread completes a slice, and leaves the rest", "[waiting]") {
+  fixture f({.slice = 2});
+  for (std::uint64_t i = 0; i < 5; ++i) f.waits(i, f.named("waited"));
+  f.serve();
+  CHECK(f.completed.size() == 2);
+  CHECK(f.rests == 1);
+  CHECK(f.room.delivering());
+  CHECK(f.waits(7, f.named("newcomer")));
+  CHECK(f.room.deliver_slice());
+  CHECK(f.completed.size() == 4);
+  CHECK_FALSE(f.room.deliver_slice());
+  CHECK(f.completed.size() == 6);
+  CHECK(f.completed.back() == "newcomer");
+  CHECK(f.rests == 1);
+  CHECK_FALSE(f.room.delivering());
+  CHECK_FALSE(f.room.anyone());
+}
+
+TEST_CASE("a rest has one owner: threads that complete a slice of it do not leave it again", "[waiting]") {
+  fixture f({.slice = 2});
+  for (std::uint64_t i = 0; i < 9; ++i) f.waits(i, f.named("waited"));
+  f.serve();
+  f.room.cancel(8);  // completes this one and another
+  CHECK(f.completed.size() == 4);
+  f.room.serve();
+  CHECK(f.completed.size() == 6);
+  CHECK(f.rests == 1);
+  CHECK(f.room.deliver_slice());
+  CHECK_FALSE(f.room.deliver_slice());
+  CHECK(f.completed.size() == 9);
+}
+
+TEST_CASE("a rest whose owner has come in vain is left again", "[waiting]") {
+  fixture f({.slice = 2});
+  for (std::uint64_t i = 0; i < 4; ++i) f.waits(i, f.named("waited"));
+  f.waits(4, {[&] { CHECK_FALSE(f.room.deliver_slice()); }});  // by the thread that completes this one
+  for (std::uint64_t i = 5; i < 9; ++i) f.waits(i, f.named("waited"));
+  f.serve();
+  CHECK(f.room.deliver_slice());
+  CHECK(f.rests == 1);
+  f.room.serve();
+  CHECK(f.rests == 2);
+  while (f.room.deliver_slice()) continue;
+  CHECK(f.completed.size() == 8);
+}
+
+TEST_CASE("newcomers of between two slices are bounded, too", "[waiting]") {
+  fixture f({.newcomers = 3, .slice = 2});
+  for (std::uint64_t i = 0; i < 5; ++i) f.waits(i, f.named("waited"));
+  f.serve();
+  std::uint64_t ticket = 5;
+  while (f.waits(ticket, f.named("newcomer"))) {
+    ++ticket;
+    REQUIRE(ticket < 100);
+    (void)f.room.deliver_slice();
+  }
+  CHECK(ticket >= 8);
+  CHECK(f.completed.size() >= 5);
+}
+
+TEST_CASE("newcomers are no waiters that a limit counts, where there is an answer", "[waiting]") {
+  fixture f({.waiters = 2, .slice = 1});
+  CHECK(f.waits(1, f.named("first")));
+  CHECK(f.waits(2, f.named("second")));
+  CHECK(f.room.join(3, f.named("third"), {}).answer == conn_grpc::errc::too_many_waiters);
+  f.serve();
+  CHECK(f.waits(4, f.named("newcomer")));
+  CHECK(f.waits(5, f.named("newcomer")));
+  while (f.room.deliver_slice()) continue;
+  CHECK(f.completed.size() == 4);
+}
+
+TEST_CASE("an answer that is there before it is served is for those in the line first", "[waiting]") {
+  fixture f;
+  f.waits(1, {[&] {
+            f.completed.emplace_back("cancelled");
+            f.open = true;  // and the publisher has yet to call serve()
+            f.waits(3, f.named("newcomer"));
+          }});
+  f.waits(2, f.named("waited"));
+  f.room.cancel(1);
+  CHECK(f.completed == std::vector<std::string>{"cancelled", "waited", "newcomer"});
 }

@@ -149,4 +149,7 @@ class fallback {
   ~fallback() = default;
 };
 
+/// The system executor: the last resort, and the only one where there is no pool.
+[[nodiscard]] CONN_GRPC_API const fallback& system_fallback() noexcept;
+
 }  // namespace conn_grpc::detail

@@ -2,6 +2,8 @@
 // What runs in an execution context under a key: a name, or the type of a static_pool or static_channel.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -9,15 +11,23 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/initiation.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
 #include <conn_grpc/detail/wait.hpp>
+#include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace conn_grpc::detail {
+
+/// Null when nothing runs there under this key.
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> try_find(asio::execution_context& context, std::string_view key);
 
 /// @param name how an exception calls it.
 /// @throws boost::system::system_error with errc::not_started.
@@ -32,16 +42,66 @@ CONN_GRPC_API void stop_found(asio::execution_context& context, std::string_view
 [[nodiscard]] CONN_GRPC_API pool_status status_of_found(asio::execution_context& context, std::string_view key,
                                                         std::string_view name);
 
-/// In the context of the coroutine that awaits it. Both texts must live until then.
-[[nodiscard]] inline asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name) {
+// In the context of the coroutine that awaits them. Both texts must live until then.
+
+template <class Executor>
+[[nodiscard]] asio::awaitable<channel_ptr, Executor> get_found(std::string_view key, std::string_view name) {
   const auto executor = co_await asio::this_coro::executor;
   co_return get_found(asio::query(executor, asio::execution::context), key, name);
 }
 
-/// The same, but it waits as `get(channels, timeout)` does.
-[[nodiscard]] CONN_GRPC_API asio::awaitable<channel_ptr> get_found(std::string_view key, std::string_view name,
-                                                                   patience timeout);
-[[nodiscard]] CONN_GRPC_API asio::awaitable<void> found_connected(std::string_view key, std::string_view name,
-                                                                  std::size_t needed, patience timeout);
+template <class Executor>
+[[nodiscard]] asio::awaitable<channel_ptr, Executor> get_found(std::string_view key, std::string_view name,
+                                                               patience timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto found = find(asio::query(executor, asio::execution::context), key, name);
+  co_return co_await get<Executor>(found, timeout);
+}
+
+template <class Executor>
+[[nodiscard]] asio::awaitable<void, Executor> found_connected(std::string_view key, std::string_view name,
+                                                              std::size_t needed, patience timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto found = find(asio::query(executor, asio::execution::context), key, name);
+  co_await connected<Executor>(found, needed, timeout);
+}
+
+// In the context of an executor, to which a handler is posted that has none of its own. Looked for when the operation
+// begins.
+
+struct found_target : executor_target<asio::any_io_executor> {
+  std::string key;
+
+  [[nodiscard]] std::shared_ptr<channels> find() const {
+    return try_find(asio::query(executor, asio::execution::context), key);
+  }
+};
+
+template <asio::completion_token_for<void(error_code, channel_ptr)> Token>
+auto async_get_found(const executor_or_context& where, std::string key, patience timeout, Token&& token) {
+  auto begin = [timeout](auto handler, const found_target& target) {
+    if (const auto group = target.find())
+      begin_get(std::move(handler), target.executor, *group, timeout);
+    else
+      posted_handler(std::move(handler), target.executor)
+          .complete_now(system_fallback(), make_error_code(errc::not_started), channel_ptr());
+  };
+  return asio::async_initiate<Token, void(error_code, channel_ptr)>(
+      initiation(found_target{{where.executor()}, std::move(key)}, begin), token);
+}
+
+template <asio::completion_token_for<void(error_code)> Token>
+auto async_found_connected(const executor_or_context& where, std::string key, std::size_t needed, patience timeout,
+                           Token&& token) {
+  auto begin = [needed, timeout](auto handler, const found_target& target) {
+    if (const auto group = target.find())
+      begin_connected(std::move(handler), target.executor, *group, needed, timeout);
+    else
+      posted_handler(std::move(handler), target.executor)
+          .complete_now(system_fallback(), make_error_code(errc::not_started));
+  };
+  return asio::async_initiate<Token, void(error_code)>(
+      initiation(found_target{{where.executor()}, std::move(key)}, begin), token);
+}
 
 }  // namespace conn_grpc::detail

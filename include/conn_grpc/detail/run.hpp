@@ -5,6 +5,7 @@
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <conn_grpc/detail/initiation.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
@@ -31,19 +32,15 @@ using run_handler = asio::any_completion_handler<void(const fallback&, error_cod
 /// @param handler may be called by any thread, in any function: it posts.
 CONN_GRPC_API void start(channels& started, run_handler handler);
 
-/// Where a handler is posted to that has no executor of its own.
-[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const channels& started);
-
 /// Where a handler is posted to whose own executor throws: the same, and if that throws, too, the system executor.
 [[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const channels& started) noexcept;
 
 template <asio::completion_token_for<void(error_code)> Token>
 auto async_run(std::shared_ptr<channels> started, Token&& token) {
-  return asio::async_initiate<Token, void(error_code)>(
-      [](auto handler, std::shared_ptr<channels> group) {  // by value: see wait.hpp
-        start(*group, posted_handler(std::move(handler), completion_executor(*group)));
-      },
-      token, std::move(started));
+  auto begin = [](auto handler, const channels_target& target) {
+    start(*target.group, posted_handler(std::move(handler), target.get_executor()));
+  };
+  return asio::async_initiate<Token, void(error_code)>(initiation(channels_target{std::move(started)}, begin), token);
 }
 
 }  // namespace conn_grpc::detail

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
+#include <conn_grpc/detail/initiation.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
 #include <conn_grpc/detail/run.hpp>
 #include <conn_grpc/error.hpp>
@@ -56,44 +59,83 @@ CONN_GRPC_API void wait_for_channel(channels& from, get_handler handler, asio::e
 CONN_GRPC_API void wait_for_size(channels& from, size_handler handler, asio::execution_context& home,
                                  std::size_t needed, patience timeout);
 
-// By value, below: the arguments that Asio passes on may be gone as soon as another thread completes the operation.
+/// @param by_default where it is posted to, if it has no executor of its own.
+template <class Handler>
+void begin_get(Handler handler, const asio::any_io_executor& by_default, channels& group, patience timeout) {
+  const auto found = next_for_handler(group, timeout);
+  posted_handler posted(std::move(handler), by_default);
+  if (found) {
+    std::move(posted).complete_now(fallback_of(group), *found ? error_code() : found->error(),
+                                   *found ? **found : channel_ptr());
+  } else {
+    auto& home = posted.context();
+    wait_for_channel(group, std::move(posted), home, timeout);
+  }
+}
+
+template <class Handler>
+void begin_connected(Handler handler, const asio::any_io_executor& by_default, channels& group, std::size_t needed,
+                     patience timeout) {
+  const auto known = size_unless_waiting(group, needed);
+  posted_handler posted(std::move(handler), by_default);
+  if (known) {
+    std::move(posted).complete_now(fallback_of(group), *known);
+  } else {
+    auto& home = posted.context();
+    wait_for_size(group, std::move(posted), home, needed, timeout);
+  }
+}
 
 template <asio::completion_token_for<void(error_code, channel_ptr)> Token>
 auto async_get(std::shared_ptr<channels> from, patience timeout, Token&& token) {
-  return asio::async_initiate<Token, void(error_code, channel_ptr)>(
-      [](auto handler, std::shared_ptr<channels> group, patience limit) {
-        const auto found = next_for_handler(*group, limit);
-        posted_handler posted(std::move(handler), completion_executor(*group));
-        if (found) {
-          std::move(posted).complete_now(fallback_of(*group), *found ? error_code() : found->error(),
-                                         *found ? **found : channel_ptr());
-        } else {
-          auto& home = posted.context();
-          wait_for_channel(*group, std::move(posted), home, limit);
-        }
-      },
-      token, std::move(from), timeout);
+  auto begin = [timeout](auto handler, const channels_target& target) {
+    begin_get(std::move(handler), target.get_executor(), *target.group, timeout);
+  };
+  return asio::async_initiate<Token, void(error_code, channel_ptr)>(initiation(channels_target{std::move(from)}, begin),
+                                                                    token);
 }
 
 template <asio::completion_token_for<void(error_code)> Token>
 auto async_connected(std::shared_ptr<channels> from, std::size_t needed, patience timeout, Token&& token) {
-  return asio::async_initiate<Token, void(error_code)>(
-      [](auto handler, std::shared_ptr<channels> group, std::size_t count, patience limit) {
-        const auto known = size_unless_waiting(*group, count);
-        posted_handler posted(std::move(handler), completion_executor(*group));
-        if (known) {
-          std::move(posted).complete_now(fallback_of(*group), *known);
-        } else {
-          auto& home = posted.context();
-          wait_for_size(*group, std::move(posted), home, count, limit);
-        }
-      },
-      token, std::move(from), needed, timeout);
+  auto begin = [needed, timeout](auto handler, const channels_target& target) {
+    begin_connected(std::move(handler), target.get_executor(), *target.group, needed, timeout);
+  };
+  return asio::async_initiate<Token, void(error_code)>(initiation(channels_target{std::move(from)}, begin), token);
 }
 
+/// Null when the get has to wait. Else as `next_or_throw`.
+[[nodiscard]] CONN_GRPC_API channel_ptr next_or_throw_unless_waiting(channels& from, patience timeout);
+
+/// Throws boost::system::system_error, whose text says who cannot serve, and why.
+[[noreturn]] CONN_GRPC_API void throw_unavailable(const channels& from, error_code why);
+CONN_GRPC_API void throw_if_too_few(const channels& from, error_code failed, std::size_t needed);
+
 /// The owner of `from` must exist when it is awaited; it may be destroyed meanwhile.
-[[nodiscard]] CONN_GRPC_API asio::awaitable<channel_ptr> get(const std::shared_ptr<channels>& from, patience timeout);
-[[nodiscard]] CONN_GRPC_API asio::awaitable<void> connected(const std::shared_ptr<channels>& from, std::size_t needed,
-                                                            patience timeout);
+template <class Executor>
+[[nodiscard]] asio::awaitable<channel_ptr, Executor> get(const std::shared_ptr<channels>& from, patience timeout) {
+  if (auto channel = next_or_throw_unless_waiting(*from, timeout)) co_return std::move(channel);
+  const auto group = from;  // its owner may go now
+  auto [failed, channel] = co_await async_get(group, timeout, asio::as_tuple(asio::deferred));
+  if (failed) throw_unavailable(*group, failed);
+  co_return std::move(channel);
+}
+
+template <class Executor>
+[[nodiscard]] asio::awaitable<void, Executor> connected(const std::shared_ptr<channels>& from, std::size_t needed,
+                                                        patience timeout) {
+  const auto group = from;  // its owner may go while it waits
+  auto known = size_unless_waiting(*group, needed);
+  if (!known) {
+    const auto [failed] = co_await async_connected(group, needed, timeout, asio::as_tuple(asio::deferred));
+    known = failed;
+  }
+  throw_if_too_few(*group, *known, needed);
+}
+
+// Those of the default executor are the library's.
+extern template CONN_GRPC_API asio::awaitable<channel_ptr> get<asio::any_io_executor>(
+    const std::shared_ptr<channels>& from, patience timeout);
+extern template CONN_GRPC_API asio::awaitable<void> connected<asio::any_io_executor>(
+    const std::shared_ptr<channels>& from, std::size_t needed, patience timeout);
 
 }  // namespace conn_grpc::detail

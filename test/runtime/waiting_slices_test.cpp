@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSL-1.0
+// Many waiters are completed in slices: no thread, and no handler on the strand, completes more than 256 of them.
+#include <algorithm>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/waiting_fixture.hpp"
+
+using namespace conn_grpc::test;
+using conn_grpc::errc;
+using conn_grpc::error_code;
+using trace = std::vector<std::string>;
+
+namespace {
+
+constexpr std::size_t slice = 256;
+constexpr std::size_t crowd = 2'000;
+
+/// Gets, "0", "1", ... in order, whose handlers run on another context.
+struct crowded : waiting_fixture {
+  explicit crowded(std::chrono::nanoseconds timeout = 5'000ms) {
+    run();
+    for (std::size_t i = 0; i < crowd; ++i) wait(std::to_string(i), timeout, nullptr, &elsewhere);
+    drain();
+  }
+
+  /// How many were completed since it was last asked.
+  std::size_t completed() {
+    elsewhere.restart();
+    elsewhere.poll();
+    const auto now = answered.size() - known_;
+    known_ = answered.size();
+    return now;
+  }
+
+  /// Runs the pool's context to its end.
+  /// @return the most that were completed in one turn.
+  std::size_t most_completed_in_a_turn() {
+    std::size_t most = 0;
+    io->restart();
+    while (io->poll_one() > 0) most = std::max(most, completed());
+    return most;
+  }
+
+  boost::asio::io_context elsewhere;
+
+ private:
+  std::size_t known_ = 0;
+};
+
+trace all_answered(const std::string& what) {
+  trace all;
+  for (std::size_t i = 0; i < crowd; ++i) all.push_back(std::to_string(i) + ": " + what);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("one connection serves many in slices, in order", "[waiting]") {
+  crowded f;
+  f.connector.last().succeed();
+  CHECK(f.most_completed_in_a_turn() == slice);
+  CHECK(f.answers() == all_answered("attempt 1"));
+}
+
+TEST_CASE("many deadlines at once end in slices, in order", "[waiting]") {
+  crowded f(100ms);
+  manual_clock::advance(100ms);
+  CHECK(f.most_completed_in_a_turn() == slice);
+  CHECK(f.answers() == all_answered("no channel is connected"));
+}
+
+TEST_CASE("stop completes a slice, the strand completes the rest, and async_run ends after that", "[waiting]") {
+  crowded f;
+  f.group->stop();
+  CHECK(f.completed() == slice);
+  CHECK_FALSE(f.ended);
+  std::size_t completed = slice;
+  f.io->restart();
+  while (f.io->poll_one() > 0) {
+    const auto now = f.completed();
+    CHECK(now <= slice);
+    completed += now;
+    if (f.ended) CHECK(completed == crowd);
+  }
+  CHECK(f.ended == error_code());
+  CHECK(f.answers() == all_answered("stopped"));
+}
+
+TEST_CASE("connected(n) is told in slices, too", "[waiting]") {
+  waiting_fixture f(2);
+  f.run();
+  for (std::size_t i = 0; i < crowd; ++i) f.wait_for_size(std::to_string(i), 1 + i % 2);
+  f.connector.attempt(0).succeed();
+  f.io->restart();
+  std::size_t most = 0;
+  // Its handlers run on the pool's own context, in between.
+  for (std::size_t before = 0; f.io->poll_one() > 0; before = f.answered.size())
+    most = std::max(most, f.answered.size() - before);
+  CHECK(most == 1);
+  trace ones;
+  for (std::size_t i = 0; i < crowd; i += 2) ones.push_back(std::to_string(i) + ": Success");
+  CHECK(f.answers() == ones);
+  f.group->stop();
+  f.drain();
+  trace twos;
+  for (std::size_t i = 1; i < crowd; i += 2) twos.push_back(std::to_string(i) + ": stopped");
+  CHECK(f.answers() == twos);
+}
+
+TEST_CASE("other handlers of the context run between two slices", "[waiting]") {
+  crowded f;
+  f.connector.last().succeed();
+  f.io->restart();
+  while (f.completed() == 0) f.io->poll_one();
+  std::size_t completed = slice;
+  bool ran = false;
+  boost::asio::post(*f.io, [&] { ran = true; });
+  while (!ran) {
+    f.io->poll_one();
+    completed += f.completed();
+  }
+  CHECK(completed < crowd);
+}
+
+TEST_CASE("between two slices nobody overtakes, and stop is told at once", "[waiting]") {
+  crowded f;
+  f.connector.last().succeed();
+  f.io->restart();
+  while (f.completed() == 0) f.io->poll_one();
+  f.wait("newcomer", 5'000ms, nullptr, &f.elsewhere);
+  CHECK(f.completed() == 0);
+  SECTION("it is served last") {
+    f.drain();
+    CHECK(f.completed() == crowd - slice + 1);
+    auto expected = all_answered("attempt 1");
+    expected.emplace_back("newcomer: attempt 1");
+    CHECK(f.answers() == expected);
+  }
+  SECTION("who comes after a stop does not stand behind those that wait for the strand") {
+    f.group->stop();
+    f.wait("after the stop", 5'000ms, nullptr, &f.elsewhere);
+    CHECK(f.completed() == slice + 1);
+    CHECK(std::ranges::count(f.answered, "after the stop: stopped") == 1);
+    f.drain();
+    CHECK(f.completed() == crowd + 1 - 2 * slice);
+  }
+}
+
+TEST_CASE("a connection that is lost between two slices leaves the rest waiting, in order", "[waiting]") {
+  crowded f;
+  f.connector.last().succeed();
+  f.io->restart();
+  while (f.completed() == 0) f.io->poll_one();
+  f.connector.last().lose();
+  f.drain();
+  const auto served = slice + f.completed();
+  REQUIRE(served < crowd);
+  f.advance(100ms);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.completed() == crowd - served);
+  auto expected = all_answered("attempt 1");
+  for (auto i = served; i < crowd; ++i) expected[i] = std::to_string(i) + ": attempt 2";
+  CHECK(f.answers() == expected);
+}
+
+TEST_CASE("who is cancelled between two slices is told so, and takes no channel from others", "[waiting]") {
+  waiting_fixture f;
+  f.run();
+  boost::asio::cancellation_signal cancel;
+  for (std::size_t i = 0; i + 1 < crowd; ++i) f.wait(std::to_string(i), 5'000ms);
+  f.wait("last", 5'000ms, &cancel);
+  f.drain();
+  f.connector.last().succeed();
+  f.io->restart();
+  while (f.answered.empty()) f.io->poll_one();
+  cancel.emit(boost::asio::cancellation_type::total);
+  f.drain();
+  CHECK(f.answered.size() == crowd);
+  CHECK(std::ranges::count(f.answered, "last: Operation canceled") == 1);
+}
+
+TEST_CASE("what stop has left is completed when the context, or its owner, goes", "[waiting]") {
+  crowded f;
+  f.group->stop();
+  const bool owner_first = GENERATE(true, false);
+  if (owner_first) f.group.reset();
+  CHECK(f.completed() == slice);
+  f.io.reset();
+  CHECK(f.completed() == crowd - slice);
+  CHECK(f.answers() == all_answered("stopped"));
+}
+
+TEST_CASE("the context goes first: all who wait elsewhere are told", "[waiting]") {
+  crowded f;
+  f.io.reset();
+  CHECK(f.completed() == crowd);
+  CHECK(f.answers() == all_answered("stopped"));
+}
+
+TEST_CASE("what stop has left can be cancelled while no thread runs the context", "[waiting]") {
+  std::vector<boost::asio::cancellation_signal> cancels(crowd);
+  waiting_fixture f;
+  boost::asio::io_context elsewhere;
+  f.run();
+  for (std::size_t i = 0; i < crowd; ++i) f.wait(std::to_string(i), 5'000ms, &cancels[i], &elsewhere);
+  f.group->stop();
+  cancels.back().emit(boost::asio::cancellation_type::total);
+  elsewhere.poll();
+  CHECK(f.answered.size() == 2 * slice);
+  CHECK(std::ranges::count(f.answered, std::to_string(crowd - 1) + ": Operation canceled") == 1);
+  for (auto& c : cancels) c.emit(boost::asio::cancellation_type::total);
+  elsewhere.restart();
+  elsewhere.poll();
+  CHECK(f.answered.size() == crowd);
+}
