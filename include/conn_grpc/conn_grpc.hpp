@@ -16,3 +16,4 @@
 #include <conn_grpc/telemetry.hpp>
 #include <conn_grpc/tls.hpp>
 #include <conn_grpc/unary.hpp>
+#include <conn_grpc/version.hpp>
