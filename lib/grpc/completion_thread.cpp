@@ -124,7 +124,7 @@ void completion_thread::run() {
     void* tag = nullptr;
     bool ok = false;
     while (session.queue.Next(&tag, &ok)) {
-      const std::unique_ptr<completion> what(static_cast<completion*>(tag));
+      const std::unique_ptr<pending_completion> what(static_cast<pending_completion*>(tag));
       what->complete(ok);
     }
     lock.lock();

@@ -35,12 +35,12 @@ struct grpc_session {
 };
 
 /// What is waited for. Belongs to gRPC from its start until `complete()`, which is called exactly once.
-class completion {
+class pending_completion {
  public:
-  completion() = default;
-  virtual ~completion() = default;
-  completion(const completion&) = delete;
-  completion& operator=(const completion&) = delete;
+  pending_completion() = default;
+  virtual ~pending_completion() = default;
+  pending_completion(const pending_completion&) = delete;
+  pending_completion& operator=(const pending_completion&) = delete;
 
   /// On the completion thread: do little, and do not block.
   virtual void complete(bool ok) noexcept = 0;
@@ -77,7 +77,7 @@ class completion_thread {
   /// Calls `start(queue, tag)`, after which the tag will come back from the queue. The caller uses the session.
   /// @returns false, and destroys `what`, while the process is exiting.
   template <class Start>
-  bool submit(std::unique_ptr<completion> what, Start start) {
+  bool submit(std::unique_ptr<pending_completion> what, Start start) {
     auto session = current();
     if (!session) return false;
     auto& queue = session->queue;

@@ -41,7 +41,7 @@ std::string about_the_client(const tls_files& files) try {
 }
 
 /// The completion thread is told what was read, or that reading takes too long, whichever comes first.
-class reading final : public completion {
+class reading final : public pending_completion {
  public:
   using explanation = std::function<void(std::string)>;
 

@@ -39,7 +39,7 @@ gpr_timespec after(std::chrono::milliseconds delay) {
 
 }  // namespace
 
-class watched_channel::watch final : public completion {
+class watched_channel::watch final : public pending_completion {
  public:
   watch(std::shared_ptr<watched_channel> watched, grpc_connectivity_state last)
       : watched_(std::move(watched)), last_(last) {}
@@ -50,7 +50,7 @@ class watched_channel::watch final : public completion {
   grpc_connectivity_state last_;
 };
 
-class watched_channel::loss_watch final : public completion {
+class watched_channel::loss_watch final : public pending_completion {
  public:
   loss_watch(std::shared_ptr<watched_channel> watched, std::function<void()> then)
       : watched_(std::move(watched)), then_(std::move(then)) {}
@@ -67,7 +67,7 @@ class watched_channel::loss_watch final : public completion {
 
 // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
 // channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
-class watched_channel::late_drop final : public completion {
+class watched_channel::late_drop final : public pending_completion {
  public:
   explicit late_drop(channel_ptr channel) : channel_(std::move(channel)) {}
 
@@ -86,7 +86,7 @@ class watched_channel::late_drop final : public completion {
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
 // status is the only place where gRPC says why.
-class watched_channel::reason_call final : public completion {
+class watched_channel::reason_call final : public pending_completion {
  public:
   reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
       : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}

@@ -20,11 +20,7 @@ using asio::ip::udp;
 
 namespace {
 
-// RFC 9113, 4.1 and 6.5: length 0, type SETTINGS, no flags, stream 0.
-constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
 constexpr std::string_view http1_answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-
-constexpr auto no_throw = asio::as_tuple(asio::deferred);
 
 using socket_ptr = std::shared_ptr<tcp::socket>;
 

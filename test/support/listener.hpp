@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace conn_grpc::test {
+
+/// RFC 9113, 4.1 and 6.5: length 0, type SETTINGS, no flags, stream 0.
+inline constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
+
+/// Errors of a peer's sockets are results.
+inline constexpr auto no_throw = boost::asio::as_tuple(boost::asio::deferred);
 
 /// What a listener does with each connection that it accepts.
 enum class manner {

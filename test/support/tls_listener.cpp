@@ -9,8 +9,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
-#include <string_view>
 #include <utility>
+
+#include "support/listener.hpp"
 
 namespace conn_grpc::test {
 
@@ -18,9 +19,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 namespace {
-
-constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
-constexpr auto no_throw = asio::as_tuple(asio::deferred);
 
 int select_h2(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char*, unsigned, void*) {
   *chosen = reinterpret_cast<const unsigned char*>("h2");
