@@ -5,6 +5,8 @@
 #include "grpc/watched_channel.hpp"
 #include "runtime/bound_operation.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -24,8 +26,9 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   unary_call(unary_handler handler, grpc::ClientContext& context)
       : bound_operation(std::move(handler)), context_(context) {}
 
-  void start(asio::execution_context& home, const std::function<void(unary_callback)>& start) {
-    bind(home, weak_from_this());
+  void start(asio::cancellation_slot slot, asio::execution_context& home,
+             const std::function<void(unary_callback)>& start) {
+    bind(slot, home, weak_from_this());
     if (!hold()) return;
     call_monitor::start_call(context_, monitor_, [&] {
       start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
@@ -57,7 +60,8 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
 
 void start_unary(unary_handler handler, asio::execution_context& home, grpc::ClientContext& context,
                  const std::function<void(unary_callback)>& start) {
-  std::make_shared<unary_call>(std::move(handler), context)->start(home, start);
+  const auto slot = asio::get_associated_cancellation_slot(handler);
+  std::make_shared<unary_call>(std::move(handler), context)->start(slot, home, start);
 }
 
 }  // namespace conn_grpc::detail

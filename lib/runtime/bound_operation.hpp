@@ -6,7 +6,7 @@
 #include "runtime/last_resort.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <conn_grpc/detail/completion.hpp>
 
@@ -45,15 +45,16 @@ class bound_operation : public context_dependent, private detail::fallback {
   ~bound_operation() = default;
 
   /// The handler's cancellation, of any type, and the end of its context call `cancel()` from now on.
+  /// @param slot the handler's.
   /// @param home where the handler posts to.
   /// @param self this object, which must be shared.
-  void bind(boost::asio::execution_context& home, const std::weak_ptr<bound_operation>& self) {
-    if (const user in(handler_); in)
-      if (auto slot = boost::asio::get_associated_cancellation_slot(*in); slot.is_connected())
-        slot.assign([self](boost::asio::cancellation_type) {
-          if (const auto operation = self.lock()) operation->cancel();
-        });
-    registration_.emplace(home, self);
+  void bind(boost::asio::cancellation_slot slot, boost::asio::execution_context& home,
+            std::weak_ptr<bound_operation> self) {
+    if (slot.is_connected())
+      slot.assign([self](boost::asio::cancellation_type) {
+        if (const auto operation = self.lock()) operation->cancel();
+      });
+    registration_.emplace(home, std::move(self));
   }
 
   /// Until a `deliver` that adopts it, the context, if it goes, waits before it destroys the handler. False when the

@@ -3,6 +3,7 @@
 
 #include "runtime/bound_operation.hpp"
 
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <conn_grpc/detail/completion.hpp>
 
@@ -40,8 +41,9 @@ class parked_handler final : public bound_operation<Args...> {
   /// @param handler posts: it may be called by any thread.
   /// @param home where it posts to.
   static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& home, stay where) {
+    const auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto parked = std::make_shared<parked_handler>(std::move(handler), std::move(where));
-    parked->bind(home, parked);
+    parked->bind(slot, home, parked);
     return parked;
   }
 

@@ -175,6 +175,12 @@ TEST_CASE("a coroutine whose executor throws goes on, on the pool's executor", "
       },
       asio::detached);
   w.user.context->poll();
-  w.stop_with_refusals(2);
+  w.user.script->refused = 1;
+  w.pool.stop();
+  CHECK(w.user.script->refused == 0);
+  w.io.run_for(30s);  // until nothing is left to do
   CHECK(got == errc::stopped);
+  w.user.context->restart();
+  w.user.context->run();  // where it ends, and async_run
+  CHECK(w.ran == error_code());
 }

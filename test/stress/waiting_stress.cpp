@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
@@ -203,12 +204,13 @@ TEST_CASE("executors that own their context and throw now and then, while that c
     auto group = make_storm_group(context.get_executor(), weather, 1);
     group->async_run([](error_code) {});
     for (int i = 0; i < 5; ++i) {
-      conn_grpc::detail::posted_handler posted(counted(counts), user_executor(home, script));
+      const user_executor executor(home, script);
+      conn_grpc::detail::posted_handler posted(asio::bind_executor(executor, counted(counts)), executor);
       group->wait_for_channel(std::move(posted), *home, 1h);
     }
     const std::weak_ptr watched = std::exchange(home, nullptr);
     std::thread runs([&] {
-      while (const auto alive = watched.lock()) alive->poll();  // the last owner is this thread, or one that posts
+      while (const auto alive = watched.lock()) alive->restart(), alive->poll();  // it, or who posts, is the last owner
     });
     group->stop();
     runs.join();

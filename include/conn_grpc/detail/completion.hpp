@@ -123,7 +123,7 @@ class completion {
 
 /// Returns the completion when the executor throws. What an executor throws that has kept it is dropped.
 template <class Executor, class Completion>
-[[nodiscard]] std::optional<Completion> try_post(const Executor& executor, Completion posted) {
+[[nodiscard]] std::optional<Completion> try_post(const Executor& executor, Completion&& posted) {
   try {
     return std::move(posted).refused_by([&](Completion&& given) { asio::post(executor, std::move(given)); });
   } catch (...) {
@@ -133,7 +133,7 @@ template <class Executor, class Completion>
 
 /// The same for an executor that may call it at once: what the handler throws is thrown.
 template <class Executor, class Completion>
-[[nodiscard]] std::optional<Completion> try_dispatch(const Executor& executor, Completion dispatched) {
+[[nodiscard]] std::optional<Completion> try_dispatch(const Executor& executor, Completion&& dispatched) {
   return std::move(dispatched).refused_by([&](Completion&& given) { asio::dispatch(executor, std::move(given)); });
 }
 

@@ -150,7 +150,7 @@ class posted_handler {
   }
 
   template <class Completion>
-  void post(const fallback& elsewhere, Completion posted) {
+  void post(const fallback& elsewhere, Completion&& posted) {
     if (auto refused = try_post(work_.get_executor(), std::move(posted))) elsewhere.post(*std::move(refused));
   }
 
