@@ -3,6 +3,7 @@
 
 #include "core/checks.hpp"
 #include "core/expansion.hpp"
+#include "grpc/grpc_compat.hpp"
 #include "schema.hpp"
 
 #include <google/protobuf/struct.pb.h>
@@ -80,7 +81,7 @@ const pb::FieldDescriptor& field_of(const pb::Descriptor& type, const std::strin
   if (field != nullptr) return *field;
   std::vector<std::string> names;
   names.reserve(static_cast<std::size_t>(type.field_count()));
-  for (int i = 0; i < type.field_count(); ++i) names.push_back(type.field(i)->name());
+  for (int i = 0; i < type.field_count(); ++i) names.push_back(name_of(*type.field(i)));
   core::reject(path, "there is no such field; there are: " + listed(names));
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/checks.hpp"
 #include "grpc/file_reader.hpp"
+#include "grpc/grpc_compat.hpp"
 #include "grpc/tls_diagnosis.hpp"
 
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -22,7 +23,7 @@ namespace conn_grpc {
 namespace {
 
 namespace experimental = ::grpc::experimental;
-using provider_ptr = std::shared_ptr<experimental::CertificateProviderInterface>;
+using detail::provider_ptr;
 
 void check(const tls_files& files) {
   using core::check;
@@ -44,8 +45,7 @@ provider_ptr make_provider(const tls_files& files) {
 
 experimental::TlsChannelCredentialsOptions watching_roots(const tls_files& files, const provider_ptr& provider) {
   experimental::TlsChannelCredentialsOptions options;
-  if (provider) options.set_certificate_provider(provider);
-  if (!files.root_certs.empty()) options.watch_root_certs();
+  if (!files.root_certs.empty()) detail::take_roots_from(options, provider);
   return options;
 }
 
@@ -121,7 +121,7 @@ std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files
   check(files);
   const auto provider = make_provider(files);
   auto options = watching_roots(files, provider);
-  if (!files.cert_chain.empty()) options.watch_identity_key_cert_pairs();
+  if (!files.cert_chain.empty()) detail::take_identity_from(options, provider);
   const auto reader = std::make_shared<detail::file_reader>();
   return detail::with_background(experimental::TlsCredentials(options),
                                  {files, make_inquiry(files, provider, reader), reader});

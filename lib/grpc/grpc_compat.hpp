@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+// Where versions of gRPC and protobuf differ, chosen by what they have and not by their numbers.
+#pragma once
+
+#include <grpcpp/security/tls_certificate_provider.h>
+
+#include <memory>
+#include <string>
+
+namespace conn_grpc::detail {
+
+using provider_ptr = std::shared_ptr<::grpc::experimental::CertificateProviderInterface>;
+
+/// @tparam Options a template parameter, so that functions which this version does not have, or deprecates, are not
+/// instantiated.
+template <class Options>
+void take_roots_from(Options& options, const provider_ptr& provider) {
+  // Since January 2026 (grpc#41490), and the only ones that 1.83 does not deprecate; not in 1.51.
+  if constexpr (requires { options.set_root_certificate_provider(provider); }) {
+    options.set_root_certificate_provider(provider);
+  } else {
+    options.set_certificate_provider(provider);
+    options.watch_root_certs();
+  }
+}
+
+template <class Options>
+void take_identity_from(Options& options, const provider_ptr& provider) {
+  // As above.
+  if constexpr (requires { options.set_identity_certificate_provider(provider); }) {
+    options.set_identity_certificate_provider(provider);
+  } else {
+    options.set_certificate_provider(provider);
+    options.watch_identity_key_cert_pairs();
+  }
+}
+
+/// @tparam Descriptor of protobuf; its `name()` is a std::string up to 29 and a std::string_view from 30 on.
+template <class Descriptor>
+std::string name_of(const Descriptor& descriptor) {
+  return std::string(descriptor.name());
+}
+
+}  // namespace conn_grpc::detail
