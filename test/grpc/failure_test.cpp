@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/listener.hpp"
@@ -38,6 +39,17 @@ TEST_CASE("refused", "[failure]") {
   CHECK_THAT(error, has_text("Connection refused") && has_text(closed.address()));
   CHECK(seen.connects == 0);
   CHECK(seen.disconnects == 0);
+}
+
+TEST_CASE("refused, and the user's service config retries what is refused", "[failure]") {
+  asio::io_context io;
+  observer seen;
+  const reserved_port closed;
+  conn_grpc::channel_options options{.address = closed.address()};
+  options.arguments.SetServiceConfigJSON(R"({"methodConfig": [{"name": [{}], "retryPolicy": {
+      "maxAttempts": 5, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 1,
+      "retryableStatusCodes": ["UNAVAILABLE"]}}]})");
+  CHECK_THAT(error_after(io, seen, 1, std::move(options)), has_text("Connection refused"));
 }
 
 TEST_CASE("accepts and closes", "[failure]") {
