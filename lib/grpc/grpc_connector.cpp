@@ -108,6 +108,9 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
     if (find(given, key) == &argument && !own.has(key) && key != without) add(all, argument);
   }
   own.add_to(all);
+  // A pool keeps its connections, also those that carry no RPC; gRPC may close these after half an hour.
+  if (!find(given, GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS))
+    all.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
   if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS))
     all.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_backoff_in_ms(given, connect_timeout));
   return all;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Where, and when, the handler of a get is called.
+#include <grpcpp/client_context.h>
+
+#include <atomic>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
@@ -12,6 +16,8 @@
 #include <boost/system/system_error.hpp>
 #include <boost/version.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <cstddef>
 #include <exception>
 #include <future>
 #include <memory>
@@ -26,6 +32,7 @@
 #include <boost/asio/executor.hpp>
 #endif
 
+#include "greeter.grpc.pb.h"
 #include "support/background.hpp"
 #include "support/catch.hpp"
 #include "support/late_server.hpp"
@@ -35,6 +42,38 @@ using conn_grpc::channel_ptr;
 using conn_grpc::error_code;
 
 namespace {
+
+/// Notes calls by other threads than the one that made it, as an allocator without locks may not have.
+template <class T>
+class thread_bound_allocator {
+ public:
+  using value_type = T;
+
+  explicit thread_bound_allocator(std::atomic<int>& elsewhere) : elsewhere_(&elsewhere) {}
+  template <class U>
+  thread_bound_allocator(const thread_bound_allocator<U>& other)  // NOLINT(google-explicit-constructor)
+      : home_(other.home_), elsewhere_(other.elsewhere_) {}
+
+  T* allocate(std::size_t n) {
+    note();
+    return std::allocator<T>().allocate(n);
+  }
+  void deallocate(T* memory, std::size_t n) {
+    note();
+    std::allocator<T>().deallocate(memory, n);
+  }
+
+  bool operator==(const thread_bound_allocator&) const = default;
+
+ private:
+  template <class U>
+  friend class thread_bound_allocator;
+
+  void note() { *elsewhere_ += std::this_thread::get_id() == home_ ? 0 : 1; }
+
+  std::thread::id home_ = std::this_thread::get_id();
+  std::atomic<int>* elsewhere_;
+};
 
 /// A pool to get from at once or later.
 struct world {
@@ -247,4 +286,29 @@ TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[comple
   thrown = std::make_exception_ptr(std::logic_error("not for an error_code"));
   CHECK_THROWS_AS(pool.try_get_channel(), std::logic_error);
   CHECK_THROWS_AS(pool.async_get_channel([](error_code, const channel_ptr&) {}), std::logic_error);
+}
+
+TEST_CASE("a handler's allocator is called on its executor's thread, not on gRPC's", "[completion]") {
+  late_server server;
+  asio::io_context io;
+  conn_grpc::pool pool(io, {.channel = server.options()});
+  pool.async_run(asio::detached);
+  std::atomic<int> elsewhere{0};
+  const thread_bound_allocator<char> allocator(elsewhere);
+  channel_ptr channel;
+  pool.async_get_channel(
+      1h, asio::bind_allocator(allocator, [&](error_code, channel_ptr connected) { channel = std::move(connected); }));
+  server.start();
+  run_until(io, [&] { return channel != nullptr; });
+  CHECK(elsewhere == 0);
+
+  const auto stub = Greeter::NewStub(channel);
+  grpc::ClientContext context;
+  HelloReply reply;
+  bool called = false;
+  conn_grpc::async_unary(
+      *stub, &Greeter::Stub::async::SayHello, context, HelloRequest(), reply,
+      asio::bind_allocator(allocator, asio::bind_executor(io, [&](const grpc::Status&) { called = true; })));
+  run_until(io, [&] { return called; });
+  CHECK(elsewhere == 0);
 }

@@ -118,6 +118,18 @@ TEST_CASE("the call that asks for a reason can be told by its method, which the 
   CHECK_THAT(page, has_text("`/conn_grpc/why`"));
 }
 
+TEST_CASE("refused, and the user's service config retries what is refused", "[failure]") {
+  asio::io_context io;
+  observer seen;
+  const reserved_port closed;
+  conn_grpc::channel_options options{.address = closed.address()};
+  options.arguments.SetServiceConfigJSON(R"({"methodConfig": [{"name": [{}], "retryPolicy": {
+      "maxAttempts": 5, "initialBackoff": "100s", "maxBackoff": "100s", "backoffMultiplier": 1,
+      "retryableStatusCodes": ["UNAVAILABLE"]}}]})");
+  options.arguments.SetMaxSendMessageSize(100);
+  CHECK_THAT(error_after(io, seen, 1, std::move(options)), has_text("Connection refused"));
+}
+
 TEST_CASE("accepts and closes", "[failure]") {
   asio::io_context io;
   observer seen;

@@ -3,6 +3,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
@@ -71,7 +74,7 @@ TEST_CASE("create_channel gets the user's arguments, of each the last, and ours"
   options.arguments.SetInt("number", 3);
   options.arguments.SetUserAgentPrefix("app/1");
   const auto given = arguments_given(options);
-  CHECK(given.size() == 7);
+  CHECK(given.size() == 8);
   CHECK(given.find("number")->second == "3");
   CHECK(given.find("text")->second == "last");
   CHECK(given.find(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL)->second == "1");
@@ -162,4 +165,20 @@ TEST_CASE("bad options of a pool are refused by name", "[options]") {
           conn_grpc::pool(io, {.pool_size = 100'001, .channel = good});
         }).starts_with("pool_size: must not be above 100000"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
+}
+
+TEST_CASE("a context without locks is refused: gRPC's thread posts to it", "[options]") {
+  const channel_options good{.address = "localhost:1"};
+  boost::asio::io_context unsafe(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
+  const auto refused = "executor: its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE)";
+  CHECK(refusal([&] { conn_grpc::pool(unsafe, {.channel = good}); }).starts_with(refused));
+  CHECK(refusal([&] { conn_grpc::channel(boost::asio::make_strand(unsafe), good); }).starts_with(refused));
+
+  boost::asio::io_context unsafe_io(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
+  boost::asio::io_context one_thread(1);
+  boost::asio::thread_pool pool(1);
+  CHECK(refusal([&] { conn_grpc::channel(unsafe_io, good); }) == "accepted");
+  CHECK(refusal([&] { conn_grpc::channel(one_thread, good); }) == "accepted");
+  CHECK(refusal([&] { conn_grpc::channel(pool, good); }) == "accepted");
+  CHECK(refusal([&] { conn_grpc::channel(boost::asio::system_executor(), good); }) == "accepted");
 }

@@ -2,6 +2,7 @@
 // stop() and destruction wait for nothing: what they could have to wait for here is far longer than a test may run.
 #include <grpcpp/client_context.h>
 
+#include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
@@ -102,6 +103,42 @@ struct world {
   std::optional<error_code> ended;
 };
 
+/// A callback of the user's own on gRPC's thread, which has destroyed its RPC and returns when this object goes.
+class slow_callback {
+ public:
+  explicit slow_callback(const channel_ptr& channel) : rpc_(std::make_unique<rpc>(Greeter::NewStub(channel))) {
+    rpc_->stub->async()->SayHello(&rpc_->context, &rpc_->request, &rpc_->reply, [this](const grpc::Status&) {
+      rpc_.reset();
+      begun_.set_value();
+      timed_out_ = returns_.get_future().wait_for(10s) != std::future_status::ready;
+      ended_.set_value();
+    });
+    begun_.get_future().wait();
+  }
+  ~slow_callback() {
+    returns_.set_value();
+    ended_.get_future().wait();
+  }
+  slow_callback(const slow_callback&) = delete;
+  slow_callback& operator=(const slow_callback&) = delete;
+
+  [[nodiscard]] bool is_running() const { return !timed_out_; }
+
+ private:
+  struct rpc {
+    std::unique_ptr<Greeter::Stub> stub;
+    grpc::ClientContext context{};
+    HelloRequest request{};
+    HelloReply reply{};
+  };
+
+  std::unique_ptr<rpc> rpc_;
+  std::promise<void> begun_;
+  std::promise<void> returns_;
+  std::promise<void> ended_;
+  std::atomic<bool> timed_out_{false};
+};
+
 place any_place() {
   return GENERATE(place::connecting, place::connected, place::held_by_user, place::rpc_in_flight, place::backing_off);
 }
@@ -166,6 +203,31 @@ TEST_CASE("a stopped pool's connections are closed, unless the user holds them",
   // gRPC closes the sockets on a thread of its own.
   while (established_to(port) > (w.held ? 1U : 0U)) std::this_thread::yield();
   if (w.held) CHECK(w.held->GetState(false) == GRPC_CHANNEL_READY);
+}
+
+TEST_CASE("a callback that blocks gRPC's thread does not delay stop", "[stop]") {
+  world w(place::connected);
+  const slow_callback slow(*w.pool->try_get_channel());
+  w.pool->stop();
+  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  CHECK(slow.is_running());
+}
+
+TEST_CASE("a callback that blocks gRPC's thread does not delay the losses of other pools", "[stop]") {
+  world w(place::connected);
+  const reserved_port port;
+  server_process server(greeter_server(), port.address());
+  observer seen;
+  conn_grpc::channel other(*w.io, seen.watch({.address = port.address()}));
+  other.async_run([](error_code) {});
+  run(*w.io, seen.until([&] { return seen.connects == 1; }));
+
+  const slow_callback slow(*w.pool->try_get_channel());
+  w.server->kill();
+  run(*w.io, w.seen.until([&] { return w.seen.disconnects > 0; }));
+  server.kill();
+  run(*w.io, seen.until([&] { return seen.disconnects == 1; }));
+  CHECK(slow.is_running());
 }
 
 TEST_CASE("a pool that was never run, or never started, leaves nothing behind", "[stop]") {
