@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -176,7 +177,8 @@ TEST_CASE("async_run takes any token", "[coroutine]") {
   const auto body = [&]() -> asio::awaitable<void> {
     conn_grpc::channel channel(context, options);
     channel.stop();
-    co_await channel.async_run();
+    const auto [stopped] = co_await channel.async_run(asio::as_tuple(asio::deferred));
+    CHECK(stopped == conn_grpc::errc::stopped);
     conn_grpc::channel cancelled(context, options);
     asio::steady_timer now(context, 0s);
     const auto first =
