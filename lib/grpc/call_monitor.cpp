@@ -36,6 +36,7 @@ class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFa
       *starts->monitor = monitor_;
       monitor_->in_flight_.fetch_add(1, std::memory_order_relaxed);
     }
+    if (rpc->method() != std::string_view(method_that_asks_for_reason)) monitor_->keep_callback_threads();
     return nullptr;
   }
 
@@ -59,7 +60,6 @@ void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_
   auto* const outer = std::exchange(this_thread_starts, &call);
   start();
   this_thread_starts = outer;
-  if (monitor) monitor->keep_callback_threads();
 }
 
 void call_monitor::keep_callback_threads() {

@@ -92,7 +92,7 @@ class watched_channel::reason_call final : public pending_completion {
       : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
 
   void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, "/conn_grpc/why", request_without_retry(), queue);
+    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, method_that_asks_for_reason, request_without_retry(), queue);
     call_->reader->StartCall();
     call_->reader->Finish(&call_->reply, &call_->status, tag);
   }

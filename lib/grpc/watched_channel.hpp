@@ -17,6 +17,9 @@
 
 namespace conn_grpc::detail {
 
+/// What the RPC is called that asks a failed channel for its reason.
+inline constexpr const char* method_that_asks_for_reason = "/conn_grpc/why";
+
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
   std::chrono::milliseconds first_backoff;  // gRPC may begin a second attempt by itself after that

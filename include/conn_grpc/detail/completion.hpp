@@ -27,8 +27,9 @@ struct posting_thread {
   posting_frame* innermost = nullptr;
   std::uint64_t last_serial = 0;
 };
-inline constinit thread_local posting_thread this_posting_thread{};
-inline constinit std::atomic<std::uint64_t> posting_threads{0};
+// The library's: a program and the library, of which either may post what the other destroys, have one in common.
+CONN_GRPC_API extern constinit thread_local posting_thread this_posting_thread;
+CONN_GRPC_API extern constinit std::atomic<std::uint64_t> posting_threads;
 
 /// A stack frame that hands a completion to an executor.
 class posting_frame {
