@@ -22,6 +22,9 @@ namespace {
 // Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
 constexpr std::chrono::milliseconds time_to_notice_loss{20};
 
+// Longer than gRPC gives an inquiry. It does not end one whose verifier has not answered yet.
+constexpr std::chrono::milliseconds time_for_inquiry{1'500};
+
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
 
@@ -92,7 +95,8 @@ class watched_channel::reason_call final : public pending_completion {
       : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
 
   void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_->reader = call_->stub.PrepareUnaryCall(&call_->context, method_that_asks_for_reason, request_without_retry(), queue);
+    call_->reader =
+        call_->stub.PrepareUnaryCall(&call_->context, method_that_asks_for_reason, request_without_retry(), queue);
     call_->reader->StartCall();
     call_->reader->Finish(&call_->reply, &call_->status, tag);
   }
@@ -199,8 +203,8 @@ monitored_channel watched_channel::take_idle_channel() {
 }
 
 void watched_channel::wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last) {
-  const auto deadline =
-      last == GRPC_CHANNEL_READY ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : after(options_->attempt_limit);
+  const auto limit = is_inquiry() ? time_for_inquiry : options_->attempt_limit;
+  const auto deadline = last == GRPC_CHANNEL_READY ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : after(limit);
   completion_thread::instance().submit(
       std::make_unique<watch>(shared_from_this(), last),
       [&](::grpc::CompletionQueue* queue, void* tag) { channel->NotifyOnStateChange(last, deadline, queue, tag); });
@@ -214,6 +218,7 @@ void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
     const bool connecting = now == GRPC_CHANNEL_CONNECTING && in_time;
     return connecting ? wait_for_change_from(channel, now) : end(connection_state::failed);
   }
+  if (!in_time && is_inquiry()) return failed({});
   switch (now) {
     case GRPC_CHANNEL_CONNECTING:
       return wait_for_change_from(channel, now);
@@ -227,6 +232,11 @@ void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
   }
 }
 
+bool watched_channel::is_inquiry() const {
+  const std::lock_guard lock(mutex_);
+  return !failure_.empty();
+}
+
 bool watched_channel::is_abandoned() const {
   const std::lock_guard lock(mutex_);
   return abandoned_;
@@ -234,7 +244,7 @@ bool watched_channel::is_abandoned() const {
 
 void watched_channel::connected(const channel_ptr& channel) {
   // An inquiry verifies nothing: it is not to be handed out, whatever gRPC makes of it.
-  if (!failure().empty()) return end(connection_state::failed);
+  if (is_inquiry()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
   auto published = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
   observer changed;

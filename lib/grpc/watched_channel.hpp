@@ -89,6 +89,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   void begin();
   [[nodiscard]] channel_ptr current() const;
   [[nodiscard]] bool is_abandoned() const;
+  [[nodiscard]] bool is_inquiry() const;
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
