@@ -163,13 +163,12 @@ class channel_actor {
     const auto loss = stopping_ ? connection_loss{"stopped"}
                       : thrown  ? connection_loss{core::exception_text(thrown)}
                                 : made.connection->loss();
-    if (stopping_) {
-      made.connection.reset();
+    if (!stopping_ && !thrown) reusable_ = connector_.reusable(std::move(made.connection));
+    made.connection.reset();
+    if (stopping_)
       probe_.connection_released(up);
-    } else {
+    else
       probe_.connection_lost(up, loss.reason);
-      reusable_ = connector_.reusable(std::move(made.connection));
-    }
     if (!thrown) thrown = thrown_by("on_disconnect", settings_.on_disconnect);
     probe_.disconnected(up, loss.reason);
     // A caller that is just taking the channel is done within nanoseconds, unless its thread lost the processor.
