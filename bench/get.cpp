@@ -95,6 +95,7 @@ class bare_source {
  private:
   const conn_grpc::runtime::group_settings settings_{.name = {},
                                                      .type_key = {},
+                                                     .address = {},
                                                      .label = {},
                                                      .status_interval = {},
                                                      .max_restarts = 0,
