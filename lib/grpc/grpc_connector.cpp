@@ -143,6 +143,7 @@ grpc_connector::grpc_connector(const channel_options& options)
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel),
       watch_options_(std::make_shared<const watch_options>(watch_options{
+          .connect_timeout = options.connect_timeout,
           .first_backoff =
               std::chrono::milliseconds(first_backoff_in_ms(options.arguments, options.connect_timeout)) / 5 * 4,
           .attempt_limit = attempt_limit(options.connect_timeout),

@@ -4,6 +4,7 @@
 #include "grpc/completion_thread.hpp"
 
 #include <grpc/support/time.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -11,6 +12,7 @@
 
 #include <array>
 #include <chrono>
+#include <new>
 #include <utility>
 
 namespace conn_grpc::detail {
@@ -85,6 +87,26 @@ class watched_channel::late_drop final : public pending_completion {
 
  private:
   channel_ptr channel_;
+};
+
+// Drops an abandoned channel that is still connecting after the time that gRPC gives one address: it has gone on with
+// the next one, and would go on with all of them.
+class watched_channel::abandoned_drop final : public pending_completion {
+ public:
+  static void arrange(std::shared_ptr<watched_channel> watched) {
+    auto drop = std::make_unique<abandoned_drop>(std::move(watched));
+    auto& alarm = drop->alarm_;
+    const auto limit = drop->watched_->options().connect_timeout;
+    completion_thread::instance().submit(
+        std::move(drop), [&](::grpc::CompletionQueue* queue, void* tag) { alarm.Set(queue, after(limit), tag); });
+  }
+
+  explicit abandoned_drop(std::shared_ptr<watched_channel> watched) : watched_(std::move(watched)) {}
+  void complete(bool) noexcept override { watched_->end(connection_state::failed); }
+
+ private:
+  std::shared_ptr<watched_channel> watched_;
+  ::grpc::Alarm alarm_;
 };
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
@@ -163,14 +185,20 @@ void watched_channel::abandon() noexcept {
   channel_ptr dropped;
   channel_ptr published;
   observer changed;
-  const std::lock_guard lock(mutex_);
-  changed.swap(changed_);
-  if (state_ == connection_state::connecting) {
-    abandoned_ = true;
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    changed.swap(changed_);
+    abandoned_ = state_ == connection_state::connecting;
+    if (!abandoned_) {
+      dropped.swap(channel_);
+      published.swap(published_);
+      return;
+    }
   }
-  dropped.swap(channel_);
-  published.swap(published_);
+  try {
+    abandoned_drop::arrange(shared_from_this());
+  } catch (const std::bad_alloc&) {  // then it is dropped when gRPC has ended the attempt
+  }
 }
 
 connection_state watched_channel::state() const {

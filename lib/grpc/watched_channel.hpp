@@ -22,10 +22,11 @@ inline constexpr const char* method_that_asks_for_reason = "/conn_grpc/why";
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
-  std::chrono::milliseconds first_backoff;  // gRPC may begin a second attempt by itself after that
-  std::chrono::milliseconds attempt_limit;  // an abandoned attempt is dropped after that, whatever gRPC does
-  bool sends_keepalive;                     // without RPCs, a loss may be the client's own doing
-  std::string proxy;                        // what gRPC connects to instead of the server; empty if to the server
+  std::chrono::milliseconds connect_timeout;  // of the attempt at one address
+  std::chrono::milliseconds first_backoff;    // gRPC may begin a second attempt by itself after that
+  std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after that, whatever gRPC does
+  bool sends_keepalive;                       // without RPCs, a loss may be the client's own doing
+  std::string proxy;                          // what gRPC connects to instead of the server; empty if to the server
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
 };
 
@@ -59,8 +60,9 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// Asks the channel to connect.
   void start();
 
-  /// Drops the channel and silences the observer. A channel that is connecting is dropped as soon as it is not any
-  /// more: gRPC 1.51 leaves the socket of one that is destroyed while it connects open for ever.
+  /// Drops the channel and silences the observer. A channel that is connecting is dropped when it is not any more,
+  /// after `connect_timeout` at the latest: gRPC 1.51 leaves the socket open for ever when a channel is destroyed at
+  /// the beginning of an attempt.
   void abandon() noexcept;
 
   [[nodiscard]] runtime::connection_state state() const;
@@ -84,6 +86,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   class watch;
   class loss_watch;
   class late_drop;
+  class abandoned_drop;
   class reason_call;
 
   void begin();

@@ -7,8 +7,8 @@
 #include <conn_grpc/channel.hpp>
 #include <cstdlib>
 #include <deque>
-#include <functional>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -219,6 +219,22 @@ TEST_CASE("a channel that is stopped while it connects leaves no socket", "[fail
     io.run();
   }
   run(io, until_true(io, [&] { return established_to(server.port()) == 0; }));
+}
+
+TEST_CASE("a channel that is stopped while it connects does not go on with all addresses", "[failure]") {
+  asio::io_context io;
+  observer seen;
+  listener first(io, manner::stays_silent), second(io, manner::stays_silent), third(io, manner::stays_silent);
+  {
+    conn_grpc::channel channel(io,
+                               {.address = "ipv4:" + first.address() + "," + second.address() + "," + third.address(),
+                                .connect_timeout = 500ms});
+    channel.async_run([](conn_grpc::error_code) {});
+    run(io, until_true(io, [&] { return first.accepted() == 1; }));
+  }
+  run(io,
+      until_true(io, [&] { return first.closed_by_client() == 1 && second.accepted() == second.closed_by_client(); }));
+  CHECK(third.accepted() == 0);
 }
 
 TEST_CASE("a DNS name that does not exist", "[failure]") {
