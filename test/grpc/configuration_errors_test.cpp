@@ -50,8 +50,7 @@ std::string expected_here(const std::string& expected) {
   if (is_protobuf_3) return expected;
   for (const std::string_view words : {"cannot be parsed: ", ": invalid value "})
     if (const auto at = expected.find(words); at != expected.npos)
-      return words.front() == ':' ? expected.substr(0, at) + ": invalid JSON in "
-                                  : expected.substr(0, at + words.size());
+      return words.front() == ':' ? expected.substr(0, at) + ": invalid JSON" : expected.substr(0, at + words.size());
   return expected;
 }
 
