@@ -90,13 +90,13 @@ class watched_channel::late_drop final : public pending_completion {
 };
 
 // Drops an abandoned channel that is still connecting after the time that gRPC gives one address: it has gone on with
-// the next one, and would go on with all of them.
+// the next one, and would go on with all of them. Half of that time later, so that it has not just begun.
 class watched_channel::abandoned_drop final : public pending_completion {
  public:
   static void arrange(std::shared_ptr<watched_channel> watched) {
     auto drop = std::make_unique<abandoned_drop>(std::move(watched));
     auto& alarm = drop->alarm_;
-    const auto limit = drop->watched_->options().connect_timeout;
+    const auto limit = drop->watched_->options().connect_timeout / 2 * 3;
     completion_thread::instance().submit(
         std::move(drop), [&](::grpc::CompletionQueue* queue, void* tag) { alarm.Set(queue, after(limit), tag); });
   }

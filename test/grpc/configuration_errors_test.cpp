@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 #include "support/environment_variable.hpp"
 #include "support/temporary_folder.hpp"
+#include "support/versions.hpp"
 
 using namespace conn_grpc::test;
 
@@ -44,7 +45,17 @@ std::string nested(std::string_view open, std::size_t times, std::string_view cl
   return text + "}";
 }
 
-void check_refusal(std::string_view json, const std::string& expected) {
+/// Where it is wrong is said by us, and what is wrong by protobuf, in words that we know of protobuf 3.
+std::string expected_here(const std::string& expected) {
+  if (is_protobuf_3) return expected;
+  for (const std::string_view words : {"cannot be parsed: ", ": invalid value "})
+    if (const auto at = expected.find(words); at != expected.npos)
+      return words.front() == ':' ? expected.substr(0, at) + ": invalid JSON" : expected.substr(0, at + words.size());
+  return expected;
+}
+
+void check_refusal(std::string_view json, const std::string& words) {
+  const auto expected = expected_here(words);
   CAPTURE(json.substr(0, 200), expected);
   CHECK_THAT(refusal_of_text(json), Catch::Matchers::StartsWith(expected));
 }
@@ -64,7 +75,7 @@ TEST_CASE("what is not JSON is refused by the name of the file", "[configuration
       {"", "cannot be parsed: Unexpected end of string"},
       {"[]", "cannot be parsed: "},
       {"5", "cannot be parsed: "},
-      {"null", "cannot be parsed: "},
+      {"null", is_protobuf_3 ? "cannot be parsed: " : "pools.p: there is no such entry"},
       {R"({"pools": )", "cannot be parsed: Unexpected end of string"},
       {R"({"pools": {}} more)", "cannot be parsed: Parsing terminated before end of input"},
       {R"({"pools": {"p": {"pool_size": 1 "debug": true}}})", "cannot be parsed: Expected , or }"},
@@ -87,9 +98,10 @@ TEST_CASE("brackets in strings are no nesting", "[configuration]") {
 }
 
 TEST_CASE("a key that is there twice is refused", "[configuration]") {
-  CHECK_THAT(refusal_of_text(pool(R"("pool_size": 1, "pool_size": 2)")),
-             has_text("Repeated map key: 'pool_size' is already set"));
-  CHECK_THAT(refusal_of_text(R"({"pools": {"p": {}}, "pools": {"p": {}}})"), has_text("Repeated map key: 'pools'"));
+  CHECK_THAT(
+      refusal_of_text(pool(R"("pool_size": 1, "pool_size": 2)")),
+      has_text(is_protobuf_3 ? "Repeated map key: 'pool_size' is already set" : "repeated map key: 'pool_size'"));
+  CHECK_THAT(refusal_of_text(R"({"pools": {"p": {}}, "pools": {"p": {}}})"), has_text("epeated map key: 'pools'"));
 }
 
 TEST_CASE("what is not in the file, or not an option, is refused", "[configuration]") {

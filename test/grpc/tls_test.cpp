@@ -23,6 +23,7 @@
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
 #include "support/tls_listener.hpp"
+#include "support/versions.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::tls_credentials;
@@ -119,14 +120,17 @@ TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
     const server_process server(greeter_server(), loopback, mutual ? mtls(made, name) : tls(made, name));
     return failure({.address = address_of(server), .credentials = tls_credentials({.root_certs = made.chain(root)})});
   };
+  // Current versions of gRPC give OpenSSL's words themselves, without the certificate.
+  const auto refused = [](const std::string& why, const std::string& whose) {
+    return has_text("certificate verify failed: " + why + (is_grpc_1_51() ? " (subject " + whose : std::string()));
+  };
   // A server that knows the CA, because it asks for certificates itself, sends that, too.
   CHECK_THAT(failure_with("other", "server"),
-             mutual ? has_text("certificate verify failed: self-signed certificate in certificate chain (subject CN=ca")
-                    : has_text("certificate verify failed: unable to get local issuer certificate (subject CN=server, "
-                               "issuer CN=ca, "));
-  CHECK_THAT(failure_with("ca", "expired"), has_text("certificate verify failed: certificate has expired (subject "
-                                                     "CN=expired, issuer CN=ca, valid from Jan  1 00:00:00 2020 GMT "
-                                                     "to Jan  2 00:00:00 2020 GMT)"));
+             mutual ? refused("self-signed certificate in certificate chain", "CN=ca")
+                    : refused("unable to get local issuer certificate", "CN=server, issuer CN=ca, "));
+  CHECK_THAT(failure_with("ca", "expired"),
+             refused("certificate has expired",
+                     "CN=expired, issuer CN=ca, valid from Jan  1 00:00:00 2020 GMT to Jan  2 00:00:00 2020 GMT)"));
   CHECK_THAT(failure_with("ca", "elsewhere"), has_text("Hostname Verification Check failed"));
 }
 
@@ -207,8 +211,13 @@ TEST_CASE("a refused certificate is asked for once, on a connection of its own",
   channel.async_run([](conn_grpc::error_code) {});
   run(io, seen.until([&] { return seen.waits == 3; }));
   CHECK(channel.status().attempts == 3);
-  CHECK(between.accepted() == (own ? 3 : 6));
-  if (own) CHECK_THAT(channel.status().last_error, Catch::Matchers::EndsWith("certificate verify failed"));
+  const bool asked = !own && is_grpc_1_51();  // later versions say why themselves
+  CHECK(between.accepted() == (asked ? 6 : 3));
+  if (!asked)
+    CHECK_THAT(channel.status().last_error,
+               Catch::Matchers::EndsWith(is_grpc_1_51()
+                                             ? "certificate verify failed"
+                                             : "certificate verify failed: unable to get local issuer certificate"));
 }
 
 TEST_CASE("a session cache lets no impostor in at the second attempt", "[tls]") {
