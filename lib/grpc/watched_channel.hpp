@@ -61,8 +61,8 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   void start();
 
   /// Drops the channel and silences the observer. A channel that is connecting is dropped when it is not any more,
-  /// after `connect_timeout` at the latest: gRPC 1.51 leaves the socket open for ever when a channel is destroyed at
-  /// the beginning of an attempt.
+  /// after 1.5 times `connect_timeout` at the latest: gRPC 1.51 leaves the socket open for ever when a channel is
+  /// destroyed at the beginning of an attempt.
   void abandon() noexcept;
 
   [[nodiscard]] runtime::connection_state state() const;
