@@ -112,7 +112,8 @@ CONN_GRPC_API void throw_if_too_few(const channels& from, error_code failed, std
 
 /// The owner of `from` must exist when it is awaited; it may be destroyed meanwhile.
 template <class Executor>
-[[nodiscard]] asio::awaitable<channel_ptr, Executor> get(const std::shared_ptr<channels>& from, patience timeout) {
+[[nodiscard]] CONN_GRPC_API asio::awaitable<channel_ptr, Executor> get(const std::shared_ptr<channels>& from,
+                                                                       patience timeout) {
   if (auto channel = next_or_throw_unless_waiting(*from, timeout)) co_return std::move(channel);
   const auto group = from;  // its owner may go now
   auto [failed, channel] = co_await async_get(group, timeout, asio::as_tuple(asio::deferred));
@@ -121,8 +122,8 @@ template <class Executor>
 }
 
 template <class Executor>
-[[nodiscard]] asio::awaitable<void, Executor> connected(const std::shared_ptr<channels>& from, std::size_t needed,
-                                                        patience timeout) {
+[[nodiscard]] CONN_GRPC_API asio::awaitable<void, Executor> connected(const std::shared_ptr<channels>& from,
+                                                                      std::size_t needed, patience timeout) {
   const auto group = from;  // its owner may go while it waits
   auto known = size_unless_waiting(*group, needed);
   if (!known) {
@@ -133,9 +134,9 @@ template <class Executor>
 }
 
 // Those of the default executor are the library's.
-extern template CONN_GRPC_API asio::awaitable<channel_ptr> get<asio::any_io_executor>(
-    const std::shared_ptr<channels>& from, patience timeout);
-extern template CONN_GRPC_API asio::awaitable<void> connected<asio::any_io_executor>(
-    const std::shared_ptr<channels>& from, std::size_t needed, patience timeout);
+extern template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<channels>& from,
+                                                                        patience timeout);
+extern template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<channels>& from,
+                                                                       std::size_t needed, patience timeout);
 
 }  // namespace conn_grpc::detail
