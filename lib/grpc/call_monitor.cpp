@@ -97,13 +97,19 @@ void call_monitor::dismiss_reason() {
   reason_.clear();
 }
 
+bool call_monitor::may_know_more() const {
+  const std::lock_guard lock(mutex_);
+  return reason_.empty() && in_flight_.load(std::memory_order_relaxed) > 0;
+}
+
 runtime::connection_loss call_monitor::loss() const {
   using runtime::loss_kind;
   const std::lock_guard lock(mutex_);
   if (!reason_.empty()) return {reason_, loss_kind::broken};
   if (const auto calls = in_flight_.load(std::memory_order_relaxed); calls > 0)
-    return {"the server announced that it closes the connection (GOAWAY); RPCs in flight: " + std::to_string(calls),
-            loss_kind::orderly};
+    return {
+        "closed by the peer; RPCs in flight: " + std::to_string(calls) + ", which go on if it announced that (GOAWAY)",
+        loss_kind::orderly};
   const bool served = has_served_.load(std::memory_order_relaxed);
   return {"closed by the peer, no RPC in flight", served ? loss_kind::orderly : loss_kind::unknown};
 }

@@ -49,6 +49,9 @@ class call_monitor {
   /// A loss that a status named was not one.
   void dismiss_reason();
 
+  /// True while RPCs are in flight of a connection that was lost, and none has told the reason.
+  [[nodiscard]] bool may_know_more() const;
+
   /// Why the connection was lost, as far as RPCs can tell.
   [[nodiscard]] runtime::connection_loss loss() const;
 

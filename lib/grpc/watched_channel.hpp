@@ -69,6 +69,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] const watch_options& options() const { return *options_; }
   [[nodiscard]] runtime::connection_loss loss() const;
+  [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
   /// While it is connected; null before and after. It shares its ownership with no other connection of the channel.
   [[nodiscard]] channel_ptr channel() const;
 
@@ -123,6 +124,7 @@ class grpc_connection {
   [[nodiscard]] runtime::connection_state state() const { return watched_->state(); }
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] runtime::connection_loss loss() const { return watched_->loss(); }
+  [[nodiscard]] bool may_know_more() const { return watched_->may_know_more(); }
   [[nodiscard]] channel_ptr channel() const { return watched_->channel(); }
   [[nodiscard]] monitored_channel take_idle_channel() { return watched_->take_idle_channel(); }
 

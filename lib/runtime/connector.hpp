@@ -37,6 +37,7 @@ concept connection = requires(const T& c) {
   { c.state() } -> std::same_as<connection_state>;
   { c.failure() } -> std::convertible_to<std::string>;   // once failed
   { c.loss() } -> std::convertible_to<connection_loss>;  // once lost
+  { c.may_know_more() } -> std::same_as<bool>;           // once lost: RPCs that are ending may tell the reason
   c.channel();                                           // while it is connected; null before and after
 };
 

@@ -119,3 +119,30 @@ TEST_CASE("a loss of which nothing is known is taken for what the server did las
   f.advance(100ms);
   CHECK(lose(unknown) == waits);
 }
+
+TEST_CASE("RPCs that end a moment after the connection tell the reason, if it was a short one", "[loss]") {
+  group_fixture f;
+  f.run();
+  connect(f);
+  (void)f.happened();
+  auto& first = f.connector.last();
+  first.may_know_more = true;
+  first.lose(orderly);
+  f.drain();
+  CHECK(f.group->next().error() == errc::not_connected);  // withdrawn before
+  CHECK(f.happened().empty());
+  f.advance(1ms);
+  first.loss = broken;
+  first.may_know_more = false;
+  f.advance(1ms);
+  CHECK(f.happened() == trace{"on_disconnect", "next"});
+
+  f.advance(100ms);
+  connect(f);
+  (void)f.happened();
+  f.connector.last().may_know_more = true;
+  f.connector.last().lose(orderly);
+  f.drain();
+  for (int ms = 0; ms < 20; ++ms) f.advance(1ms);  // no longer than that
+  CHECK(f.happened() == trace{"on_disconnect"});
+}

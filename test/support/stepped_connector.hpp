@@ -17,6 +17,7 @@ struct stepped_attempt {
   runtime::connection_state state = runtime::connection_state::connecting;
   std::string failure;
   runtime::connection_loss loss;
+  bool may_know_more = false;
   runtime::connection_observer<std::shared_ptr<std::string>> changed;
   std::shared_ptr<std::string> channel;
   bool given_up = false;
@@ -48,6 +49,7 @@ class stepped_connection {
   [[nodiscard]] runtime::connection_state state() const { return attempt_->state; }
   [[nodiscard]] std::string failure() const { return attempt_->failure; }
   [[nodiscard]] runtime::connection_loss loss() const { return attempt_->loss; }
+  [[nodiscard]] bool may_know_more() const { return attempt_->may_know_more; }
   [[nodiscard]] std::shared_ptr<std::string> channel() const {
     return attempt_->state == runtime::connection_state::connected ? attempt_->channel : nullptr;
   }

@@ -56,6 +56,7 @@ class storm {
     connection_state state() const { return attempt_->state(); }
     std::string failure() const { return attempt_->failure(); }
     runtime::connection_loss loss() const { return attempt_->loss(); }
+    static bool may_know_more() { return false; }
     std::shared_ptr<int> channel() const { return attempt_->channel(); }
 
    private:
