@@ -17,11 +17,20 @@ namespace conn_grpc::detail {
 namespace {
 
 // The RPC that this thread is starting. gRPC may run callbacks in here, which may start RPCs of their own.
+struct starting_call;
+constinit thread_local const starting_call* this_thread_starts = nullptr;
+
 struct starting_call {
-  const ::grpc::ClientContext* context;
-  std::shared_ptr<call_monitor>* monitor;
+  starting_call(const ::grpc::ClientContext& its_context, std::shared_ptr<call_monitor>& its_monitor)
+      : context(its_context), monitor(its_monitor), outer(std::exchange(this_thread_starts, this)) {}
+  ~starting_call() { this_thread_starts = outer; }
+  starting_call(const starting_call&) = delete;
+  starting_call& operator=(const starting_call&) = delete;
+
+  const ::grpc::ClientContext& context;
+  std::shared_ptr<call_monitor>& monitor;
+  const starting_call* const outer;
 };
-constinit thread_local starting_call* this_thread_starts = nullptr;
 
 }  // namespace
 
@@ -31,9 +40,9 @@ class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFa
   explicit monitor_announcer(std::shared_ptr<call_monitor> monitor) : monitor_(std::move(monitor)) {}
 
   ::grpc::experimental::Interceptor* CreateClientInterceptor(::grpc::experimental::ClientRpcInfo* rpc) override {
-    auto* const starts = this_thread_starts;
-    if (starts && starts->context == rpc->client_context()) {
-      *starts->monitor = monitor_;
+    const auto* const starts = this_thread_starts;
+    if (starts && &starts->context == rpc->client_context()) {
+      starts->monitor = monitor_;
       monitor_->in_flight_.fetch_add(1, std::memory_order_relaxed);
     }
     if (rpc->method() != std::string_view(method_that_asks_for_reason)) monitor_->keep_callback_threads();
@@ -56,10 +65,8 @@ bool names_lost_connection(const ::grpc::Status& status) {
 
 void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
                               const std::function<void()>& start) {
-  starting_call call{&context, &monitor};
-  auto* const outer = std::exchange(this_thread_starts, &call);
+  const starting_call call(context, monitor);
   start();
-  this_thread_starts = outer;
 }
 
 void call_monitor::keep_callback_threads() {
@@ -74,11 +81,12 @@ std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& 
     if (!has_served_.load(std::memory_order_relaxed)) has_served_.store(true, std::memory_order_relaxed);
     return nullptr;
   }
-  const bool names_loss = names_lost_connection(status);
+  bool names_loss = names_lost_connection(status);
   std::shared_ptr<watched_channel> connection;
   {
     const std::lock_guard lock(mutex_);
     connection = connection_.lock();
+    names_loss = names_loss && !was_misled_;
     if (names_loss && reason_.empty()) reason_ = status.error_message();
   }
   if (!connection || connection->notice_loss() || !names_loss) return nullptr;
@@ -89,11 +97,13 @@ void call_monitor::follow(std::weak_ptr<watched_channel> connection) {
   const std::lock_guard lock(mutex_);
   connection_ = std::move(connection);
   has_served_.store(false, std::memory_order_relaxed);
+  was_misled_ = false;
   reason_.clear();
 }
 
 void call_monitor::dismiss_reason() {
   const std::lock_guard lock(mutex_);
+  was_misled_ = true;
   reason_.clear();
 }
 

@@ -46,7 +46,8 @@ class call_monitor {
   /// From now on the channel has this connection.
   void follow(std::weak_ptr<watched_channel> connection);
 
-  /// A loss that a status named was not one.
+  /// A loss that a status named was not one: the server itself answers with such words. They are not believed again on
+  /// this connection.
   void dismiss_reason();
 
   /// True while RPCs are in flight of a connection that was lost, and none has told the reason.
@@ -66,6 +67,7 @@ class call_monitor {
   std::atomic<bool> has_served_{false};  // an RPC over this connection has succeeded
   mutable std::mutex mutex_;
   std::weak_ptr<watched_channel> connection_;
+  bool was_misled_ = false;
   std::string reason_;  // the words of the first RPC that ended with this connection
 };
 

@@ -70,42 +70,21 @@ class watched_channel::loss_watch final : public pending_completion {
   std::function<void()> then_;
 };
 
-// gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
-// channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
-class watched_channel::late_drop final : public pending_completion {
+// Calls a function on the completion thread, later.
+class watched_channel::delayed_call final : public pending_completion {
  public:
-  explicit late_drop(channel_ptr channel) : channel_(std::move(channel)) {}
-
-  static void arrange(const channel_ptr& channel) {
+  static void arrange(std::chrono::milliseconds delay, std::function<void()> called) {
+    auto call = std::make_unique<delayed_call>(std::move(called));
+    auto& alarm = call->alarm_;
     completion_thread::instance().submit(
-        std::make_unique<late_drop>(channel), [&](::grpc::CompletionQueue* queue, void* tag) {
-          channel->NotifyOnStateChange(GRPC_CHANNEL_TRANSIENT_FAILURE, after(time_to_begin_attempt), queue, tag);
-        });
+        std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { alarm.Set(queue, after(delay), tag); });
   }
 
-  void complete(bool) noexcept override { channel_.reset(); }
+  explicit delayed_call(std::function<void()> called) : called_(std::move(called)) {}
+  void complete(bool) noexcept override { called_(); }
 
  private:
-  channel_ptr channel_;
-};
-
-// Drops an abandoned channel that is still connecting after the time that gRPC gives one address: it has gone on with
-// the next one, and would go on with all of them. Half of that time later, so that it has not just begun.
-class watched_channel::abandoned_drop final : public pending_completion {
- public:
-  static void arrange(std::shared_ptr<watched_channel> watched) {
-    auto drop = std::make_unique<abandoned_drop>(std::move(watched));
-    auto& alarm = drop->alarm_;
-    const auto limit = drop->watched_->options().connect_timeout / 2 * 3;
-    completion_thread::instance().submit(
-        std::move(drop), [&](::grpc::CompletionQueue* queue, void* tag) { alarm.Set(queue, after(limit), tag); });
-  }
-
-  explicit abandoned_drop(std::shared_ptr<watched_channel> watched) : watched_(std::move(watched)) {}
-  void complete(bool) noexcept override { watched_->end(connection_state::failed); }
-
- private:
-  std::shared_ptr<watched_channel> watched_;
+  std::function<void()> called_;
   ::grpc::Alarm alarm_;
 };
 
@@ -195,8 +174,11 @@ void watched_channel::abandon() noexcept {
       return;
     }
   }
+  // After the time that gRPC gives one address it has gone on with the next one, and would go on with all of them. Half
+  // of that time later, so that it has not just begun.
   try {
-    abandoned_drop::arrange(shared_from_this());
+    delayed_call::arrange(options_->connect_timeout / 2 * 3,
+                          [self = shared_from_this()] { self->end(connection_state::failed); });
   } catch (const std::bad_alloc&) {  // then it is dropped when gRPC has ended the attempt
   }
 }
@@ -350,7 +332,10 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     lost.swap(published_);
     changed = changed_;
   }
-  if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0) late_drop::arrange(dropped);
+  // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
+  // channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
+  if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
+    delayed_call::arrange(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins
   if (changed) changed(lost);
 }

@@ -86,8 +86,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
  private:
   class watch;
   class loss_watch;
-  class late_drop;
-  class abandoned_drop;
+  class delayed_call;
   class reason_call;
 
   void begin();

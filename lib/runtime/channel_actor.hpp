@@ -59,6 +59,7 @@ class channel_actor {
   /// It may be run again.
   strand_awaitable<> run() {
     const auto backoff = make_backoff();
+    reusable_.reset();  // of a run that user code ended
     while (!stopping_) {
       // An attempt takes half a millisecond of gRPC's on the strand. Losses that are already reported come first.
       co_await boost::asio::post(boost::asio::deferred);
@@ -154,6 +155,7 @@ class channel_actor {
     std::exception_ptr thrown;
     {
       const publication published(source_, slot_, std::move(made.channel));
+      if (!is_connected()) source_.withdraw(slot_);  // the loss came before there was anything to withdraw
       probe_.connected(steady(begin), made.took);
       if (is_connected()) source_.serve_waiters();  // after the status, which they may look at
       thrown = thrown_by("on_connect", settings_.on_connect);

@@ -57,7 +57,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
           stop_handing_out();
         }) {}
 
-  ~channel_group() {
+  virtual ~channel_group() {
     names_.release();
     gate_->close();
   }
