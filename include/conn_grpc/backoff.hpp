@@ -18,8 +18,8 @@ struct backoff_range {
 /// Decides how long a channel waits before its next attempt.
 ///
 /// One object per channel, and a new one each time user code that threw restarts the channel. Both functions are called
-/// on that channel's strand only, so they need no lock; they should not block. What they throw restarts the channel (see
-/// `lifecycle::async_run`).
+/// on that channel's strand only, so they need no lock; they should not block. What they throw restarts the channel
+/// (see `lifecycle::async_run`).
 class CONN_GRPC_API backoff {
  public:
   virtual ~backoff();

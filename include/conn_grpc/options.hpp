@@ -53,8 +53,8 @@ struct channel_options {
   ///    `connect_timeout`. gRPC does not end the attempt at an address before it is over.
   ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off: gRPC would close connections without RPCs.
   ///
-  /// With GRPC_ARG_KEEPALIVE_TIME_MS among them, the attempt after a loss uses the lost gRPC channel again, because gRPC
-  /// remembers in the channel that a server has found the pings too frequent.
+  /// With GRPC_ARG_KEEPALIVE_TIME_MS among them, the attempt after a loss uses the lost gRPC channel again, because
+  /// gRPC remembers in the channel that a server has found the pings too frequent.
   grpc::ChannelArguments arguments{};
 
   /// Handed to `make_backoff`.
@@ -68,15 +68,17 @@ struct channel_options {
   /// attempt, and the reason is in its words; it takes 100 ms at least. An attempt that gRPC does not end is given up
   /// after 9 times this: more than eight silent addresses, or a resolver or a `create_channel` without such limits.
   ///
-  /// A peer that accepts and stays silent may see a second connection as gRPC ends the attempt. It is closed soon after.
+  /// A peer that accepts and stays silent may see a second connection as gRPC ends the attempt. It is closed soon
+  /// after.
   std::chrono::milliseconds connect_timeout{20'000};
 
   /// A connection that lived at least this long is replaced at once when it is lost. After a shorter one the channel
   /// waits for its backoff, so that a server that accepts and drops cannot make a hot loop. Above zero.
   ///
-  /// A shorter one that the server closed in order, as one with a short maximum connection age does, is replaced without
-  /// a backoff, twice per `stable_after` at most. Closed in order means: RPCs of `unary` were in flight and go on, or
-  /// RPCs had succeeded and none ended with the connection. A connection without RPCs counts as the one before it.
+  /// A shorter one that the server closed in order, as one with a short maximum connection age does, is replaced
+  /// without a backoff, twice per `stable_after` at most. Closed in order means: RPCs of `unary` were in flight and go
+  /// on, or RPCs had succeeded and none ended with the connection. A connection without RPCs counts as the one before
+  /// it.
   std::chrono::milliseconds stable_after{1'000};
 
   /// Log one line per transition, at debug level, which spdlog does not show unless told to:
@@ -98,8 +100,8 @@ struct channel_options {
   /// described there. Empty: as grpc::CreateCustomChannel. Must not return null.
   ///
   /// It is not called for the attempt after a loss when `arguments` ask for keepalive: that attempt uses the lost
-  /// channel again. The RPCs of its channels are not followed: the reason of a loss is then "closed by the peer", such a
-  /// loss is never one in order, and a channel is withdrawn when its state changes, which may be after its RPCs have
+  /// channel again. The RPCs of its channels are not followed: the reason of a loss is then "closed by the peer", such
+  /// a loss is never one in order, and a channel is withdrawn when its state changes, which may be after its RPCs have
   /// failed. Pass the arguments on: without them `connect_timeout` does not limit what gRPC does.
   std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
                             const grpc::ChannelArguments&)>

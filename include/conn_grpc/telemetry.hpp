@@ -51,7 +51,9 @@ struct telemetry_event {
   std::string_view error{};
   std::string_view channel_name{};  ///< empty for pool_status, and for a pool's get that found none, or a mock's
   std::string_view pool_name{};     ///< empty for a channel on its own
-  std::string_view address{};       ///< the channel's gRPC target; empty where `channel_name` is
+  /// The channel's gRPC target. Empty for pool_status, and for a get that found no channel, a mock's, or one that has
+  /// no name.
+  std::string_view address{};
 };
 
 /// Calls the handlers that are attached to an event. All pools and channels report to `global()`, unless their
