@@ -33,6 +33,8 @@ class CONN_GRPC_API channel : public lifecycle {
   /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   channel(executor_type executor, channel_options options);
 
+  /// The same with the context's executor. Touches no network.
+  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   template <std::derived_from<asio::execution_context> Context>
   channel(Context& context, channel_options options)
       : channel(executor_type(context.get_executor()), std::move(options)) {}

@@ -35,6 +35,8 @@ class CONN_GRPC_API pool : public lifecycle {
   /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   pool(executor_type executor, pool_options options);
 
+  /// The same with the context's executor. Touches no network.
+  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   template <std::derived_from<asio::execution_context> Context>
   pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
 
