@@ -81,7 +81,7 @@ struct channel_options {
   /// it.
   std::chrono::milliseconds stable_after{1'000};
 
-  /// Log one line per transition, at debug level, which spdlog does not show unless told to:
+  /// Log one line per transition, at debug level, which spdlog does not show before this call:
   /// spdlog::set_level(spdlog::level::debug). Without it, only what user code threw is logged.
   bool debug = false;
 
@@ -107,7 +107,7 @@ struct channel_options {
                             const grpc::ChannelArguments&)>
       create_channel{};
 
-  /// For tests of services: when set, every get is answered by it, in whatever state the channel or pool is, by the
+  /// For tests of services: when set, every get is answered by it, in every state of the channel or pool, by the
   /// thread that gets. (By name or type it is found only while it runs.) Null means errc::not_connected. What it
   /// throws, the get throws; a handler is called with the code of a boost::system::system_error. The channel connects
   /// all the same, once it runs.

@@ -40,7 +40,7 @@ std::string about_the_client(const tls_files& files) try {
   return e.what();
 }
 
-/// The completion thread is told what was read, or that reading takes too long, whichever comes first.
+/// Completes, on the completion thread, with what was read, or with a text that reading takes too long.
 class reading final : public pending_completion {
  public:
   using explanation = std::function<void(std::string)>;

@@ -25,8 +25,9 @@ class waiting_place : public detail::fallback {
   ~waiting_place() = default;
 };
 
-/// A handler that waits for something outside of its execution context. It is called once at most; when its context
-/// goes first, the handler goes with it, uncalled. Its cancellation, of any type, ends the waiting. Thread-safe.
+/// A handler that waits for something outside of its execution context. It is called once at most. When its context
+/// is destroyed first, the handler is destroyed with it, uncalled. Its cancellation, of any type, ends the waiting.
+/// Thread-safe.
 template <class... Args>
 class parked_handler final : public bound_operation<Args...> {
  public:

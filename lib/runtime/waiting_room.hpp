@@ -25,7 +25,7 @@ namespace conn_grpc::runtime {
 template <class T, class Waiter>
 concept waiting_policy = requires(T policy, const Waiter& waiter) {
   { policy.answer(waiter) } -> std::same_as<std::optional<typename T::answer_type>>;  // null: it has to wait
-  { policy.has_answer(waiter) } -> std::same_as<bool>;                                // would there be one?
+  { policy.has_answer(waiter) } -> std::same_as<bool>;                                // true if there would be one
   { T::all_alike } -> std::convertible_to<bool>;  // where one has to wait, so has each behind it
 };
 

@@ -41,7 +41,7 @@ class posting_frame {
   posting_frame(const posting_frame&) = delete;
   posting_frame& operator=(const posting_frame&) = delete;
 
-  /// No other frame has it, of whatever thread.
+  /// Unique among the frames of all threads.
   [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
 
   /// The frame of this thread with that serial; null when it is not there any more, or of another thread.
