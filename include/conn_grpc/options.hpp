@@ -53,8 +53,8 @@ struct channel_options {
   ///    `connect_timeout`. gRPC does not end the attempt at an address before it is over.
   ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off: gRPC would close connections without RPCs.
   ///
-  /// With GRPC_ARG_KEEPALIVE_TIME_MS among them, the attempt after a loss uses the lost gRPC channel again, because
-  /// gRPC remembers in the channel that a server has found the pings too frequent.
+  /// With GRPC_ARG_KEEPALIVE_TIME_MS among them, the attempt after a loss uses the lost gRPC channel again: gRPC keeps
+  /// in the channel that a server has found the pings too frequent.
   grpc::ChannelArguments arguments{};
 
   /// Handed to `make_backoff`.
@@ -100,8 +100,8 @@ struct channel_options {
   /// described there. Empty: as grpc::CreateCustomChannel. Must not return null.
   ///
   /// It is not called for the attempt after a loss when `arguments` ask for keepalive: that attempt uses the lost
-  /// channel again. The RPCs of its channels are not followed: the reason of a loss is then "closed by the peer", such
-  /// a loss is never one in order, and a channel is withdrawn when its state changes, which may be after its RPCs have
+  /// channel again. The RPCs of its channels are not followed. So the reason of a loss is "closed by the peer", which
+  /// never counts as closed in order. A channel is withdrawn when its state changes, which may be after its RPCs have
   /// failed. Pass the arguments on: without them `connect_timeout` does not limit what gRPC does.
   std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
                             const grpc::ChannelArguments&)>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// When is an object that readers may still be looking at safe to delete? RCU's answer: once every thread that was
+// When an object that readers may still use is safe to delete. RCU's answer: once every thread that was
 // reading when the object was unpublished has been seen outside a read section. Entering and leaving one costs a plain
 // store to a thread's own cache line each; a writer looks at those lines, it never waits.
 //

@@ -136,7 +136,7 @@ class channel_source final {
   /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
   /// of `next()`, or errc::too_many_waiters.
   /// @param parked waits here, with this ticket.
-  /// @return must `expire` be called earlier than it said?
+  /// @return true when `expire` must be called earlier than it said.
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
     const get_waiter joining{this, Clock::now(), std::move(parked)};
     if (const auto why = rotation_.unavailable();

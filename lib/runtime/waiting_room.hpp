@@ -119,14 +119,14 @@ class waiting_room {
   }
 
   /// Delivers a slice of what another thread has left, if one has.
-  /// @return is there more? If not, it need not be called again unless `leave_rest` is.
+  /// @return true when there is more. If not, it need not be called again unless `leave_rest` is.
   bool deliver_slice() noexcept {
     std::unique_lock lock(mutex_);
     if (delivery_ == delivery::left) go_on(lock);
     return rest_is_promised_ = delivery_ == delivery::left;
   }
 
-  /// Are answers being delivered, or left to be?
+  /// True while answers are being delivered, or are left to be.
   [[nodiscard]] bool delivering() {
     const std::lock_guard lock(mutex_);
     return is_delivering();
@@ -146,7 +146,7 @@ class waiting_room {
 
   // A waiter that left the line and is not completed would wait for ever: rather than that, terminates without memory.
   void deliver(std::unique_lock<std::mutex>& lock) noexcept {
-    if (delivery_ == delivery::under_way) return note_anyone();  // that thread goes on with these
+    if (delivery_ == delivery::under_way) return note_anyone();  // that thread delivers these, too
     if (delivery_ == delivery::idle) newcomers_ = 0;
     go_on(lock);
     if (delivery_ != delivery::left || std::exchange(rest_is_promised_, true)) return;
@@ -217,7 +217,7 @@ class waiting_room {
   bool rest_is_promised_ = false;     // that `deliver_slice()` will be called
   ticket next_ = none;                // from here on the line may have answers; `none`: it has none
   ticket waited_until_ = 0;           // those up to here had to wait, those behind are newcomers
-  bool has_waiters_in_hand_ = false;  // is one being completed that had to wait?
+  bool has_waiters_in_hand_ = false;  // true while one that had to wait is being completed
   std::size_t newcomers_ = 0;         // that have joined since this delivery began
 };
 

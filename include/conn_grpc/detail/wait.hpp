@@ -51,7 +51,7 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from,
                                                                                                patience timeout);
 
-/// Are that many connected? Null when it has to wait for that.
+/// Success when that many are connected. Null when the caller has to wait.
 [[nodiscard]] CONN_GRPC_API std::optional<error_code> size_unless_waiting(const channels& from, std::size_t needed);
 
 /// @param handler posts to `home`: it may be called by any thread.
