@@ -137,7 +137,7 @@ tls_diagnosis::tls_diagnosis(tls_background background, std::string address, con
       may_inquire_(may_inquire) {}
 
 channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
-  // When gRPC adds more after these words, that is the whole reason.
+  // A later gRPC appends the cause to these words. Then there is nothing to ask for.
   if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
   return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
 }
