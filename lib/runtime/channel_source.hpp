@@ -139,8 +139,7 @@ class channel_source final {
   /// @return true when `expire` must be called earlier than it said.
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
     const get_waiter joining{this, Clock::now(), std::move(parked)};
-    if (const auto why = rotation_.unavailable();
-        why == errc::stopped) {  // not behind waiters that are being completed
+    if (const auto why = rotation_.unavailable(); why == errc::stopped) {  // not behind undelivered answers
       joining.complete(why);
       return false;
     }

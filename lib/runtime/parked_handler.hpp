@@ -13,7 +13,7 @@
 
 namespace conn_grpc::runtime {
 
-/// Where handlers wait, each with a ticket.
+/// An object at which handlers wait, each with a ticket.
 class waiting_place : public detail::fallback {
  public:
   using ticket = std::uint64_t;
@@ -33,7 +33,7 @@ class parked_handler final : public bound_operation<Args...> {
  public:
   using typename bound_operation<Args...>::handler_type;
 
-  /// Where it waits, for as long as that exists.
+  /// The place where it waits, for as long as that exists.
   struct stay {
     std::weak_ptr<waiting_place> place;
     waiting_place::ticket ticket;
