@@ -17,14 +17,16 @@ struct backoff_range {
 
 /// Decides how long a channel waits before its next attempt.
 ///
-/// One object per channel. Both functions are called on that channel's strand only, so they need no lock; they should
-/// not block. What they throw restarts the channel (see `lifecycle::async_run`).
+/// One object per channel, and a new one each time user code that threw restarts the channel. Both functions are called
+/// on that channel's strand only, so they need no lock; they should not block. What they throw restarts the channel
+/// (see `lifecycle::async_run`).
 class CONN_GRPC_API backoff {
  public:
   virtual ~backoff();
 
   /// The wait before the next attempt, counted from now. Called once each time connecting fails, and when a connection
-  /// is lost before it has lived for `channel_options::stable_after`. Zero or less means at once.
+  /// is lost before it has lived for `channel_options::stable_after` (see there for those that a server closes in
+  /// order). Zero or less means at once.
   virtual std::chrono::milliseconds next() = 0;
 
   /// Called once each time connecting succeeds.

@@ -32,7 +32,9 @@ class CONN_GRPC_API lifecycle {
   /// Connects, and keeps connecting, until `stop()`. Completes with
   ///
   ///  - success, after `stop()` or destruction, once every connection has been released and every waiting get has been
-  ///    completed;
+  ///    completed. Released means that no channel of the object is handed out or connected, but for those that a caller
+  ///    keeps. Attempts that were under way end by themselves, within `connect_timeout` per address, and so do their
+  ///    sockets;
   ///  - errc::stopped, at once, if it was stopped before, or if its execution context has been destroyed;
   ///  - errc::restart_limit, when user code (a callback, a backoff, `create_channel`) threw more than
   ///    `channel_options::max_restarts` times within `restart_window`, over all channels of a pool. Before that, each
@@ -42,20 +44,28 @@ class CONN_GRPC_API lifecycle {
   ///    error, and it may be tried again;
   ///  - asio::error::operation_aborted, when cancelled. Any type of cancellation stops the object, for good.
   ///
-  /// Until then it is outstanding work: io_context::run does not return. The completion is posted to the handler's
-  /// associated executor, by default `get_executor()`. If the execution context is destroyed first, the handler is
-  /// destroyed without being called, as Asio does. The context of a handler's own executor must outlive its completion.
-  /// When that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// Until then it is outstanding work: io_context::run does not return.
+  ///
+  /// *Cancellation*: any type stops the object.
+  ///
+  /// *Executor*: the completion is posted to the handler's associated executor, by default `get_executor()`. When that
+  /// executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system executor.
+  ///
+  /// *Lifetime*: if the execution context is destroyed first, the handler is destroyed without being called, as Asio
+  /// does. The context of a handler's own executor must outlive its completion.
+  ///
+  /// *Thread safety*: any thread.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_run(Token&& token = {}) {
     return detail::async_run(channels_, std::forward<Token>(token));
   }
 
   /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
-  /// stopped. RPCs in flight go on: they, and whoever was given a channel, keep its connection open. May be called
-  /// again, by any thread, and after the execution context is gone. Of many waiting gets the calling thread completes
-  /// the first 256; the execution context, which must run for that, completes the others, so that neither is held up.
+  /// stopped. RPCs in flight go on: they, and callers that keep a channel, keep its connection open. May be called
+  /// again, and after the execution context is gone. Of many waiting gets the calling thread completes the first 256;
+  /// the execution context, which must run for that, completes the others, so that neither is held up.
+  ///
+  /// *Thread safety*: any thread.
   void stop() noexcept;
 
   /// The executor it was constructed with; empty once its execution context has been destroyed.

@@ -35,19 +35,31 @@ class CONN_GRPC_API pool : public lifecycle {
   /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   pool(executor_type executor, pool_options options);
 
+  /// The same with the context's executor. Touches no network.
+  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
   template <std::derived_from<asio::execution_context> Context>
   pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
 
-  /// The connected channel whose turn it is, or why there is none: errc::not_connected, not_started or stopped. Over
-  /// any k x current_size gets each connected channel is returned k times: every get takes a turn.
+  /// The connected channel whose turn it is, or why there is none. Over any k x current_size gets each connected
+  /// channel is returned k times: every get takes a turn.
   ///
-  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it. Thread-safe. Throws only
-  /// what `channel_options::mock` throws.
+  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it.
+  ///
+  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. Throws only what `channel_options::mock`
+  /// throws.
+  ///
+  /// *Thread safety*: any thread.
   [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return detail::next(*channels()); }
 
-  /// `try_get_channel()` for coroutines: never waits, stays on the coroutine's executor, and throws
-  /// boost::system::system_error, whose text says what the last attempt failed with. Thread-safe. The pool must exist
-  /// when it is awaited.
+  /// `try_get_channel()` for coroutines: never waits.
+  ///
+  /// *Errors*: throws boost::system::system_error with errc::not_connected, errc::not_started or errc::stopped. The
+  /// text says what the last attempt failed with.
+  ///
+  /// *Cancellation*: none, because it does not wait.
+  ///
+  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own. *Lifetime*: the pool must exist when it
+  /// is awaited.
   /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor: `co_await
   /// pool.get_channel<asio::io_context::executor_type>()` in an asio::awaitable<T, asio::io_context::executor_type>.
   template <class Executor = asio::any_io_executor>
@@ -55,66 +67,149 @@ class CONN_GRPC_API pool : public lifecycle {
     co_return detail::next_or_throw(*channels());
   }
 
-  /// The same, but while no channel is connected it waits for one: errc::not_connected only after `timeout`. First
-  /// come, first served, and nobody who comes later overtakes who waits. It does not wait when `async_run` has not been
-  /// called, after `stop()`, for a `timeout` that is not above zero, or when `pool_options::max_waiters` wait already
-  /// (errc::too_many_waiters).
+  /// The same, but while no channel is connected it waits for one, for `timeout` at most. Waiters are served first
+  /// come, first served: a newcomer with a timeout does not overtake earlier waiters. Does not wait before `async_run`,
+  /// after `stop()`, or for a `timeout` that is not above zero.
   ///
-  /// Cancellation, of any type, ends the waiting at once with asio::error::operation_aborted. Thread-safe. The pool
-  /// must exist when it is awaited; it may be stopped and destroyed meanwhile: errc::stopped. The pool's execution
-  /// context keeps the time.
+  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
+  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and errc::too_many_waiters at once
+  /// when `pool_options::max_waiters` wait already. The text says what the last attempt failed with.
+  ///
+  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
+  /// time.
+  ///
+  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
+  /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
     return detail::get<Executor>(channels(), detail::patience_of(timeout));
   }
 
-  /// Both for any completion token; signature void(error_code, channel_ptr). The handler is called by its associated
-  /// executor, which must know its execution context, by default `get_executor()`; never within this function, unless
-  /// its associated immediate executor (Boost 1.82) says so. Its associated allocator and cancellation slot are used.
-  /// An asio::any_completion_handler is called by its executor, too, but by way of `get_executor()`: the context of its
-  /// own must outlive the completion. When the handler's executor throws, the handler is posted to `get_executor()`,
-  /// and when that throws, too, to the system executor. Waiting counts as work of the handler's executor; when that
-  /// one's execution context is destroyed, the handler is destroyed uncalled, as Asio does.
+  /// `get_channel()` for any completion token; signature void(error_code, channel_ptr). The handler's associated
+  /// allocator is used.
   ///
-  /// When `channel_options::mock` throws a boost::system::system_error, the handler is called with its code; anything
-  /// else leaves the initiating function. Cancellation and thread-safety as above. The pool must exist when it is
-  /// called, not when it is initiated.
+  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler is called with its code; anything else leaves the initiating function.
+  ///
+  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
+  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
+  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
+  /// executor.
+  ///
+  /// *Cancellation*: none, because it does not wait.
+  ///
+  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
+  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
+  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(Token&& token = {}) {
     return detail::async_get(channels(), {}, std::forward<Token>(token));
   }
+
+  /// `get_channel(timeout)` for any completion token; signature void(error_code, channel_ptr). The handler's associated
+  /// allocator is used. Does not wait before `async_run`, after `stop()`, or for a `timeout` that is not above zero.
+  ///
+  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
+  /// errc::not_started before `async_run`, and errc::too_many_waiters at once when `pool_options::max_waiters` wait
+  /// already. When `channel_options::mock` throws a boost::system::system_error, the handler is called with its code;
+  /// anything else leaves the initiating function.
+  ///
+  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
+  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
+  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
+  /// executor.
+  ///
+  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
+  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
+  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
   }
 
   /// Waits until at least `count` channels are connected, all at the same time: what a service does before it says that
-  /// it is ready. Throws boost::system::system_error as `get_channel(timeout)` does, and with
-  /// asio::error::invalid_argument when `count` is above `pool_size`. Not counted by `pool_options::max_waiters`. With
-  /// a `mock` nobody waits.
+  /// it is ready. With a `mock` it does not wait. Not counted by `pool_options::max_waiters`.
   ///
-  /// Cancellation, thread-safety and lifetime as above.
+  /// *Errors*: throws boost::system::system_error with errc::stopped after `stop()` or when that happens meanwhile,
+  /// errc::not_started before `async_run`, and asio::error::invalid_argument when `count` is above `pool_size`. The
+  /// text says what the last attempt failed with.
+  ///
+  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
+  /// time.
+  ///
+  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
+  /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count = 1) {
     return detail::connected<Executor>(channels(), count, detail::no_end);
   }
+
+  /// The same, but waits for `timeout` at most. Not counted by `pool_options::max_waiters`.
+  ///
+  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
+  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and asio::error::invalid_argument
+  /// when `count` is above `pool_size`. The text says what the last attempt failed with.
+  ///
+  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
+  /// time.
+  ///
+  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
+  /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count,
                                                           std::chrono::duration<Rep, Period> timeout) {
     return detail::connected<Executor>(channels(), count, detail::patience_of(timeout));
   }
 
-  /// Both for any completion token; signature void(error_code). As `async_get_channel`.
+  /// `connected(count)` for any completion token; signature void(error_code).
+  ///
+  /// *Errors*: errc::stopped after `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and
+  /// asio::error::invalid_argument when `count` is above `pool_size`.
+  ///
+  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
+  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
+  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
+  /// executor.
+  ///
+  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
+  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
+  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, Token&& token = {}) {
     return detail::async_connected(channels(), count, detail::no_end, std::forward<Token>(token));
   }
+
+  /// `connected(count, timeout)` for any completion token; signature void(error_code).
+  ///
+  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
+  /// errc::not_started before `async_run`, and asio::error::invalid_argument when `count` is above `pool_size`.
+  ///
+  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
+  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
+  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
+  /// executor.
+  ///
+  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
+  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
+  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_connected(channels(), count, detail::patience_of(timeout), std::forward<Token>(token));
   }
 
-  /// Thread-safe. Locks each channel's status for the time of a copy.
+  /// *Thread safety*: any thread. Locks each channel's status for the time of a copy.
   [[nodiscard]] pool_status status() const { return whole_status(); }
 
   /// The same with another default token, for `as_default_on_t` of Asio's tokens:

@@ -26,7 +26,10 @@ struct channel_status {
   std::uint64_t attempts = 0;                                            ///< attempts begun since `async_run`
   std::optional<std::chrono::steady_clock::time_point> connected_since;  ///< set while connected
   std::optional<std::chrono::steady_clock::time_point> next_attempt;     ///< set while backing off
-  std::string last_error;  ///< why the last attempt failed or the last connection ended; kept after a reconnect
+  /// Why the last attempt failed, in gRPC's words, or "connection lost after N ms: " and why the last connection was
+  /// lost: the words of the first RPC of `unary` that ended with it, or what else is known ("closed by the peer, no RPC
+  /// in flight"). Also what user code threw. Kept after a reconnect.
+  std::string last_error;
 };
 
 /// A pool as it was when `status()` was called. Each channel is consistent in itself; the channels are read one after

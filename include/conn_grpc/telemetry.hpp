@@ -46,19 +46,23 @@ struct telemetry_event {
   std::chrono::nanoseconds duration{};  ///< of the get; time to connect; time to fail; time the connection was up
   std::size_t expected_size = 0;        ///< pool_status: `pool_options::pool_size`
   std::size_t current_size = 0;         ///< pool_status: how many channels are connected
-  std::string_view error{};         ///< why the attempt failed, the connection was lost or the get failed; else empty
+  /// Why the attempt failed, in gRPC's words; why the get failed; else empty. channel_disconnected: why the connection
+  /// was lost (see `channel_status::last_error`), "stopped", or what `on_connect` threw.
+  std::string_view error{};
   std::string_view channel_name{};  ///< empty for pool_status, and for a pool's get that found none, or a mock's
   std::string_view pool_name{};     ///< empty for a channel on its own
-  std::string_view address{};       ///< the channel's gRPC target; empty where `channel_name` is
+  /// The channel's gRPC target. Empty for pool_status, and for a get that found no channel, a mock's, or one that has
+  /// no name.
+  std::string_view address{};
 };
 
-/// Who is told what happens. All pools and channels tell `global()`, unless their `channel_options::telemetry` is
-/// another one.
+/// Calls the handlers that are attached to an event. All pools and channels report to `global()`, unless their
+/// `channel_options::telemetry` is another one.
 ///
 /// All functions are thread-safe and may be called from inside a handler. Handlers are called in the order in which
 /// they were attached: for a get by the thread that gets, for everything else on the strand of the channel or pool; so
 /// by several threads at once, if several threads get. They should not block. The gets that a handler itself makes
-/// are told to no handler.
+/// are reported to no handler.
 ///
 /// A handler that throws is detached, and logged as an error with its id and what it threw.
 ///
@@ -86,13 +90,13 @@ class CONN_GRPC_API telemetry {
   /// that happens later does; a call by another thread that has begun may still be running.
   bool detach(std::string_view id);
 
-  /// Is a handler attached to any of these?
+  /// True if a handler is attached to any of these.
   [[nodiscard]] bool wants(std::same_as<event> auto... names) const noexcept {
     return (wanted_.load(std::memory_order_relaxed) & (bit(names) | ...)) != 0;
   }
 
   /// Calls the handlers that are attached to this event. The library does; so may tests of handlers.
-  /// @param log is told of a handler that throws. Null: spdlog's default logger.
+  /// @param log where a handler that throws is logged. Null: spdlog's default logger.
   void emit(const telemetry_event& happened, spdlog::logger* log = nullptr) noexcept;
 
  private:

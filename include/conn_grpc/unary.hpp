@@ -38,21 +38,27 @@ CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& h
 template <class Async, class Request, class Reply>
 using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply*, std::function<void(grpc::Status)>);
 
-/// Makes one unary RPC. Completes with signature void(grpc::Status), posted to the handler's associated executor. When
-/// that executor throws, the handler is posted to the system executor.
+/// Makes one unary RPC. Completes with signature void(grpc::Status).
 ///
-/// A HANDLER WITHOUT AN EXECUTOR IS CALLED BY ANOTHER THREAD, one of Asio's system executor: an RPC has no I/O object
-/// whose executor could be the default. A stub knows its channel but no execution context, and one channel may be used
-/// from many. A coroutine has an executor; give one to a callback with asio::bind_executor.
+/// When the RPC ends because its connection is lost, the channel of the pool is withdrawn before this completes. For
+/// that an RPC whose status names a lost connection may complete up to 20 ms later.
 ///
-/// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
-/// ended by itself.
+/// *Errors*: in the grpc::Status.
 ///
-/// `stub`, `context` and `reply` must live until it completes, `request` until it has begun. When the execution context
-/// of the handler is destroyed before, the RPC is cancelled, and its end awaited, before the handler is destroyed: what
-/// lives in a coroutine's frame lives long enough.
+/// *Executor*: the completion is posted to the handler's associated executor. When that executor throws, the handler is
+/// posted to the system executor. A HANDLER WITHOUT AN EXECUTOR IS CALLED BY ANOTHER THREAD, one of Asio's system
+/// executor: an RPC has no I/O object whose executor could be the default. A stub knows its channel but no execution
+/// context, and one channel may be used from many. A coroutine has an executor; give one to a callback with
+/// asio::bind_executor.
 ///
-/// Thread-safe, as far as gRPC's stubs are: they are.
+/// *Cancellation*: any type is grpc::ClientContext::TryCancel. The RPC ends with status CANCELLED, unless it had ended
+/// by itself.
+///
+/// *Lifetime*: `stub`, `context` and `reply` must live until it completes, `request` until it has begun. When the
+/// execution context of the handler is destroyed before, the RPC is cancelled, and its end awaited, before the handler
+/// is destroyed: what lives in a coroutine's frame lives long enough.
+///
+/// *Thread safety*: any thread, as gRPC's stubs.
 template <class Stub, class Async, class Request, class Reply,
           asio::completion_token_for<void(grpc::Status)> Token = asio::deferred_t>
 auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::ClientContext& context,
@@ -75,6 +81,9 @@ auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::C
 ///     reply);
 ///
 /// The request is not read before it is awaited.
+///
+/// *Errors*: in the grpc::Status; cancellation does not throw. *Cancellation*, *lifetime* and *thread safety* as for
+/// `async_unary`. *Executor*: the coroutine stays on its own.
 /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor.
 template <class Executor = asio::any_io_executor, class Stub, class Async, class Request, class Reply>
 [[nodiscard]] asio::awaitable<grpc::Status, Executor> unary(Stub& stub, unary_method<Async, Request, Reply> method,

@@ -9,7 +9,7 @@ namespace {
 constinit std::atomic<reader_record*> all_records{nullptr};
 
 // Gives the record back when the thread ends. A thread that reads after that, from the destructor of another
-// thread_local, takes a record that nobody gives back.
+// thread_local, takes a record that is not given back.
 struct lease {
   reader_record* record = nullptr;
   ~lease() {

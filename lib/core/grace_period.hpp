@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// When is an object that readers may still be looking at safe to delete? RCU's answer: once every thread that was
+// When an object that readers may still use is safe to delete. RCU's answer: once every thread that was
 // reading when the object was unpublished has been seen outside a read section. Entering and leaving one costs a plain
 // store to a thread's own cache line each; a writer looks at those lines, it never waits.
 //
@@ -26,7 +26,7 @@
 
 namespace conn_grpc::core {
 
-/// What a thread tells writers of itself: odd while it is inside a read section. Only its thread writes it; in the
+/// A thread's mark for writers: odd while it is inside a read section. Only its thread writes it; in the
 /// child of a fork, the one thread that is left writes those of the others once. Records are never freed; a thread that
 /// ends leaves its own to the next one.
 struct alignas(64) reader_record {
@@ -60,10 +60,10 @@ class [[nodiscard]] read_section {
 /// The readers that were inside when it was begun.
 class grace_period {
  public:
-  /// Once. Without memory to remember them there is no going on: terminates.
+  /// Called once. Terminates when there is no memory for it.
   void begin() noexcept;
 
-  /// Have they all left? Whoever asks and hears yes sees all that they did. Writers only, not thread-safe.
+  /// True when all of them have left; then the caller sees all that they did. Writers only, not thread-safe.
   [[nodiscard]] bool elapsed() noexcept;
 
  private:

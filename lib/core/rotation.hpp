@@ -107,7 +107,8 @@ class rotation {
     (void)reclaim();
   }
 
-  /// Lets go of what was removed, but for what a reader is taking right now. Is nothing left?
+  /// Releases what was removed, but for what a reader is taking at this moment.
+  /// @return true when nothing is left.
   [[nodiscard]] bool reclaim() noexcept {
     retired_list left;  // destroyed without the lock: a channel takes its time to close
     const std::lock_guard lock(writers_);
@@ -119,7 +120,7 @@ class rotation {
     return retired_.empty();
   }
 
-  /// What a get is told while there are no members.
+  /// The error of a get while there are no members.
   [[nodiscard]] error_code unavailable() const {
     const std::lock_guard lock(writers_);
     return unavailable_;
@@ -153,7 +154,7 @@ class rotation {
       for (; first != last; ++first) append(old.slots[first], old.values[first]);
     }
 
-    errc unavailable;          // what a get is told when there are no members
+    errc unavailable;          // the error of a get when there are no members
     std::uint64_t offset = 0;  // so that the turn after a change is the next in line
     std::vector<T> values;
     std::vector<std::size_t> slots;  // of the values, ascending

@@ -52,7 +52,7 @@ class waiting_line {
     return leave_at(found);
   }
 
-  /// Of those whose deadline has come, the one with the earliest.
+  /// The waiter with the earliest deadline, if that has come.
   std::optional<Waiter> leave_expired(TimePoint now) {
     if (deadlines_.empty() || deadlines_.begin()->first > now) return std::nullopt;
     return leave(deadlines_.begin()->second);

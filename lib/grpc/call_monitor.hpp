@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What RPCs tell about the connection that carries them. gRPC reports the loss of a connection as a bare state. The
+// What RPCs reveal about the connection that carries them. gRPC reports the loss of a connection as a bare state. The
 // reason is in the statuses of the RPCs that ended with the connection, and these arrive before the state does.
 #pragma once
 

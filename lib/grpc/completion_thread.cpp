@@ -140,10 +140,11 @@ void completion_thread::run() {
 
 /// Its last user has gone, and nothing is pending.
 void completion_thread::end(grpc_session& ending) noexcept {
-  if (forked_after_) return;  // the parent's; nobody will ever drain it
+  if (forked_after_) return;  // the parent's; this process does not drain it
   ending.queue.Shutdown();
   if (!exiting_) return;
-  // A static object was the last user. The thread shall end before static objects of gRPC's and OpenSSL's go.
+  // A static object was the last user. The thread should end before static objects of gRPC and OpenSSL are
+  // destroyed.
   std::unique_lock lock(mutex_);
   if (std::this_thread::get_id() != thread_.get_id()) join_if_ended(lock, 20ms);
 }

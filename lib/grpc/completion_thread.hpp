@@ -50,8 +50,8 @@ class pending_completion {
   std::shared_ptr<grpc_session> session_;  // while it is pending
 };
 
-/// The one thread per process that gRPC tells what happened. Without a thread in Next(), gRPC's timers would notice a
-/// lost connection after seconds (grpc#22898).
+/// The thread, one per process, on which gRPC reports what happened. Without a thread in Next(), gRPC's timers would
+/// notice a lost connection after seconds (grpc#22898).
 ///
 /// A session ends, and the thread with it, when it has no user and nothing is pending. Then its queue is empty, and the
 /// thread ends without waiting for anything. A watch on a channel that a user of the library still holds cannot be
@@ -60,7 +60,7 @@ class pending_completion {
 /// Thread-safe.
 class completion_thread {
  public:
-  /// There is no session, and why.
+  /// Says why there is no session.
   struct unavailable : std::runtime_error {
     using std::runtime_error::runtime_error;
   };

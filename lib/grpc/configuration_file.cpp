@@ -90,7 +90,8 @@ const pb::Struct& object(const pb::Value& value, const std::string& path) {
   return value.struct_value();
 }
 
-// Of a file, protobuf's reader says so. Of what is put in afterwards, its writer drops some without a word.
+// In a file, protobuf's reader reports invalid UTF-8. In values that are put in afterwards, its writer drops it and
+// reports nothing.
 void check_utf8(std::string text, const std::string& path) {
   std::ranges::replace_if(text, [](char c) { return c == '"' || c == '\\' || (c >= 0 && c < ' '); }, ' ');
   pb::Value ignored;
@@ -120,7 +121,7 @@ pb::Value expanded_argument(const pb::Value& value, const std::string& path) {
   return result;
 }
 
-// One at a time, because what protobuf says is wrong with a value does not tell where that value is.
+// One value at a time, because protobuf's error does not say where in a message the wrong value is.
 void read_value(const std::string& name, const pb::Value& value, pb::Message& message, const std::string& path) {
   pb::Struct single;
   (*single.mutable_fields())[name] = expanded(value, path);

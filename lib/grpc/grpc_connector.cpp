@@ -44,7 +44,7 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
   }
 }
 
-/// The value that counts of those given; null when there is none.
+/// The last value that was given, which counts; null when there is none.
 const grpc_arg* find(const ::grpc::ChannelArguments& given, std::string_view key) {
   const grpc_channel_args view = given.c_channel_args();
   const auto all = std::span<const grpc_arg>(view.args, view.num_args);
@@ -57,7 +57,7 @@ bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
   return interval && interval->type == GRPC_ARG_INTEGER && interval->value.integer != std::numeric_limits<int>::max();
 }
 
-/// What the library itself asks of every channel.
+/// The arguments that the library sets for every channel.
 class own_arguments {
  public:
   explicit own_arguments(std::chrono::milliseconds connect_timeout) {
@@ -96,8 +96,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
   return own_arguments::in_ms(std::min(of_grpc, connect_timeout / 5 * 4));
 }
 
-/// The user's arguments and ours. Of equal keys gRPC takes the first: who sets an argument again means the last, and
-/// ours replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
+/// The user's arguments and the library's. Of equal keys gRPC takes the first; for the user the last one counts, and
+/// the library's own replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
 ::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout,
                                    std::string_view without = {}) {
   const own_arguments own(connect_timeout);
@@ -123,8 +123,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
-/// What gRPC connects to instead of the address; empty when it is the address itself. A function of the user's need not
-/// lead to either.
+/// What gRPC connects to instead of the address; empty when it is the address itself. Also empty with a user's
+/// `create_channel`, which may connect to anything.
 std::string proxy_for(const channel_options& options) {
   if (options.create_channel) return {};
   core::proxy_configuration configuration{.environment = [](const char* name) { return std::getenv(name); }};

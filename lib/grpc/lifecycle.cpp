@@ -20,7 +20,7 @@ void detail::start(channels& started, run_handler handler) {
   started.async_run(asio::bind_cancellation_slot(slot, std::move(complete)));
 }
 
-// Once its context is gone there is none of its own to complete on.
+// A pool whose context has been destroyed has no executor of its own to complete on.
 asio::any_io_executor detail::completion_executor(const channels& started) {
   auto executor = started.executor();
   return executor ? executor : asio::any_io_executor(asio::system_executor());

@@ -104,7 +104,7 @@ class witness final : public experimental::ExternalCertificateVerifier {
 std::shared_ptr<::grpc::ChannelCredentials> make_inquiry(const tls_files& files, const provider_ptr& provider,
                                                          const std::shared_ptr<detail::file_reader>& reader) {
   auto options = watching_roots(files, provider);
-  options.set_verify_server_certs(false);  // the witness lets nobody through
+  options.set_verify_server_certs(false);  // the witness refuses every peer
   options.set_certificate_verifier(
       experimental::ExternalCertificateVerifier::Create<witness>(files.root_certs, reader));
   return experimental::TlsCredentials(options);

@@ -40,7 +40,7 @@ std::string about_the_client(const tls_files& files) try {
   return e.what();
 }
 
-/// The completion thread is told what was read, or that reading takes too long, whichever comes first.
+/// Completes, on the completion thread, with what was read, or with a text that reading takes too long.
 class reading final : public pending_completion {
  public:
   using explanation = std::function<void(std::string)>;
@@ -137,7 +137,7 @@ tls_diagnosis::tls_diagnosis(tls_background background, std::string address, con
       may_inquire_(may_inquire) {}
 
 channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
-  // A gRPC that goes on after these words has said it all.
+  // A later gRPC appends the cause to these words. Then there is nothing to ask for.
   if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
   return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
 }

@@ -16,8 +16,8 @@ namespace conn_grpc::detail {
 namespace {
 
 // An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what gRPC is using, so the
-// handler's context, if it goes, waits for the callback. gRPC calls back promptly then, because the call is cancelled,
-// and on its own threads, which wait for nothing of ours.
+// handler's context, when it is destroyed, waits for the callback. gRPC calls back promptly then, because the call is
+// cancelled, and on its own threads, which wait for nothing of ours.
 //
 // gRPC may call back from inside any call into it, on the same thread, so none is made with a mutex held.
 class unary_call final : public runtime::bound_operation<grpc::Status>,

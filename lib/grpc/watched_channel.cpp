@@ -24,7 +24,7 @@ namespace {
 // Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
 constexpr std::chrono::milliseconds time_to_notice_loss{20};
 
-// Longer than gRPC gives an inquiry. It does not end one whose verifier has not answered yet.
+// Longer than gRPC's own limit for an inquiry, which does not end one whose verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_inquiry{1'500};
 
 // Longer than gRPC takes to begin an attempt.
@@ -253,7 +253,7 @@ bool watched_channel::is_abandoned() const {
 }
 
 void watched_channel::connected(const channel_ptr& channel) {
-  // An inquiry verifies nothing: it is not to be handed out, whatever gRPC makes of it.
+  // An inquiry verifies nothing, so its channel must not be handed out, even when it has connected.
   if (is_inquiry()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
   auto published = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
@@ -326,7 +326,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   {
     const std::lock_guard lock(mutex_);
     if (!channel_ || state_ == connection_state::lost) return;
-    state_ = failure_.empty() ? outcome : connection_state::failed;  // whatever became of an inquiry
+    state_ = failure_.empty() ? outcome : connection_state::failed;  // also when an inquiry has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
     lost.swap(published_);

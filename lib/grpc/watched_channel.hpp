@@ -17,15 +17,15 @@
 
 namespace conn_grpc::detail {
 
-/// What the RPC is called that asks a failed channel for its reason.
+/// The method of the RPC that asks a failed channel for its reason.
 inline constexpr const char* method_that_asks_for_reason = "/conn_grpc/why";
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
   std::chrono::milliseconds connect_timeout;  // of the attempt at one address
   std::chrono::milliseconds first_backoff;    // gRPC may begin a second attempt by itself after that
-  std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after that, whatever gRPC does
-  bool sends_keepalive;                       // without RPCs, a loss may be the client's own doing
+  std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after that, also while it connects
+  bool sends_keepalive;                       // without RPCs, the client itself may have closed a connection
   std::string proxy;                          // what gRPC connects to instead of the server; empty if to the server
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
 };
@@ -36,7 +36,7 @@ struct watch_options {
 /// gRPC's states on the way, as measured with 1.51:
 ///
 ///   IDLE -> CONNECTING -> READY -> anything else      connected, then lost
-///   IDLE -> CONNECTING -> TRANSIENT_FAILURE           failed; a call that ends at once tells the reason
+///   IDLE -> CONNECTING -> TRANSIENT_FAILURE           failed; a call that ends at once has the reason
 ///   IDLE -> CONNECTING -> IDLE                        READY was so short that the watch did not see it: lost
 ///
 /// A failed channel is dropped at once, because gRPC would try again by itself. A lost one is idle, and stays so until

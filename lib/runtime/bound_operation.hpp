@@ -17,7 +17,7 @@
 namespace conn_grpc::runtime {
 
 /// An operation whose end comes from outside of its handler's execution context: another thread's get, gRPC's callback.
-/// The handler is posted once at most. When its context goes before, the handler is destroyed with it, uncalled, and
+/// The handler is posted once at most. When its context is destroyed before, so is the handler, uncalled, and
 /// the context waits for a thread that is just posting the handler. No mutex is held while the handler is posted,
 /// called or destroyed.
 ///
@@ -27,7 +27,7 @@ class bound_operation : public context_dependent, private detail::fallback {
  public:
   using handler_type = boost::asio::any_completion_handler<void(const detail::fallback&, Args...)>;
 
-  /// Posts the handler, unless that was done before, or its context goes.
+  /// Posts the handler, unless that was done before, or its context is being destroyed.
   void complete(Args... args) { deliver(user(handler_), std::move(args)...); }
 
   void context_going() noexcept final {
@@ -57,8 +57,8 @@ class bound_operation : public context_dependent, private detail::fallback {
     registration_.emplace(home, std::move(self));
   }
 
-  /// Until a `deliver` that adopts it, the context, if it goes, waits before it destroys the handler. False when the
-  /// context has gone.
+  /// Until a `deliver` that adopts it, the context's destruction waits before it destroys the handler. False when the
+  /// context has been destroyed.
   [[nodiscard]] bool hold() noexcept { return handler_.enter(); }
   [[nodiscard]] user held() noexcept { return user(handler_, std::adopt_lock); }
 

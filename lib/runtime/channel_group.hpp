@@ -85,13 +85,13 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return kept_alive([this](bool observed) { return source_.next(observed); });
   }
 
-  /// Why there is none is thrown, too.
+  /// Throws also when there is none, with the reason.
   [[nodiscard]] channel_type next_or_throw() {
     return kept_alive([this](bool observed) { return value_of(source_.next(observed)); });
   }
 
-  /// Both for who may wait: asio::error::would_block or null when it is worth waiting, or others wait already. Then no
-  /// user code has been called.
+  /// Both for callers that may wait: asio::error::would_block or null when it is worth waiting, or others wait already.
+  /// Then no user code has been called.
   [[nodiscard]] boost::system::result<channel_type> next_unless_waiting() {
     return kept_alive([this](bool observed) { return source_.next_unless_waiting(observed); });
   }
@@ -135,8 +135,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return all;
   }
 
-  /// Throws boost::system::system_error; the text says who cannot serve and, when that is for want of a connection,
-  /// why there is none.
+  /// Throws boost::system::system_error. The text names the pool and, when no channel is connected, the reason of the
+  /// last failure.
   /// @param what was asked for, if that needs saying.
   [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
     std::string who = "conn_grpc " + settings_.label;
@@ -187,17 +187,17 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     std::move(begin->handler)(errc::stopped);
   }
 
-  /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has let go of its
+  /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has released its
   /// connection.
   void stop(error_code result = {}) {
-    const auto self = this->shared_from_this();  // a handler that is told of a get that ends may destroy the pool
+    const auto self = this->shared_from_this();  // a telemetry handler, called as a get ends, may destroy the pool
     if (stop_handing_out() == phase::running) on_strand([result](channel_group& g) { g.supervisor_.stop(result); });
   }
 
  private:
   enum class phase { idle, running, stopped };
 
-  /// A mock, or a handler that is told of the get, may destroy the pool.
+  /// A mock, or a telemetry handler that is called for the get, may destroy the pool.
   template <class Get>
   auto kept_alive(Get get) {
     if (!source_.observed()) [[likely]]
@@ -205,7 +205,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return keeping_alive(get);
   }
 
-  // Apart, so that a get that nobody observes keeps no registers for it.
+  // A function of its own, so that a get without telemetry keeps no registers for it.
   template <class Get>
   [[gnu::noinline]] auto keeping_alive(Get get) {
     const auto self = this->shared_from_this();
@@ -217,8 +217,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     return *std::move(found);
   }
 
-  /// However it ends, nothing is handed out after it, and nobody is told otherwise: also when the context is destroyed,
-  /// and the coroutine's frame, or what was to become one, with it.
+  /// However the run ends, nothing is handed out after it, and the status says so: also when the context is destroyed,
+  /// and the coroutine's frame, or the handler that would have made it, with it.
   class stop_at_exit {
    public:
     explicit stop_at_exit(channel_group& group) : group_(group) {}
@@ -305,7 +305,7 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
     on_strand([](channel_group& g) { g.supervisor_.expire_earlier(); });
   }
 
-  /// Later, unless the group or its context goes first.
+  /// Later, unless the group or its context is destroyed first.
   template <class Do>
   void on_strand(Do what) {
     gate_->post([weak = this->weak_from_this(), what](const strand_type&) {

@@ -49,7 +49,7 @@ void channel_probe::disconnected(duration up, std::string_view reason) {
   tell(event::channel_disconnected, up, reason);
 }
 
-// Whoever looks before the next transition, on_disconnect for one, must not find it connected.
+// Code that reads the status before the next transition, such as on_disconnect, must not find it connected.
 void channel_probe::leave_connected(channel_state to) {
   const std::lock_guard lock(mutex_);
   status_.state = to;
@@ -91,7 +91,7 @@ bool channel_probe::logs_transitions() const {
   return settings_.debug && log && (log->should_log(spdlog::level::debug) || log->should_backtrace());
 }
 
-/// @param detail what else there is to say, when anybody reads it.
+/// @param detail makes the rest of the log line; called only when the line is written.
 template <class Detail>
 void channel_probe::enter(const transition& made, Detail detail) {
   const channel_state from = std::exchange(told_, made.to);

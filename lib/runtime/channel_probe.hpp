@@ -13,8 +13,8 @@
 
 namespace conn_grpc::runtime {
 
-/// What the world is told about one channel: its status, its log lines, its telemetry. The actor says what happened,
-/// the probe knows who hears of it. `name()` and `status()` are thread-safe, the rest is for the actor's strand.
+/// Publishes what happens to one channel: its status, its log lines, its telemetry. The actor reports each transition
+/// to it. `name()` and `status()` are thread-safe, the rest is for the actor's strand.
 class channel_probe {
  public:
   using time_point = std::chrono::steady_clock::time_point;

@@ -24,8 +24,8 @@
 
 namespace conn_grpc::runtime {
 
-/// Where gets are answered: by the rotation, unless the user mocks it, and before the eyes of telemetry, if it looks.
-/// Who cannot be answered yet may wait. Thread-safe, but for `add_slot`.
+/// Answers gets: from the rotation, or by the user's mock. Reports them to telemetry when a handler is attached. A get
+/// that cannot be answered yet may wait. Thread-safe, but for `add_slot`.
 ///
 /// @tparam Probe another one for benchmarks, to see what telemetry costs.
 template <class Clock, class Channel, class Probe = pool_probe>
@@ -37,7 +37,7 @@ class channel_source final {
   using ticket = waiting_place::ticket;
 
   /// @param mock when it is set, every get is answered by it.
-  /// @param leave_rest called by a thread that has completed a slice of those that wait: has `deliver_slice()` called
+  /// @param leave_rest called by a thread that has completed a slice of the waiters: has `deliver_slice()` called
   /// until that returns false.
   channel_source(const group_settings& settings, std::function<Channel()> mock, const std::function<void()>& leave_rest)
       : probe_(settings),
@@ -55,7 +55,7 @@ class channel_source final {
   /// From now on the channel is handed out.
   void publish(std::size_t slot, Channel channel) { rotation_.insert(slot, std::move(channel)); }
 
-  /// To those who wait; after `publish`.
+  /// Completes waiters that can be answered now; after `publish`.
   void serve_waiters() {
     gets_.serve();
     sizes_.serve();
@@ -72,24 +72,24 @@ class channel_source final {
 
   [[nodiscard]] bool reclaim() { return rotation_.reclaim(); }
 
-  /// From now on every get, and whoever waits, is told errc::stopped.
+  /// From now on every get ends in errc::stopped, waiting ones too.
   void close() {
     rotation_.close();
     serve_waiters();
   }
 
-  /// Completes a slice of those that a thread has left. On the strand, or where none is left.
-  /// @return are there more?
+  /// Completes a slice of the waiters that a thread has left. On the strand, or where none is left.
+  /// @return true when there are more.
   bool deliver_slice() noexcept {
     const bool more_gets = gets_.deliver_slice();
     const bool more_sizes = sizes_.deliver_slice();
     return more_gets || more_sizes;
   }
 
-  /// Are some being completed, or left to be?
+  /// True while waiters are being completed, or are left to be.
   [[nodiscard]] bool delivering() { return gets_.delivering() || sizes_.delivering(); }
 
-  /// Ends the waiting of a slice of those whose deadline has come, with errc::not_connected.
+  /// Ends the waiting of a slice of the waiters whose deadline has come, with errc::not_connected.
   /// @return the next deadline, which has come when there are more of them.
   time_point expire(time_point now) {
     const auto never = (Clock::time_point::max)();
@@ -100,9 +100,9 @@ class channel_source final {
 
   void report_size() { probe_.has_size(names_.size(), rotation_.size()); }
 
-  // The users' side. A mock answers at once, whatever the actors are doing.
+  // The users' side. A mock answers at once, in every state of the actors.
 
-  /// Does user code take part in a get? It may destroy the pool.
+  /// True when a get calls user code, which may destroy the pool.
   [[nodiscard]] bool observed() const noexcept { return mock_ || probe_.hears_gets(); }
 
   /// Throws what `mock` throws.
@@ -111,8 +111,8 @@ class channel_source final {
     return observed ? next_observed() : rotation_.next();
   }
 
-  /// The same for who may wait: asio::error::would_block instead of errc::not_connected, and when others wait already.
-  /// Telemetry hears of it when the waiting is over.
+  /// The same for callers that may wait: asio::error::would_block instead of errc::not_connected, and when others wait
+  /// already. It is reported to telemetry when the waiting is over.
   [[nodiscard]] boost::system::result<Channel> next_unless_waiting(bool observed) {
     if (gets_.anyone()) return error_code(boost::asio::error::would_block);
     if (observed) return next_observed_unless_waiting();
@@ -121,7 +121,7 @@ class channel_source final {
     return found;
   }
 
-  /// Are there that many channels? Null when it has to wait for them.
+  /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
     if (needed > names_.size()) return boost::asio::error::invalid_argument;
     if (mock_) return error_code();
@@ -130,16 +130,16 @@ class channel_source final {
     return std::nullopt;
   }
 
-  /// For those who wait. Those of later calls are greater.
+  /// For callers that wait. Tickets of later calls are greater.
   [[nodiscard]] ticket take_ticket() noexcept { return tickets_.fetch_add(1, std::memory_order_relaxed); }
 
   /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
   /// of `next()`, or errc::too_many_waiters.
   /// @param parked waits here, with this ticket.
-  /// @return must `expire` be called earlier than it said?
+  /// @return true when `expire` must be called earlier than it said.
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
     const get_waiter joining{this, Clock::now(), std::move(parked)};
-    if (const auto why = rotation_.unavailable(); why == errc::stopped) {  // not behind those that are being told
+    if (const auto why = rotation_.unavailable(); why == errc::stopped) {  // not behind undelivered answers
       joining.complete(why);
       return false;
     }
@@ -211,7 +211,7 @@ class channel_source final {
     bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
   };
 
-  // Apart, so that a get that nobody observes keeps no registers for these.
+  // Functions of their own, so that a get without telemetry keeps no registers for them.
   [[gnu::noinline]] boost::system::result<Channel> next_observed() {
     const auto begin = Clock::now();
     return report(find(begin), begin);

@@ -21,7 +21,7 @@ class rundown {
   rundown(const rundown&) = delete;
   rundown& operator=(const rundown&) = delete;
 
-  /// False, and nothing done, once it is shut.
+  /// Returns false, and does nothing, once it is shut.
   [[nodiscard]] bool enter() noexcept {
     auto now = state_.load(std::memory_order_relaxed);
     do {
@@ -67,7 +67,7 @@ class rundown {
   /// Called once, by a thread that counts as a user meanwhile.
   virtual void drained() noexcept = 0;
 
-  /// This thread uses it until the scope ends, if it could enter. With std::adopt_lock it has entered before.
+  /// A scope in which this thread is a user, if it could enter. With std::adopt_lock it has entered before.
   class [[nodiscard]] scope {
    public:
     explicit scope(rundown& used) noexcept : scope(used, std::adopt_lock, used.enter()) {}

@@ -10,15 +10,15 @@
 
 namespace conn_grpc::runtime {
 
-/// One attempt and, when it succeeds, one connection. It only moves down this list, and skips what does not happen.
+/// One attempt and, when it succeeds, one connection. The state only moves down this list, and may skip entries.
 enum class connection_state {
   connecting,
   connected,
-  failed,  // never was connected; or so briefly that it was not noticed
+  failed,  // never was connected, or so briefly that it was not noticed
   lost,    // was connected, and will not be again
 };
 
-/// How a connection was lost, as far as RPCs can tell.
+/// How a connection was lost, as far as its RPCs show.
 enum class loss_kind {
   unknown,  // it carried no RPC
   orderly,  // it carried RPCs, and ended none of them: the server announced that it closes it
@@ -30,8 +30,8 @@ struct connection_loss {
   loss_kind kind = loss_kind::unknown;
 };
 
-/// Destroying it gives up the attempt or closes the connection. Used by one strand; what happens elsewhere is its own
-/// concern.
+/// Destroying it gives up the attempt or closes the connection. Used on one strand; it synchronises itself with other
+/// threads.
 template <class T>
 concept connection = requires(const T& c) {
   { c.state() } -> std::same_as<connection_state>;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The way onto a strand for those outside of it: user threads that stop a pool, gRPC's thread that saw a state change.
-// It closes when the execution context is destroyed; whatever comes later is dropped, because nothing is left to run
-// it.
+// It closes when the execution context is destroyed. Later posts are dropped, because nothing is left to run them.
 #pragma once
 
 #include "runtime/closable.hpp"
@@ -19,8 +18,8 @@
 
 namespace conn_grpc::runtime {
 
-/// All functions are thread-safe, and hold no mutex while they call the executor. Whoever owns what the strand protects
-/// must `close()` the gate when it goes: others, who may outlive the context, hold on to the gate, and must not find a
+/// All functions are thread-safe, and hold no mutex while they call the executor. The owner of what the strand protects
+/// must `close()` the gate in its destructor: other owners of the gate may outlive the context, and must not find a
 /// strand in it then.
 class context_gate final : public context_dependent {
  public:

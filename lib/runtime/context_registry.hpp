@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // An execution context may be destroyed while objects that use it live on: a pool whose io_context went first, an RPC
 // in flight. Asio's own objects must not be touched from then on, not even destroyed (a strand's destructor locks a
-// mutex of its service). So who may outlive its context enters itself here, and is told in time to let go.
+// mutex of its service). So an object that may outlive its context registers here, and is notified before, to release
+// them.
 #pragma once
 
 #include <boost/asio/execution_context.hpp>
@@ -14,10 +15,10 @@ namespace conn_grpc::runtime {
 
 class context_dependent {
  public:
-  /// The context is about to go; `context_gone()` follows once everybody has been told.
+  /// The context is about to be destroyed; `context_gone()` follows once all dependents have been notified.
   virtual void context_going() noexcept {}
 
-  /// Called while the context is being destroyed and its services still exist: let go of all that is Asio's. By the
+  /// Called while the context is being destroyed and its services still exist: releases all of Asio's objects. By the
   /// thread that destroys the context: nothing runs there any more, but other contexts and gRPC do.
   virtual void context_gone() noexcept = 0;
 

@@ -13,7 +13,7 @@
 
 namespace conn_grpc::runtime {
 
-/// Where handlers wait, each with a ticket.
+/// An object at which handlers wait, each with a ticket.
 class waiting_place : public detail::fallback {
  public:
   using ticket = std::uint64_t;
@@ -25,14 +25,15 @@ class waiting_place : public detail::fallback {
   ~waiting_place() = default;
 };
 
-/// A handler that waits for something outside of its execution context. It is called once at most; when its context
-/// goes first, the handler goes with it, uncalled. Its cancellation, of any type, ends the waiting. Thread-safe.
+/// A handler that waits for something outside of its execution context. It is called once at most. When its context
+/// is destroyed first, the handler is destroyed with it, uncalled. Its cancellation, of any type, ends the waiting.
+/// Thread-safe.
 template <class... Args>
 class parked_handler final : public bound_operation<Args...> {
  public:
   using typename bound_operation<Args...>::handler_type;
 
-  /// Where it waits, for as long as that exists.
+  /// The place where it waits, for as long as that exists.
   struct stay {
     std::weak_ptr<waiting_place> place;
     waiting_place::ticket ticket;

@@ -9,7 +9,7 @@
 
 namespace conn_grpc::runtime {
 
-/// What telemetry is told about a group as a whole: its gets and its size. Thread-safe.
+/// Reports a group as a whole to telemetry: its gets and its size. Thread-safe.
 class pool_probe {
  public:
   explicit pool_probe(const group_settings& settings) : settings_(settings), telemetry_(*settings.telemetry) {}

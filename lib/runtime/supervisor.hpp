@@ -29,7 +29,7 @@ namespace conn_grpc::runtime {
 /// Runs the actors of one group, and what else it has to do in time, on one strand. Touched on that strand only, but
 /// for the actors' probes.
 ///
-/// One strand for all, because every actor's news ends up in the one rotation: a strand each would hop for every
+/// One strand for all, because every actor publishes into the one rotation: a strand each would hop for every
 /// connect and every loss, and gain nothing, since gRPC does the work on its own threads.
 template <class Clock, connector Connector>
 class supervisor {
@@ -85,7 +85,7 @@ class supervisor {
 
   [[nodiscard]] error_code result() const { return result_; }
 
-  /// Someone waits whose deadline is the next.
+  /// A waiter has joined whose deadline is the earliest.
   void expire_earlier() { deadline_.notify(); }
 
  private:
@@ -163,7 +163,7 @@ class supervisor {
   std::vector<std::unique_ptr<actor>> actors_;
   core::restart_budget<typename Clock::time_point> restarts_;
   condition<Clock> report_due_;
-  condition<Clock> deadline_;  // the next one of those who wait
+  condition<Clock> deadline_;  // the earliest of the waiters'
   condition<Clock> ended_;
   std::size_t living_ = 0;
   bool stopping_ = false;

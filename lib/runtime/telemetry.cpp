@@ -81,7 +81,7 @@ bool telemetry::detach(std::string_view id) {
 
 void telemetry::emit(const telemetry_event& happened, spdlog::logger* log) noexcept {
   if (!wants(happened.name)) return;
-  // A handler that gets would be told of its own get, and so on.
+  // A handler that gets would be called for its own get, without end.
   const bool is_get = happened.name == event::channel_get || happened.name == event::pool_get_channel;
   if (inside_a_handler && is_get) return;
   const auto now = [this] {

@@ -21,11 +21,11 @@
 
 namespace conn_grpc::runtime {
 
-/// Decides what a waiter is answered. Called under the waiting room's mutex. Does not throw.
+/// Decides the answer to a waiter. Called under the waiting room's mutex. Does not throw.
 template <class T, class Waiter>
 concept waiting_policy = requires(T policy, const Waiter& waiter) {
   { policy.answer(waiter) } -> std::same_as<std::optional<typename T::answer_type>>;  // null: it has to wait
-  { policy.has_answer(waiter) } -> std::same_as<bool>;                                // would there be one?
+  { policy.has_answer(waiter) } -> std::same_as<bool>;                                // true if there would be one
   { T::all_alike } -> std::convertible_to<bool>;  // where one has to wait, so has each behind it
 };
 
@@ -42,11 +42,11 @@ struct waiting_limits {
 ///
 /// First come, first served: answers are given under the mutex, in the order of tickets. They are delivered without it,
 /// since a completion may call the user's code, but by one thread at a time. Meanwhile newcomers that need not wait
-/// join the line, too. Behind waiters that had to wait, always; behind other newcomers, only so many: otherwise callers
-/// that return faster than they are served would keep the line busy for ever.
+/// join the line, too. Behind waiters that had to wait this has no limit. Behind other newcomers it has: otherwise
+/// callers that return faster than they are served would keep the line busy for ever.
 ///
-/// In slices: a thread delivers so many answers. The rest stays in the line, and is left to `deliver_slice()`, which
-/// the owner has called on the strand.
+/// In slices: a thread delivers a limited number of answers. The rest stays in the line until `deliver_slice()`, which
+/// the owner calls on the strand.
 ///
 /// @tparam Waiter has `complete(answer_type)`.
 template <class Waiter, waiting_policy<Waiter> Policy, class TimePoint>
@@ -95,7 +95,7 @@ class waiting_room {
     deliver(lock);
   }
 
-  /// With operation_aborted, if it still waits.
+  /// Ends the waiting with operation_aborted, if it still waits.
   void cancel(ticket which) noexcept {
     std::unique_lock lock(mutex_);
     auto left = line_.leave(which);
@@ -104,7 +104,7 @@ class waiting_room {
     deliver(lock);
   }
 
-  /// A slice of those whose deadline has come.
+  /// Ends the waiting of a slice of the waiters whose deadline has come.
   /// @return the next deadline, which has come when there are more; null when none waits.
   std::optional<TimePoint> expire(TimePoint now, error_code why) noexcept {
     std::unique_lock lock(mutex_);
@@ -119,14 +119,14 @@ class waiting_room {
   }
 
   /// Delivers a slice of what another thread has left, if one has.
-  /// @return is there more? If not, it need not be called again unless `leave_rest` is.
+  /// @return true when there is more. If not, it need not be called again unless `leave_rest` is.
   bool deliver_slice() noexcept {
     std::unique_lock lock(mutex_);
     if (delivery_ == delivery::left) go_on(lock);
     return rest_is_promised_ = delivery_ == delivery::left;
   }
 
-  /// Are answers being delivered, or left to be?
+  /// True while answers are being delivered, or are left to be.
   [[nodiscard]] bool delivering() {
     const std::lock_guard lock(mutex_);
     return is_delivering();
@@ -137,7 +137,7 @@ class waiting_room {
   using hand = std::vector<std::pair<Waiter, answer_type>>;
   static constexpr auto none = (std::numeric_limits<ticket>::max)();
 
-  // Those in the line are asked about again, from the first on.
+  // The policy is asked again for all waiters in the line, from the first on.
   void begin_pass() {
     if (line_.empty()) return;
     next_ = 0;
@@ -146,7 +146,7 @@ class waiting_room {
 
   // A waiter that left the line and is not completed would wait for ever: rather than that, terminates without memory.
   void deliver(std::unique_lock<std::mutex>& lock) noexcept {
-    if (delivery_ == delivery::under_way) return note_anyone();  // that thread goes on with these
+    if (delivery_ == delivery::under_way) return note_anyone();  // that thread delivers these, too
     if (delivery_ == delivery::idle) newcomers_ = 0;
     go_on(lock);
     if (delivery_ != delivery::left || std::exchange(rest_is_promised_, true)) return;
@@ -170,7 +170,7 @@ class waiting_room {
     note_anyone();
   }
 
-  // Those that have left the line, then from the line, in order, those that have an answer.
+  // First the waiters that have left the line, then, in order, those in the line that have an answer.
   hand take(std::size_t& budget) {
     hand taken;
     taken.reserve((std::min)(budget, undelivered_.size() + (next_ == none ? 0 : line_.size())));
@@ -217,7 +217,7 @@ class waiting_room {
   bool rest_is_promised_ = false;     // that `deliver_slice()` will be called
   ticket next_ = none;                // from here on the line may have answers; `none`: it has none
   ticket waited_until_ = 0;           // those up to here had to wait, those behind are newcomers
-  bool has_waiters_in_hand_ = false;  // is one being completed that had to wait?
+  bool has_waiters_in_hand_ = false;  // true while one that had to wait is being completed
   std::size_t newcomers_ = 0;         // that have joined since this delivery began
 };
 

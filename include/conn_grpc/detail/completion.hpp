@@ -27,7 +27,7 @@ struct posting_thread {
   posting_frame* innermost = nullptr;
   std::uint64_t last_serial = 0;
 };
-// The library's: a program and the library, of which either may post what the other destroys, have one in common.
+// Defined in the library: the program and the library share it, since each may post what the other destroys.
 CONN_GRPC_API extern constinit thread_local posting_thread this_posting_thread;
 CONN_GRPC_API extern constinit std::atomic<std::uint64_t> posting_threads;
 
@@ -41,7 +41,7 @@ class posting_frame {
   posting_frame(const posting_frame&) = delete;
   posting_frame& operator=(const posting_frame&) = delete;
 
-  /// No other frame has it, of whatever thread.
+  /// Unique among the frames of all threads.
   [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
 
   /// The frame of this thread with that serial; null when it is not there any more, or of another thread.
@@ -62,8 +62,8 @@ class posting_frame {
   posting_frame* const outer_;
 };
 
-/// A handler with its arguments, for where it is to be called: unlike what asio::append makes it names no executor, so
-/// that Asio does not dispatch to one that it is on already.
+/// A handler with its arguments, posted to the executor on which it is called. Unlike the result of asio::append it
+/// names no executor, so that Asio does not dispatch it again.
 template <class Handler, class... Args>
 class completion {
  public:
@@ -89,8 +89,8 @@ class completion {
     std::apply(std::move(handler_), std::move(args_));
   }
 
-  /// Hands it over by calling `hand_over(completion&&)`. When that throws, returns what it was given; rethrows when the
-  /// executor has kept or called it.
+  /// Calls `hand_over(completion&&)`. When that throws, returns the completion; rethrows when the executor has kept or
+  /// called it.
   template <class HandOver>
   [[nodiscard]] std::optional<completion> refused_by(HandOver hand_over) && {
     frame here;
@@ -122,7 +122,8 @@ class completion {
   std::uint64_t serial_ = 0;  // of the frame that hands it over; 0 when there is none, or once it was called
 };
 
-/// Returns the completion when the executor throws. What an executor throws that has kept it is dropped.
+/// Returns the completion when the executor throws. An exception of an executor that has kept the completion is
+/// dropped.
 template <class Executor, class Completion>
 [[nodiscard]] std::optional<Completion> try_post(const Executor& executor, Completion&& posted) {
   try {
@@ -132,7 +133,7 @@ template <class Executor, class Completion>
   }
 }
 
-/// The same for an executor that may call it at once: what the handler throws is thrown.
+/// The same for an executor that may call it at once: an exception of the handler is passed on.
 template <class Executor, class Completion>
 [[nodiscard]] std::optional<Completion> try_dispatch(const Executor& executor, Completion&& dispatched) {
   return std::move(dispatched).refused_by([&](Completion&& given) { asio::dispatch(executor, std::move(given)); });
@@ -141,7 +142,7 @@ template <class Executor, class Completion>
 /// A completion that its executor has refused.
 using refused_work = asio::any_completion_handler<void()>;
 
-/// Where that is posted instead.
+/// Posts refused work elsewhere.
 class fallback {
  public:
   virtual void post(refused_work work) const noexcept = 0;

@@ -13,10 +13,10 @@
 #endif
 
 // What decides the layout of Asio's objects, or how the inline functions of one translation unit treat those of
-// another. Objects of Asio's cross the boundary of the library, so both sides must agree. Not in here is what only adds
-// or removes declarations (NO_DEPRECATED, NO_TS_EXECUTORS, HAS_IO_URING for files alone), what changes types that do
-// not cross (ENABLE_BUFFER_DEBUGGING, STRAND_IMPLEMENTATIONS), and what the library does not compile with
-// (NO_EXCEPTIONS, DISABLE_CO_AWAIT).
+// another. Objects of Asio's cross the boundary of the library, so both sides must agree. Left out are macros
+// that only add or remove declarations (NO_DEPRECATED, NO_TS_EXECUTORS, HAS_IO_URING for files alone). So are those
+// that change types that do not cross (ENABLE_BUFFER_DEBUGGING, STRAND_IMPLEMENTATIONS), and those with which the
+// library does not compile (NO_EXCEPTIONS, DISABLE_CO_AWAIT).
 #if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)  // what waits for sockets and timers
 #define CONN_GRPC_REACTOR "_io_uring"
 #elif defined(BOOST_ASIO_HAS_EPOLL)
@@ -88,7 +88,7 @@ CONN_GRPC_API extern const char built_with __asm__(
     "_asio" CONN_GRPC_REACTOR CONN_GRPC_THREADS CONN_GRPC_TRACKING CONN_GRPC_EVENTFD CONN_GRPC_TIMERFD
         CONN_GRPC_THREAD_KEYWORD CONN_GRPC_RECYCLING CONN_GRPC_CACHE_SIZE CONN_GRPC_TYPEID);
 
-// One for each translation unit: of inline variables the linker would look at the first alone.
+// One for each translation unit: of an inline variable the linker would check the first definition only.
 [[gnu::used, gnu::retain]] static const char* const this_unit_needs = &built_with;
 
 }  // namespace detail

@@ -29,7 +29,7 @@ namespace conn_grpc::detail {
 /// Null when nothing runs there under this key.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> try_find(asio::execution_context& context, std::string_view key);
 
-/// @param name how an exception calls it.
+/// @param name the name in the text of an exception.
 /// @throws boost::system::system_error with errc::not_started.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> find(asio::execution_context& context, std::string_view key,
                                                            std::string_view name);
@@ -66,8 +66,7 @@ template <class Executor>
   co_await connected<Executor>(found, needed, timeout);
 }
 
-// In the context of an executor, to which a handler is posted that has none of its own. Looked for when the operation
-// begins.
+// In the context of an executor, to which handlers without an executor are posted. Looked up when the operation begins.
 
 struct found_target : executor_target<asio::any_io_executor> {
   std::string key;

@@ -13,8 +13,8 @@ namespace conn_grpc::detail {
 
 class channels;
 
-/// Where a handler is posted to that has no executor of its own: the executor that the owner was given. The system
-/// executor once its execution context is gone.
+/// The executor to which a handler without an executor is posted: the one that the owner was given, or the system
+/// executor once that one's execution context has been destroyed.
 [[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const channels& of);
 
 /// What `asio::async_initiate` calls with the handler, for each asynchronous operation of the library. It has the
@@ -51,7 +51,7 @@ class initiation {
   Begin begin_;
 };
 
-/// Those of a pool or channel.
+/// The target of operations of a pool or channel.
 struct channels_target {
   using executor_type = asio::any_io_executor;
   std::shared_ptr<channels> group;
@@ -59,7 +59,7 @@ struct channels_target {
   [[nodiscard]] executor_type get_executor() const noexcept { return completion_executor(*group); }
 };
 
-/// Nothing but where its handlers are posted to.
+/// A target that is only the executor to which handlers are posted.
 template <class Executor>
 struct executor_target {
   using executor_type = Executor;

@@ -27,8 +27,8 @@
 
 namespace conn_grpc::detail {
 
-/// Something to do for an executor, until it is destroyed. What asio::executor_work_guard is, but that one takes a
-/// strand of asio::any_io_executor for an executor of the Networking TS, and does not compile.
+/// Outstanding work of an executor, as asio::executor_work_guard. That one takes a strand of asio::any_io_executor for
+/// an executor of the Networking TS, and does not compile.
 template <class Executor, bool = asio::execution::is_executor<Executor>::value>
 class work {
  public:
@@ -82,8 +82,8 @@ struct immediate_completion : completion<Handler, Args...> {
 };
 #endif
 
-/// A handler that may be called by any thread: it posts the one it was made of to that one's associated executor, which
-/// until then has work to do. Made where the handler's type is still known, because asio::any_completion_handler
+/// A handler that may be called by any thread. It posts the user's handler to that one's associated executor, which has
+/// outstanding work until then. Made where the handler's type is still known, because asio::any_completion_handler
 /// forgets how to post: its executor has neither a context nor blocking.never. When the user brings one, it is posted
 /// to the default executor, and dispatched from there.
 ///
@@ -105,7 +105,7 @@ class posted_handler {
     return asio::get_associated_cancellation_slot(handler_);
   }
 
-  /// Of the executor that it posts to.
+  /// The context of the executor that it posts to.
   asio::execution_context& context() const { return work_.context(); }
 
   /// From inside the initiating function: never calls the handler there, unless its associated immediate executor,

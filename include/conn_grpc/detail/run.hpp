@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What public templates do with channels without knowing what those are.
+// The functions that public templates call on channels, which are an incomplete type there.
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -20,7 +20,7 @@ class channels;
 
 using run_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
-/// A pool's, or the one of a channel on its own.
+/// The channels of a pool, or the one of a channel on its own.
 /// @param type_key of a static_pool or static_channel; else empty.
 /// @throws boost::system::system_error with errc::invalid_options.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor,
@@ -32,7 +32,7 @@ using run_handler = asio::any_completion_handler<void(const fallback&, error_cod
 /// @param handler may be called by any thread, in any function: it posts.
 CONN_GRPC_API void start(channels& started, run_handler handler);
 
-/// Where a handler is posted to whose own executor throws: the same, and if that throws, too, the system executor.
+/// Posts a handler whose own executor threw: to the same executor, and, if that throws, too, to the system executor.
 [[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const channels& started) noexcept;
 
 template <asio::completion_token_for<void(error_code)> Token>

@@ -18,7 +18,7 @@ namespace conn_grpc::detail {
 /// "demo_pool", whatever namespace or function it is declared in.
 [[nodiscard]] CONN_GRPC_API std::string unqualified_name(const std::type_info& type);
 
-/// What it is found by; no name is like it.
+/// The key by which the type's instance is found; no name equals it.
 [[nodiscard]] CONN_GRPC_API std::string key_of(const std::type_info& type);
 
 /// What a `static_pool` and a `static_channel` have in common: for each execution context at most one instance of
@@ -34,7 +34,10 @@ class static_lifecycle {
   /// context, with errc::name_taken when something else runs under its name. After it has been stopped, another may be
   /// run.
   ///
-  /// Throws what `Derived::options()` throws, and boost::system::system_error with errc::invalid_options.
+  /// *Errors*: also throws what `Derived::options()` throws, and boost::system::system_error with
+  /// errc::invalid_options.
+  ///
+  /// *Cancellation*, *executor* and *lifetime*: as `lifecycle::async_run`. *Thread safety*: any thread.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_run(const asio::any_io_executor& executor, Token&& token = {}) {
     Options options = Derived::options();
@@ -42,13 +45,18 @@ class static_lifecycle {
     return detail::async_run(make_channels(executor, options, key()), std::forward<Token>(token));
   }
 
+  /// The same with the context's executor.
+  ///
+  /// *Errors*, *cancellation*, *executor* and *lifetime*: as `lifecycle::async_run`. *Thread safety*: any thread.
   template <std::derived_from<asio::execution_context> Context,
             asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_run(Context& context, Token&& token = {}) {
     return async_run(asio::any_io_executor(context.get_executor()), std::forward<Token>(token));
   }
 
-  /// As `lifecycle::stop()`, for the instance of this context, if there is one.
+  /// `lifecycle::stop()` of the instance of this context, if there is one.
+  ///
+  /// *Thread safety*: any thread.
   static void stop(asio::execution_context& context) { stop_found(context, key()); }
 
  protected:

@@ -41,7 +41,8 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 /// Throws what `channel_options::mock` throws. The mock, or a telemetry handler, may destroy the owner of `from`.
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> next(channels& from);
 
-/// The same, but why there is none is thrown, too: boost::system::system_error, whose text says who cannot serve.
+/// The same, but why there is none is thrown, too: boost::system::system_error, whose text names the pool and the
+/// reason.
 [[nodiscard]] CONN_GRPC_API channel_ptr next_or_throw(channels& from);
 
 /// Null when it has to wait: nothing is connected yet, or others wait already. A boost::system::system_error that the
@@ -50,7 +51,7 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> next_for_handler(channels& from,
                                                                                                patience timeout);
 
-/// Are that many connected? Null when it has to wait for that.
+/// Success when that many are connected. Null when the caller has to wait.
 [[nodiscard]] CONN_GRPC_API std::optional<error_code> size_unless_waiting(const channels& from, std::size_t needed);
 
 /// @param handler posts to `home`: it may be called by any thread.
@@ -106,7 +107,7 @@ auto async_connected(std::shared_ptr<channels> from, std::size_t needed, patienc
 /// Null when the get has to wait. Else as `next_or_throw`.
 [[nodiscard]] CONN_GRPC_API channel_ptr next_or_throw_unless_waiting(channels& from, patience timeout);
 
-/// Throws boost::system::system_error, whose text says who cannot serve, and why.
+/// Throws boost::system::system_error, whose text names the pool and the reason.
 [[noreturn]] CONN_GRPC_API void throw_unavailable(const channels& from, error_code why);
 CONN_GRPC_API void throw_if_too_few(const channels& from, error_code failed, std::size_t needed);
 
