@@ -70,7 +70,12 @@ class CONN_GRPC_API pool : public lifecycle {
 
   /// Both for any completion token; signature void(error_code, channel_ptr). The handler is called by its associated
   /// executor, which must know its execution context, by default `get_executor()`; never within this function, unless
-  /// its associated immediate executor (Boost 1.82) says so. Its associated allocator and cancellation slot are used.
+  /// its associated immediate executor (Boost 1.82) says so. Its associated cancellation slot is used.
+  ///
+  /// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this
+  /// function, and deallocates on the handler's executor, before the handler is called. A handler that is destroyed
+  /// uncalled is deallocated where it is destroyed.
+  ///
   /// An asio::any_completion_handler is called by its executor, too, but by way of `get_executor()`: the context of its
   /// own must outlive the completion. When the handler's executor throws, the handler is posted to `get_executor()`,
   /// and when that throws, too, to the system executor. Waiting counts as work of the handler's executor; when that

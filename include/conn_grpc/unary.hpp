@@ -45,6 +45,10 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 /// whose executor could be the default. A stub knows its channel but no execution context, and one channel may be used
 /// from many. A coroutine has an executor; give one to a callback with asio::bind_executor.
 ///
+/// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this function,
+/// and deallocates on the handler's executor, before the handler is called; never on gRPC's thread. A handler that is
+/// destroyed uncalled is deallocated where it is destroyed.
+///
 /// Cancellation, of any type, is grpc::ClientContext::TryCancel: the RPC ends with status CANCELLED, unless it had
 /// ended by itself.
 ///
