@@ -87,8 +87,11 @@ class CONN_GRPC_API pool : public lifecycle {
     return detail::get<Executor>(channels(), detail::patience_of(timeout));
   }
 
-  /// `get_channel()` for any completion token; signature void(error_code, channel_ptr). The handler's associated
-  /// allocator is used.
+  /// `get_channel()` for any completion token; signature void(error_code, channel_ptr).
+  ///
+  /// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this
+  /// function, and deallocates on the handler's executor, before the handler is called. A handler that is destroyed
+  /// uncalled is deallocated where it is destroyed.
   ///
   /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. When `channel_options::mock` throws a
   /// boost::system::system_error, the handler is called with its code; anything else leaves the initiating function.

@@ -43,6 +43,10 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 /// When the RPC ends because its connection is lost, the channel of the pool is withdrawn before this completes. For
 /// that an RPC whose status names a lost connection may complete up to 20 ms later.
 ///
+/// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this function,
+/// and deallocates on the handler's executor, before the handler is called; never on gRPC's thread. A handler that is
+/// destroyed uncalled is deallocated where it is destroyed.
+///
 /// *Errors*: in the grpc::Status.
 ///
 /// *Executor*: the completion is posted to the handler's associated executor. When that executor throws, the handler is

@@ -267,8 +267,8 @@ class channel_group : public std::enable_shared_from_this<channel_group<Clock, C
 
   /// To the executor that the group was made with, or, when that one throws, too, or is gone, to the system executor.
   void post(detail::refused_work work) const noexcept override {
-    auto refused = gate_->try_post(detail::completion<detail::refused_work>(std::move(work)));
-    if (refused) post_to_system_executor(*std::move(refused));
+    detail::completion posted(std::move(work));
+    if (!gate_->try_post(posted)) post_to_system_executor(std::move(posted));
   }
 
   /// Completes the waiters that a thread has left, a slice for each turn of the strand, so that others on the context

@@ -49,12 +49,12 @@ class context_gate final : public context_dependent {
     return true;
   }
 
-  /// Posts to the executor, beside the strand. Returns the work when the executor throws, or when it is closed.
+  /// Posts to the executor, beside the strand. False when the executor throws, or when it is closed: then `work` is
+  /// what it was before.
   template <class Work>
-  [[nodiscard]] std::optional<Work> try_post(Work work) {
+  [[nodiscard]] bool try_post(Work& work) noexcept {
     const asio_user in(asio_);
-    if (!in) return work;
-    return detail::try_post(in->executor, std::move(work));
+    return in && detail::try_post(in->executor, work);
   }
 
   /// Returns when nothing of Asio's is left, also when another thread is destroying it: the owner and the context may

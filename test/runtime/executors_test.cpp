@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Executors, handlers and allocators of the user's that reach back into the library, own their context, or throw.
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -227,6 +228,47 @@ TEST_CASE("a handler whose allocator reaches back", "[executors]") {
   *call = [] {};
 }
 
+TEST_CASE("a handler's allocator is called in the initiating function, and where the handler is called",
+          "[executors]") {
+  world w;
+  w.run();
+  int calls = 0;
+  int calls_before_handler = 0;
+  const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
+  auto handler = asio::bind_allocator(calling_allocator<void*>(call),
+                                      [&](error_code, const channel_type&) { calls_before_handler = calls; });
+  const std::string how = GENERATE("deadline", "stop", "hand-over", "cancellation", "at once");
+  const bool refused = GENERATE(false, true);
+  CAPTURE(how, refused);
+  w.script->refused = refused ? 1 : 0;
+  if (how == "at once")
+    conn_grpc::detail::complete_now(std::move(handler), w.executor(), *w.group, error_code(), nullptr);
+  else
+    w.get(asio::bind_cancellation_slot(w.cancel.slot(), std::move(handler)));
+  CHECK(calls == 1);
+  w.end(how);
+  if (!refused) CHECK(calls == 1);
+  w.drain();
+  w.other->poll();
+  CHECK(calls_before_handler == 2);
+  CHECK(calls == 2);
+}
+
+TEST_CASE("a handler that owns what its allocator needs", "[executors]") {
+  world w;
+  w.run();
+  w.script->drops = GENERATE(false, true);
+  int calls = 0;
+  int called = 0;
+  const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
+  w.get(asio::any_completion_handler<void(error_code, channel_type)>(
+      asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_type&) { ++called; })));
+  w.end("deadline");
+  w.other->poll();
+  CHECK(called == (w.script->drops ? 0 : 1));
+  CHECK(calls == 4);
+}
+
 TEST_CASE("a handler that its executor refuses is posted to the pool's executor", "[executors]") {
   world w;
   w.run();
@@ -263,9 +305,8 @@ TEST_CASE("a get that need not wait is not lost, either", "[executors]") {
   w.drain();
   w.script->refused = 1;
   channel_type channel;
-  conn_grpc::detail::posted_handler posted([&](error_code, channel_type found) { channel = std::move(found); },
-                                           w.executor());
-  std::move(posted).complete_now(*w.group, error_code(), *w.group->next());
+  conn_grpc::detail::complete_now([&](error_code, channel_type found) { channel = std::move(found); }, w.executor(),
+                                  *w.group, error_code(), *w.group->next());
   CHECK_FALSE(channel);
   w.drain();
   CHECK(channel);
@@ -310,14 +351,40 @@ TEST_CASE("what is destroyed while another handler is refused is not taken for t
     void operator()(char name) const { called->push_back(name); }
   };
   const auto post = [&](char name) {
-    return conn_grpc::detail::try_post(executor, completion<handler, char>(handler{&called}, name));
+    completion<handler, char> posted(handler{&called}, name);
+    const bool accepted = conn_grpc::detail::try_post(executor, posted);
+    if (!accepted) posted();
+    return accepted;
   };
-  CHECK_FALSE(post('a'));
-  CHECK_FALSE(post('b'));
+  CHECK(post('a'));
+  CHECK(post('b'));
   refuses = true;
-  auto refused = post('c');  // from the same place on the stack
-  REQUIRE(refused);
-  (*refused)();
+  CHECK_FALSE(post('c'));  // from the same place on the stack
   CHECK(called == "c");
   CHECK(executor.queue->empty());
+}
+
+TEST_CASE("a completion of which an executor keeps a copy has been accepted, whatever it throws", "[executors]") {
+  int called = 0;
+  const auto count = [&called] { ++called; };
+  using counting = std::remove_const_t<decltype(count)>;
+  conn_grpc::detail::completion<counting> posted(counting{count});
+  std::function<void()> kept;
+  CHECK_THROWS_AS(posted.hand_over([&](auto&& given) {
+    kept = given;
+    const auto moved = std::move(given);
+    throw std::runtime_error("no thread to wake");
+  }),
+                  std::runtime_error);
+  kept();
+  CHECK(called == 1);
+
+  conn_grpc::detail::completion<counting> refused(counting{count});
+  CHECK_FALSE(refused.hand_over([&](auto&& given) {
+    const auto moved = std::move(given);
+    const std::function<void()> dropped(moved);
+    throw std::runtime_error("queue is full");
+  }));
+  refused();
+  CHECK(called == 2);
 }

@@ -230,11 +230,10 @@ TEST_CASE("nobody who comes later is served before", "[waiting]") {
     std::vector<int> served;
     for (int i = 0; i < 500; ++i) {
       const auto handler = [&served, i](error_code, const std::shared_ptr<int>&) { served.push_back(i); };
-      conn_grpc::detail::posted_handler posted(handler, one.get_executor());
       if (const auto found = group->next_unless_waiting())
-        std::move(posted).complete_now(*group, error_code(), *found);
+        conn_grpc::detail::complete_now(handler, one.get_executor(), *group, error_code(), *found);
       else
-        group->wait_for_channel(std::move(posted), one, 1h);
+        group->wait_for_channel(conn_grpc::detail::posted_handler(handler, one.get_executor()), one, 1h);
     }
     one.run();
     CHECK(served.size() == 500);

@@ -30,11 +30,12 @@ class waiting_fixture : public group_fixture {
                          (failed ? failed.message() : channel->substr(std::string("channel of ").size())));
     };
     const boost::asio::cancellation_slot slot = cancel ? cancel->slot() : boost::asio::cancellation_slot();
-    detail::posted_handler posted(boost::asio::bind_cancellation_slot(slot, std::move(handler)), home.get_executor());
+    auto bound = boost::asio::bind_cancellation_slot(slot, std::move(handler));
     if (const auto found = group->next_unless_waiting(); found || found.error() != boost::asio::error::would_block)
-      std::move(posted).complete_now(*group, found ? error_code() : found.error(), found ? *found : nullptr);
+      detail::complete_now(std::move(bound), home.get_executor(), *group, found ? error_code() : found.error(),
+                           found ? *found : nullptr);
     else
-      group->wait_for_channel(std::move(posted), home, timeout);
+      group->wait_for_channel(detail::posted_handler(std::move(bound), home.get_executor()), home, timeout);
   }
 
   void wait_for_size(const std::string& name, std::size_t needed, std::chrono::nanoseconds timeout = detail::no_end) {

@@ -82,8 +82,8 @@ auto async_get_found(const executor_or_context& where, std::string key, patience
     if (const auto group = target.find())
       begin_get(std::move(handler), target.executor, *group, timeout);
     else
-      posted_handler(std::move(handler), target.executor)
-          .complete_now(system_fallback(), make_error_code(errc::not_started), channel_ptr());
+      complete_now(std::move(handler), target.executor, system_fallback(), make_error_code(errc::not_started),
+                   channel_ptr());
   };
   return asio::async_initiate<Token, void(error_code, channel_ptr)>(
       initiation(found_target{{where.executor()}, std::move(key)}, begin), token);
@@ -96,8 +96,7 @@ auto async_found_connected(const executor_or_context& where, std::string key, st
     if (const auto group = target.find())
       begin_connected(std::move(handler), target.executor, *group, needed, timeout);
     else
-      posted_handler(std::move(handler), target.executor)
-          .complete_now(system_fallback(), make_error_code(errc::not_started));
+      complete_now(std::move(handler), target.executor, system_fallback(), make_error_code(errc::not_started));
   };
   return asio::async_initiate<Token, void(error_code)>(
       initiation(found_target{{where.executor()}, std::move(key)}, begin), token);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/execution/blocking.hpp>
@@ -13,6 +12,7 @@
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/version.hpp>
+#include <conn_grpc/detail/boxed_handler.hpp>
 #include <conn_grpc/detail/completion.hpp>
 #include <conn_grpc/detail/config.hpp>
 
@@ -27,8 +27,8 @@
 
 namespace conn_grpc::detail {
 
-/// Outstanding work of an executor, as asio::executor_work_guard. That one takes a strand of asio::any_io_executor for
-/// an executor of the Networking TS, and does not compile.
+/// Something to do for an executor, until it is destroyed. What asio::executor_work_guard is, but that one takes a
+/// strand of asio::any_io_executor for an executor of the Networking TS, and does not compile.
 template <class Executor, bool = asio::execution::is_executor<Executor>::value>
 class work {
  public:
@@ -51,26 +51,88 @@ class work<Executor, false> : public asio::executor_work_guard<Executor> {
   asio::execution_context& context() const { return this->get_executor().context(); }
 };
 
+/// Where the handler is posted: to its own executor. When that one can dispatch, but not post, to the default executor.
+template <class Handler, class Executor>
+struct poster_of {
+  using own_executor = asio::associated_executor_t<Handler, Executor>;
+  static constexpr bool is_own = !asio::execution::is_executor<own_executor>::value ||
+                                 asio::can_require_v<own_executor, asio::execution::blocking_t::never_t>;
+  using type = std::conditional_t<is_own, own_executor, Executor>;
+
+  static type get([[maybe_unused]] const Handler& handler, const Executor& by_default) {
+    if constexpr (is_own)
+      return asio::get_associated_executor(handler, by_default);
+    else
+      return by_default;
+  }
+};
+
 /// For a handler whose own executor can dispatch, but not post: called by the default executor, it dispatches.
 template <class Handler, class Executor>
 class dispatched_handler {
  public:
-  using allocator_type = asio::associated_allocator_t<Handler>;
-
-  dispatched_handler(Handler handler, work<Executor> work) : work_(std::move(work)), handler_(std::move(handler)) {}
-
-  allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler_); }
+  dispatched_handler(Handler&& handler, work<Executor>&& work) : work_(std::move(work)), handler_(std::move(handler)) {}
 
   template <class... Args>
   void operator()(Args... args) {
-    auto refused =
-        try_dispatch(work_.get_executor(), completion<Handler, Args...>(std::move(handler_), std::move(args)...));
-    if (refused) (*refused)();  // here, then
+    completion<Handler, Args...> dispatched(std::move(handler_), std::move(args)...);
+    if (!try_dispatch(work_.get_executor(), dispatched)) dispatched();  // here, then
   }
 
  private:
   work<Executor> work_;
   Handler handler_;
+};
+
+/// A handler that may be called by any thread: it posts the one it was made of to that one's associated executor, which
+/// until then has work to do. Made where the handler's type is still known, because asio::any_completion_handler
+/// forgets how to post: its executor has neither a context nor blocking.never. When the user brings one, it is posted
+/// to the default executor, and dispatched from there.
+///
+/// When an executor throws, the handler is posted to the fallback.
+template <class Handler, class Executor>
+class posted_handler {
+ public:
+  using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
+
+  /// @param by_default for a handler that has no executor of its own.
+  posted_handler(Handler handler, const Executor& by_default)
+      : work_(poster::get(handler, by_default)),
+        dispatcher_work_(asio::get_associated_executor(handler, by_default)),
+        handler_(std::move(handler)) {}
+
+  cancellation_slot_type get_cancellation_slot() const noexcept {
+    return asio::get_associated_cancellation_slot(handler_);
+  }
+
+  /// Of the executor that it posts to.
+  asio::execution_context& context() const { return work_.context(); }
+
+  template <class... Args>
+  void operator()(const fallback& elsewhere, Args&&... args) {
+    if constexpr (poster::is_own)
+      post(elsewhere, std::move(handler_), std::forward<Args>(args)...);
+    else
+      post(elsewhere, dispatched(std::move(handler_), std::move(dispatcher_work_)), std::forward<Args>(args)...);
+  }
+
+ private:
+  using poster = poster_of<Handler, Executor>;
+  using own_executor = typename poster::own_executor;
+  using dispatched = dispatched_handler<kept_handler<Handler>, own_executor>;
+  struct none {
+    explicit none(const own_executor&) {}
+  };
+
+  template <class Posted, class... Args>
+  void post(const fallback& elsewhere, Posted&& handler, Args&&... args) {
+    completion<Posted, std::decay_t<Args>...> posted(std::move(handler), std::forward<Args>(args)...);
+    if (!try_post(work_.get_executor(), posted)) elsewhere.post(std::move(posted));
+  }
+
+  work<typename poster::type> work_;
+  [[no_unique_address]] std::conditional_t<poster::is_own, none, work<own_executor>> dispatcher_work_;
+  kept_handler<Handler> handler_;
 };
 
 #if BOOST_VERSION >= 108200
@@ -82,82 +144,30 @@ struct immediate_completion : completion<Handler, Args...> {
 };
 #endif
 
-/// A handler that may be called by any thread. It posts the user's handler to that one's associated executor, which has
-/// outstanding work until then. Made where the handler's type is still known, because asio::any_completion_handler
-/// forgets how to post: its executor has neither a context nor blocking.never. When the user brings one, it is posted
-/// to the default executor, and dispatched from there.
-///
-/// When an executor throws, the handler is posted to the fallback.
-template <class Handler, class Executor>
-class posted_handler {
- public:
-  using allocator_type = asio::associated_allocator_t<Handler>;
-  using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
-
-  /// @param by_default for a handler that has no executor of its own.
-  posted_handler(Handler handler, const Executor& by_default)
-      : work_(poster_of(handler, by_default)),
-        dispatcher_work_(asio::get_associated_executor(handler, by_default)),
-        handler_(std::move(handler)) {}
-
-  allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler_); }
-  cancellation_slot_type get_cancellation_slot() const noexcept {
-    return asio::get_associated_cancellation_slot(handler_);
-  }
-
-  /// The context of the executor that it posts to.
-  asio::execution_context& context() const { return work_.context(); }
-
-  /// From inside the initiating function: never calls the handler there, unless its associated immediate executor,
-  /// which Asio has since Boost 1.82, says so.
-  template <class... Args>
-  void complete_now(const fallback& elsewhere, Args... args) && {
+/// From inside the initiating function: never calls the handler there, unless its associated immediate executor, which
+/// Asio has since Boost 1.82, says so.
+/// @param by_default for a handler that has no executor of its own.
+template <class Handler, class Executor, class... Args>
+void complete_now(Handler handler, const Executor& by_default, const fallback& elsewhere, Args... args) {
+  using poster = poster_of<Handler, Executor>;
+  using completion_type = completion<kept_handler<Handler>, Args...>;
 #if BOOST_VERSION >= 108200
-    const auto immediate = asio::get_associated_immediate_executor(handler_, work_.get_executor());
-    using work_type = completion<Handler, Args...>;
-    auto refused = work_type(std::move(handler_), std::move(args)...).refused_by([&](work_type&& given) {
-      asio::dispatch(immediate, immediate_completion<Handler, Args...>(std::move(given)));
-    });
-    if (refused) elsewhere.post(*std::move(refused));
+  const auto immediate = asio::get_associated_immediate_executor(handler, poster::get(handler, by_default));
+  completion_type completed(kept_handler<Handler>(std::move(handler)), std::move(args)...);
+  const bool accepted = completed.hand_over([&](completion_type&& given) {
+    asio::dispatch(immediate, immediate_completion<kept_handler<Handler>, Args...>(std::move(given)));
+  });
+  if (!accepted) elsewhere.post(std::move(completed));
 #else
-    std::move (*this)(elsewhere, std::move(args)...);
+  if constexpr (poster::is_own) {  // what is posted is work of the executor: no other is needed
+    const auto executor = poster::get(handler, by_default);
+    completion_type completed(kept_handler<Handler>(std::move(handler)), std::move(args)...);
+    if (!try_post(executor, completed)) elsewhere.post(std::move(completed));
+  } else {
+    posted_handler(std::move(handler), by_default)(elsewhere, std::move(args)...);
+  }
 #endif
-  }
-
-  template <class... Args>
-  void operator()(const fallback& elsewhere, Args... args) {
-    if constexpr (can_post)
-      post(elsewhere, completion<Handler, Args...>(std::move(handler_), std::move(args)...));
-    else
-      post(elsewhere, completion<dispatched, Args...>(dispatched(std::move(handler_), std::move(dispatcher_work_)),
-                                                      std::move(args)...));
-  }
-
- private:
-  using own_executor = asio::associated_executor_t<Handler, Executor>;
-  using dispatched = dispatched_handler<Handler, own_executor>;
-  static constexpr bool can_post = !asio::execution::is_executor<own_executor>::value ||
-                                   asio::can_require_v<own_executor, asio::execution::blocking_t::never_t>;
-  struct none {
-    explicit none(const own_executor&) {}
-  };
-
-  static auto poster_of([[maybe_unused]] const Handler& handler, const Executor& by_default) {
-    if constexpr (can_post)
-      return asio::get_associated_executor(handler, by_default);
-    else
-      return by_default;
-  }
-
-  template <class Completion>
-  void post(const fallback& elsewhere, Completion&& posted) {
-    if (auto refused = try_post(work_.get_executor(), std::move(posted))) elsewhere.post(*std::move(refused));
-  }
-
-  work<std::conditional_t<can_post, own_executor, Executor>> work_;
-  [[no_unique_address]] std::conditional_t<can_post, none, work<own_executor>> dispatcher_work_;
-  Handler handler_;
-};
+}
 
 }  // namespace conn_grpc::detail
 

@@ -63,12 +63,13 @@ CONN_GRPC_API void wait_for_size(channels& from, size_handler handler, asio::exe
 /// @param by_default where it is posted to, if it has no executor of its own.
 template <class Handler>
 void begin_get(Handler handler, const asio::any_io_executor& by_default, channels& group, patience timeout) {
-  const auto found = next_for_handler(group, timeout);
-  posted_handler posted(std::move(handler), by_default);
+  auto found = next_for_handler(group, timeout);
   if (found) {
-    std::move(posted).complete_now(fallback_of(group), *found ? error_code() : found->error(),
-                                   *found ? **found : channel_ptr());
+    const auto failed = *found ? error_code() : found->error();
+    complete_now(std::move(handler), by_default, fallback_of(group), failed,
+                 *found ? **std::move(found) : channel_ptr());
   } else {
+    posted_handler posted(std::move(handler), by_default);
     auto& home = posted.context();
     wait_for_channel(group, std::move(posted), home, timeout);
   }
@@ -78,10 +79,10 @@ template <class Handler>
 void begin_connected(Handler handler, const asio::any_io_executor& by_default, channels& group, std::size_t needed,
                      patience timeout) {
   const auto known = size_unless_waiting(group, needed);
-  posted_handler posted(std::move(handler), by_default);
   if (known) {
-    std::move(posted).complete_now(fallback_of(group), *known);
+    complete_now(std::move(handler), by_default, fallback_of(group), *known);
   } else {
+    posted_handler posted(std::move(handler), by_default);
     auto& home = posted.context();
     wait_for_size(group, std::move(posted), home, needed, timeout);
   }
