@@ -111,7 +111,8 @@ class completion {
     bool has_it_back = false;
   };
 
-  void move_back() noexcept {
+  // Apart: the destructor is to stay small.
+  [[gnu::noinline, gnu::cold]] void move_back() noexcept {
     auto* const poster = static_cast<frame*>(posting_frame::find(serial_));
     serial_ = 0;
     if (poster == nullptr || poster->has_it_back) return;
