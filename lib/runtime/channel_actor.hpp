@@ -162,8 +162,7 @@ class channel_actor {
       while (!thrown && !stopping_ && is_connected()) co_await news_.wait();
     }
     const auto up = Clock::now() - begin;
-    const bool was_stable = std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after;
-    if (!was_stable && !thrown) co_await await_reason(*made.connection);
+    if (!thrown) co_await await_reason(*made.connection);
     const auto loss = stopping_ ? connection_loss{"stopped"}
                       : thrown  ? connection_loss{core::exception_text(thrown)}
                                 : made.connection->loss();
@@ -178,7 +177,7 @@ class channel_actor {
     // A caller that is just taking the channel is done within nanoseconds, unless its thread lost the processor.
     while (!source_.reclaim()) co_await news_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
-    if (was_stable) co_return retry::at_once;
+    if (std::chrono::floor<std::chrono::milliseconds>(up) >= settings_.stable_after) co_return retry::at_once;
     if (loss.kind != loss_kind::unknown) closes_in_order_ = loss.kind == loss_kind::orderly;
     co_return closes_in_order_ ? retry::paced : retry::after_backoff;
   }

@@ -120,7 +120,7 @@ TEST_CASE("a loss of which nothing is known is taken for what the server did las
   CHECK(lose(unknown) == waits);
 }
 
-TEST_CASE("RPCs that end a moment after the connection tell the reason, if it was a short one", "[loss]") {
+TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]") {
   group_fixture f;
   f.run();
   connect(f);

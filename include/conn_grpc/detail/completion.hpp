@@ -118,8 +118,8 @@ class completion {
     bool has_it_back = false;
   };
 
-  // Unless the executor has another copy.
-  void move_back() noexcept {
+  // Unless the executor has another copy. Apart: the destructor is to stay small.
+  [[gnu::noinline, gnu::cold]] void move_back() noexcept {
     auto* const poster = frame::find(std::exchange(serial_, 0));
     if (poster == nullptr || --poster->copies > 0) return;
     poster->has_it_back = true;

@@ -22,6 +22,7 @@
 #include <boost/asio/dispatch.hpp>
 #endif
 
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -93,6 +94,7 @@ class dispatched_handler {
 template <class Handler, class Executor>
 class posted_handler {
  public:
+  using allocator_type = std::allocator<void>;  // not asio::any_completion_handler's default, which costs more
   using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
 
   /// @param by_default for a handler that has no executor of its own.
@@ -101,6 +103,7 @@ class posted_handler {
         dispatcher_work_(asio::get_associated_executor(handler, by_default)),
         handler_(std::move(handler)) {}
 
+  allocator_type get_allocator() const noexcept { return {}; }
   cancellation_slot_type get_cancellation_slot() const noexcept {
     return asio::get_associated_cancellation_slot(handler_);
   }
