@@ -79,6 +79,13 @@ completion_thread& completion_thread::instance() {
   return *thread;
 }
 
+namespace {
+
+// From the start of the program on: it may make credentials, which start gRPC, and fork, before it constructs a pool.
+[[maybe_unused]] const completion_thread& at_start = completion_thread::instance();
+
+}  // namespace
+
 completion_thread::completion_thread() {
   // gRPC may register fork handlers when it is first called; a fork handler must not be what calls it first.
   (void)::grpc_is_initialized();

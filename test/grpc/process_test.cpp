@@ -176,6 +176,20 @@ TEST_CASE("a child forked while a pool runs is told so at once", "[process]") {
   CHECK(said.find(words, first + 1) != std::string::npos);
 }
 
+TEST_CASE("a child forked while the program has credentials is told so at once", "[process]") {
+  const auto said = in_child([&] {
+    const auto credentials = grpc::InsecureChannelCredentials();
+    return in_child([&] {
+      asio::io_context io;
+      auto options = options_for("127.0.0.1:1");
+      options.channel.credentials = credentials;
+      conn_grpc::pool pool(io, options);
+      return outcome(io, pool);
+    });
+  });
+  CHECK_THAT(said, has_text("the process was forked after gRPC was started"));
+}
+
 TEST_CASE("the completion thread receives no signals", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   CHECK(in_child([&] {
