@@ -187,7 +187,8 @@ TEST_CASE("the client's certificate, the CA and the server's certificate are rep
     server = serve(made, "new-server", port.address());
     calls.start(8);
     co_await seen.until([&] { return calls.served >= served + 100 && calls.all_are("client-3"); });
-    for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("certificate"));
+    // A server that goes closes attempts that are under way, as one does that refuses the client.
+    for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("verify failed"));
     co_await calls.stop();
   }());
   CHECK(calls.failures == std::vector<std::string>{});
