@@ -204,6 +204,8 @@ TEST_CASE("the completion thread receives no signals", "[process]") {
         }) == "all are blocked");
 }
 
+// UBSan needs a descriptor for a pipe, by which it looks at an object before it calls it broken.
+#ifndef __SANITIZE_ADDRESS__
 TEST_CASE("without a free descriptor the first attempt fails, and a later one connects", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   CHECK(in_child([&] {
@@ -243,3 +245,4 @@ TEST_CASE("a server that goes while no descriptor is free, and comes back", "[pr
           return std::string("connected");
         }) == "connected");
 }
+#endif
