@@ -118,7 +118,7 @@ class greedy {
   std::vector<int> taken_;
 };
 
-asio::awaitable<void> until_error(conn_grpc::pool& pool, std::string text, greedy& all) {
+[[maybe_unused]] asio::awaitable<void> until_error(conn_grpc::pool& pool, std::string text, greedy& all) {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   while (pool.status().channels.at(0).last_error.find(text) == std::string::npos) {
     all.take();
