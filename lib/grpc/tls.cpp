@@ -11,11 +11,8 @@
 #include <grpcpp/security/tls_credentials_options.h>
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 #include <limits>
-#include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -59,45 +56,21 @@ class witness final : public experimental::ExternalCertificateVerifier {
   bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
               ::grpc::Status* verdict) override {
     const auto chain = request->peer_cert_full_chain();
-    const auto asked = std::make_shared<question>(std::move(answer));
-    {
-      const std::lock_guard lock(mutex_);
-      std::erase_if(asked_, [](const auto& entry) { return entry.second.expired(); });
-      asked_[request] = asked;
-    }
-    if (reader_->run([asked, chain = std::string(chain.data(), chain.size()), roots = root_certs_] {
-          asked->answer(detail::testimony(chain, roots));
-        }))
+    if (reader_->run([answer = std::move(answer), chain = std::string(chain.data(), chain.size()),
+                      roots = root_certs_] { answer(refused(detail::testimony(chain, roots))); }))
       return false;
     *verdict = refused({});
     return true;
   }
 
-  // gRPC holds a mutex of the handshake in here, which an answer would lock again: the question is left unanswered.
-  void Cancel(experimental::TlsCustomVerificationCheckRequest* request) override {
-    const std::lock_guard lock(mutex_);
-    asked_.erase(request);
-  }
+  // gRPC holds a mutex of the handshake in here, which an answer would lock again: the reader's answer is the only one.
+  void Cancel(experimental::TlsCustomVerificationCheckRequest*) override {}
 
  private:
   static ::grpc::Status refused(const std::string& why) { return {::grpc::StatusCode::UNAUTHENTICATED, why}; }
 
-  class question {
-   public:
-    explicit question(std::function<void(::grpc::Status)> answer) : answer_(std::move(answer)) {}
-    void answer(const std::string& text) {
-      if (!answered_.exchange(true)) answer_(refused(text));
-    }
-
-   private:
-    std::function<void(::grpc::Status)> answer_;
-    std::atomic<bool> answered_{false};
-  };
-
   std::filesystem::path root_certs_;
   std::shared_ptr<detail::file_reader> reader_;
-  std::mutex mutex_;
-  std::map<experimental::TlsCustomVerificationCheckRequest*, std::weak_ptr<question>> asked_;
 };
 
 // Without the client's certificate: it is none of the business of a server that was refused.
