@@ -35,8 +35,8 @@ struct channel_options {
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
-  /// Must not be empty. A port must be from 0 to 65535, unless `create_channel` is set. To gRPC "host" without a port
-  /// is port 443, and "http://host" is no target.
+  /// Must not be empty. A port must be from 0 to 65535, "http" or "https", unless `create_channel` is set. To gRPC
+  /// "host" without a port is port 443, and "http://host" is no target.
   std::string address{};
 
   /// Null: grpc::InsecureChannelCredentials().

@@ -41,7 +41,8 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 /// Makes one unary RPC. Completes with signature void(grpc::Status).
 ///
 /// When the RPC ends because its connection is lost, the channel of the pool is withdrawn before this completes. For
-/// that an RPC whose status names a lost connection may complete up to 20 ms later.
+/// that an RPC whose status names a lost connection may complete later: when gRPC reports the loss, or after 250 ms
+/// (after 20 ms on a channel of the user's own `create_channel`).
 ///
 /// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this function,
 /// and deallocates on the handler's executor, before the handler is called; never on gRPC's thread. A handler that is

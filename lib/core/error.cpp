@@ -15,7 +15,7 @@ class category final : public boost::system::error_category {
       case errc::not_connected:
         return "no channel is connected";
       case errc::not_started:
-        return "async_run has not been called";
+        return "async_run has not been called, or has failed";
       case errc::stopped:
         return "stopped";
       case errc::invalid_options:

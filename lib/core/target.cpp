@@ -50,7 +50,7 @@ std::pair<std::string_view, std::optional<std::string_view>> host_and_port(std::
 }
 
 bool is_port(std::string_view text) {
-  if (text.empty() || std::isalpha(static_cast<unsigned char>(text.front())) != 0) return true;
+  if (text.empty() || text == "http" || text == "https") return true;
   unsigned number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return is_digit(text.front()) && error == std::errc() && end == text.data() + text.size() && number <= 65'535;
@@ -95,7 +95,7 @@ void check_target(std::string_view field, std::string_view target) {
   split(path, [&](std::string_view address) {
     const auto port = host_and_port(address).second;
     if (port && !is_port(*port))
-      reject(field, "the port must be from 0 to 65535, is " + std::string(*port) + " in " + std::string(target));
+      reject(field, "the port must be from 0 to 65535, http or https, is " + std::string(*port) + " in " + std::string(target));
   });
 }
 

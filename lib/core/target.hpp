@@ -19,8 +19,8 @@ struct target_parts {
 /// gRPC's own, or one before "://".
 [[nodiscard]] target_parts parts_of(std::string_view target);
 
-/// @throws boost::system::system_error with errc::invalid_options: empty, or a port that is not from 0 to 65535. What
-/// begins with a letter is a service name ("host:https"), which gRPC looks up.
+/// @throws boost::system::system_error with errc::invalid_options: empty, or a port that is neither from 0 to 65535,
+/// nor "http" or "https": of every other name gRPC's resolver makes port 0.
 void check_target(std::string_view field, std::string_view target);
 
 /// How gRPC would reach a target, as far as arguments and the environment decide it.

@@ -5,6 +5,8 @@
 
 #include <dlfcn.h>
 #include <grpc/grpc.h>
+#include <grpc/support/time.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -48,6 +50,22 @@ void keep_mapped() {
   if (::dladdr(reinterpret_cast<void*>(&keep_mapped), &info) != 0)
     (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
+
+class delayed_call final : public pending_completion {
+ public:
+  explicit delayed_call(std::function<void()> called) : called_(std::move(called)) {}
+
+  void set(std::chrono::milliseconds delay, ::grpc::CompletionQueue* queue, void* tag) {
+    const auto span = gpr_time_from_millis(delay.count(), GPR_TIMESPAN);
+    alarm_.Set(queue, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span), tag);
+  }
+
+  void complete(bool) noexcept override { called_(); }
+
+ private:
+  std::function<void()> called_;
+  ::grpc::Alarm alarm_;
+};
 
 }  // namespace
 
@@ -119,6 +137,12 @@ std::shared_ptr<grpc_session> completion_thread::use() {
 std::shared_ptr<grpc_session> completion_thread::current() {
   const std::lock_guard lock(mutex_);
   return forked_after_ || exiting_ ? nullptr : current_.lock();
+}
+
+bool completion_thread::call_later(std::chrono::milliseconds delay, std::function<void()> called) {
+  auto call = std::make_unique<delayed_call>(std::move(called));
+  auto& waits = *call;
+  return submit(std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { waits.set(delay, queue, tag); });
 }
 
 void completion_thread::run() {

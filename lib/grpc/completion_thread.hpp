@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -85,6 +86,10 @@ class completion_thread {
     start(&queue, static_cast<void*>(what.release()));
     return true;
   }
+
+  /// Calls `called` on the thread, after `delay`. The caller uses the session.
+  /// @returns false while the process is exiting: it will not be called.
+  bool call_later(std::chrono::milliseconds delay, std::function<void()> called);
 
  private:
   completion_thread();

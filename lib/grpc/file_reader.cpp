@@ -4,13 +4,14 @@
 #include "grpc/quiet_thread.hpp"
 
 #include <cstddef>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 namespace conn_grpc::detail {
 
 bool file_reader::run(std::function<void()> read) {
   constexpr std::size_t most = 10'000;
+  std::function<void()> unread;  // destroyed without the lock
   const std::lock_guard lock(mutex_);
   if (waiting_.size() >= most) return false;
   waiting_.push_back(std::move(read));
@@ -18,7 +19,8 @@ bool file_reader::run(std::function<void()> read) {
   try {
     quiet_thread([self = shared_from_this()] { self->run_all(); }).detach();
     running_ = true;
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
+    unread = std::move(waiting_.back());
     waiting_.pop_back();
   }
   return running_;

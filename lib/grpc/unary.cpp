@@ -45,9 +45,12 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   // The channel of an RPC that ended with its connection is withdrawn before the handler is called.
   void ended(grpc::Status status) {
     finished_ = true;
+    const auto deliver_later = [&] {
+      return [self = shared_from_this(), status] { self->deliver(self->held(), status); };
+    };
+    if (!monitor_ && names_lost_connection(status)) return watched_channel::await_loss_of_any(deliver_later());
     if (monitor_)
-      if (const auto connection = monitor_->call_ended(status))
-        return connection->await_loss([self = shared_from_this(), status] { self->deliver(self->held(), status); });
+      if (const auto connection = monitor_->call_ended(status)) return connection->await_loss(deliver_later());
     deliver(held(), std::move(status));
   }
 

@@ -4,14 +4,15 @@
 #include "grpc/completion_thread.hpp"
 
 #include <grpc/support/time.h>
-#include <grpcpp/alarm.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -21,8 +22,13 @@ using runtime::connection_state;
 
 namespace {
 
-// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load.
-constexpr std::chrono::milliseconds time_to_notice_loss{20};
+// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load. When the
+// server itself has sent the words of a loss, one RPC of the connection completes that much later.
+constexpr std::chrono::milliseconds time_to_notice_loss{250};
+
+// The same where nothing ends the wait earlier, so that every RPC that ends with its connection takes it: long enough
+// unless the machine is under load.
+constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
 
 // Longer than gRPC's own limit for an inquiry, which does not end one whose verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_inquiry{1'500};
@@ -70,22 +76,29 @@ class watched_channel::loss_watch final : public pending_completion {
   std::function<void()> then_;
 };
 
-// Calls a function on the completion thread, later.
-class watched_channel::delayed_call final : public pending_completion {
+// Owns the channel for those who hold what was published, so that this ownership is shared with no other connection of
+// the channel.
+class watched_channel::publication {
  public:
-  static void arrange(std::chrono::milliseconds delay, std::function<void()> called) {
-    auto call = std::make_unique<delayed_call>(std::move(called));
-    auto& alarm = call->alarm_;
-    completion_thread::instance().submit(
-        std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { alarm.Set(queue, after(delay), tag); });
+  static channel_ptr of(const channel_ptr& channel, bool is_monitored) {
+    return {std::make_shared<publication>(channel, is_monitored), channel.get()};
   }
+  static bool has_unmonitored() { return unmonitored.load(std::memory_order_relaxed) > 0; }
 
-  explicit delayed_call(std::function<void()> called) : called_(std::move(called)) {}
-  void complete(bool) noexcept override { called_(); }
+  publication(channel_ptr channel, bool is_monitored) : channel_(std::move(channel)), is_monitored_(is_monitored) {
+    if (!is_monitored_) unmonitored.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~publication() {
+    if (!is_monitored_) unmonitored.fetch_sub(1, std::memory_order_relaxed);
+  }
+  publication(const publication&) = delete;
+  publication& operator=(const publication&) = delete;
 
  private:
-  std::function<void()> called_;
-  ::grpc::Alarm alarm_;
+  static inline std::atomic<std::size_t> unmonitored{0};
+
+  const channel_ptr channel_;
+  const bool is_monitored_;
 };
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
@@ -177,8 +190,8 @@ void watched_channel::abandon() noexcept {
   // After the time that gRPC gives one address it has gone on with the next one, and would go on with all of them. Half
   // of that time later, so that it has not just begun.
   try {
-    delayed_call::arrange(options_->connect_timeout / 2 * 3,
-                          [self = shared_from_this()] { self->end(connection_state::failed); });
+    completion_thread::instance().call_later(options_->connect_timeout / 2 * 3,
+                                             [self = shared_from_this()] { self->end(connection_state::failed); });
   } catch (const std::bad_alloc&) {  // then it is dropped when gRPC has ended the attempt
   }
 }
@@ -256,7 +269,7 @@ void watched_channel::connected(const channel_ptr& channel) {
   // An inquiry verifies nothing, so its channel must not be handed out, even when it has connected.
   if (is_inquiry()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
-  auto published = channel_ptr(std::make_shared<const channel_ptr>(channel), channel.get());
+  auto published = publication::of(channel, monitor_ != nullptr);
   observer changed;
   {
     const std::lock_guard lock(mutex_);
@@ -319,6 +332,11 @@ void watched_channel::await_loss(const std::function<void()>& then) {
   if (!is_pending) then();  // the process is exiting
 }
 
+void watched_channel::await_loss_of_any(const std::function<void()>& then) {
+  if (!publication::has_unmonitored() || !completion_thread::instance().call_later(time_to_notice_any_loss, then))
+    then();
+}
+
 void watched_channel::end(connection_state outcome, std::string failure) {
   channel_ptr dropped;
   channel_ptr lost;
@@ -335,7 +353,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
   // channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
-    delayed_call::arrange(time_to_begin_attempt, [dropped] {});
+    completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins
   if (changed) changed(lost);
 }

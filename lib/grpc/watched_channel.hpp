@@ -80,13 +80,17 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   bool notice_loss();
 
   /// Calls `then` on the completion thread, as soon as the loss that an RPC has named was noticed, or when there was
-  /// none for 20 ms.
+  /// none for 250 ms.
   void await_loss(const std::function<void()>& then);
+
+  /// The same for an RPC whose channel is not known. When the channel of some connection has no monitor, it may be that
+  /// one, so `then` is called 20 ms later. Otherwise it is called here.
+  static void await_loss_of_any(const std::function<void()>& then);
 
  private:
   class watch;
   class loss_watch;
-  class delayed_call;
+  class publication;
   class reason_call;
 
   void begin();
@@ -107,7 +111,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   runtime::connection_state state_ = runtime::connection_state::connecting;
   std::string failure_;     // already while an inquiry looks into it
   channel_ptr channel_;     // null once failed, taken or abandoned
-  channel_ptr published_;   // the channel while it is connected, with an owner of its own
+  channel_ptr published_;   // the channel while it is connected; see publication
   observer changed_;        // empty once abandoned
   bool abandoned_ = false;  // while it connects
 };

@@ -87,11 +87,8 @@ TEST_CASE("an object whose destruction closes", "[closable]") {
 
 TEST_CASE("closing waits for users on other threads, and for one who closes at the same time", "[closable]") {
   std::atomic<bool> left = false;
-  std::atomic<int> destroyed = 0;
-  closable c([&] {
-    CHECK(left);
-    ++destroyed;
-  });
+  std::atomic<int> destroyed_after_use = 0;
+  closable c([&] { destroyed_after_use += left; });
   std::promise<void> inside;
   std::thread uses([&] {
     const user in(c);
@@ -101,28 +98,32 @@ TEST_CASE("closing waits for users on other threads, and for one who closes at t
     left = true;
   });
   inside.get_future().wait();
+  int seen_by_other = 0;
   std::thread closes([&] {
     c.close();
-    CHECK(destroyed == 1);
+    seen_by_other = destroyed_after_use;
   });
   c.close();
-  CHECK(destroyed == 1);
+  CHECK(destroyed_after_use == 1);
   uses.join();
   closes.join();
+  CHECK(seen_by_other == 1);
 }
 
 TEST_CASE("one thread enters, another one leaves", "[closable]") {
   int destroyed = 0;
   closable c([&] { ++destroyed; });
   REQUIRE(c.enter());
+  int destroyed_before_leaving = -1;
   std::thread leaves([&] {
     while (!c.is_shut()) std::this_thread::yield();
     const user adopted(c, std::adopt_lock);
-    CHECK(destroyed == 0);
+    destroyed_before_leaving = destroyed;
   });
   c.close();
   CHECK(destroyed == 1);
   leaves.join();
+  CHECK(destroyed_before_leaving == 0);
 }
 
 TEST_CASE("two users that close at once wait for neither", "[closable]") {

@@ -89,7 +89,7 @@ TEST_CASE("who gets nothing is told why", "[life]") {
     }
   };
   f.make_group();
-  CHECK(told() == "conn_grpc pool pool: async_run has not been called [conn_grpc:2]");
+  CHECK(told() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
   f.run();
   CHECK(told() == "conn_grpc pool pool: no attempt to connect has ended yet: no channel is connected [conn_grpc:1]");
   f.connector.last().fail("Connection refused");
