@@ -33,7 +33,7 @@
 #include "main.hpp"
 #include "other_pools.hpp"
 #include "process.hpp"
-#include "runtime/channel_source.hpp"
+#include "runtime/channel_picker.hpp"
 #include "runtime/pool_probe.hpp"
 #include "support.hpp"
 #include "support/sockets.hpp"
@@ -102,7 +102,7 @@ class bare_source {
                                                      .restart_window = {},
                                                      .telemetry = conn_grpc::telemetry::global(),
                                                      .logger = {}};
-  conn_grpc::runtime::channel_source<std::chrono::steady_clock, conn_grpc::channel_ptr, Probe> source_;
+  conn_grpc::runtime::channel_picker<std::chrono::steady_clock, conn_grpc::channel_ptr, Probe> source_;
 };
 
 struct no_probe {

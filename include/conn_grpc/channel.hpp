@@ -7,7 +7,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
-#include <conn_grpc/detail/wait.hpp>
+#include <conn_grpc/detail/get.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
@@ -47,7 +47,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// throws.
   ///
   /// *Thread safety*: any thread.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get() { return detail::next(*channels()); }
+  [[nodiscard]] boost::system::result<channel_ptr> try_get() { return detail::try_pick(*impl()); }
 
   /// `try_get()` for coroutines: never waits.
   ///
@@ -62,7 +62,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// `pool::get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get() {
-    co_return detail::next_or_throw(*channels());
+    co_return detail::pick_or_throw(*impl());
   }
 
   /// The same, but while it is not connected it waits until it is, for `timeout` at most. Any number may wait; they are
@@ -82,7 +82,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get<Executor>(channels(), detail::patience_of(timeout));
+    return detail::get<Executor>(impl(), detail::timeout_of(timeout));
   }
 
   /// `get()` for any completion token; signature void(error_code, channel_ptr). The handler's associated allocator is
@@ -103,7 +103,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get(Token&& token = {}) {
-    return detail::async_get(channels(), {}, std::forward<Token>(token));
+    return detail::async_get(impl(), {}, std::forward<Token>(token));
   }
 
   /// `get(timeout)` for any completion token; signature void(error_code, channel_ptr). The handler's associated
@@ -125,7 +125,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-    return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_get(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// Waits until the channel is connected: what a service does before it says that it is ready. With a `mock` it does
@@ -143,7 +143,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<void, Executor> connected() {
-    return detail::connected<Executor>(channels(), 1, detail::no_end);
+    return detail::connected<Executor>(impl(), 1, detail::no_timeout);
   }
 
   /// The same, but waits for `timeout` at most.
@@ -161,7 +161,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::chrono::duration<Rep, Period> timeout) {
-    return detail::connected<Executor>(channels(), 1, detail::patience_of(timeout));
+    return detail::connected<Executor>(impl(), 1, detail::timeout_of(timeout));
   }
 
   /// `connected()` for any completion token; signature void(error_code).
@@ -180,7 +180,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(Token&& token = {}) {
-    return detail::async_connected(channels(), 1, detail::no_end, std::forward<Token>(token));
+    return detail::async_connected(impl(), 1, detail::no_timeout, std::forward<Token>(token));
   }
 
   /// `connected(timeout)` for any completion token; signature void(error_code).
@@ -200,7 +200,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-    return detail::async_connected(channels(), 1, detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_connected(impl(), 1, detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// *Thread safety*: any thread. Locks the status for the time of a copy.

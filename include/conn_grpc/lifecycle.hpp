@@ -57,7 +57,7 @@ class CONN_GRPC_API lifecycle {
   /// *Thread safety*: any thread.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_run(Token&& token = {}) {
-    return detail::async_run(channels_, std::forward<Token>(token));
+    return detail::async_run(impl_, std::forward<Token>(token));
   }
 
   /// Returns at once. From now on no channel is handed out, and gets end in errc::stopped; a stopped object stays
@@ -72,14 +72,14 @@ class CONN_GRPC_API lifecycle {
   [[nodiscard]] executor_type get_executor() const noexcept;
 
  protected:
-  explicit lifecycle(std::shared_ptr<detail::channels> channels);
+  explicit lifecycle(std::shared_ptr<detail::pool_impl> channels);
   ~lifecycle();
 
-  [[nodiscard]] pool_status whole_status() const;
-  [[nodiscard]] const std::shared_ptr<detail::channels>& channels() const noexcept { return channels_; }
+  [[nodiscard]] pool_status full_status() const;
+  [[nodiscard]] const std::shared_ptr<detail::pool_impl>& impl() const noexcept { return impl_; }
 
  private:
-  std::shared_ptr<detail::channels> channels_;
+  std::shared_ptr<detail::pool_impl> impl_;
 };
 
 }  // namespace conn_grpc

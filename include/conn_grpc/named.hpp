@@ -4,8 +4,8 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
-#include <conn_grpc/detail/found.hpp>
-#include <conn_grpc/detail/wait.hpp>
+#include <conn_grpc/detail/lookup.hpp>
+#include <conn_grpc/detail/get.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -27,7 +27,7 @@ namespace conn_grpc {
 /// *Thread safety*: any thread.
 [[nodiscard]] inline boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context,
                                                                         std::string_view name) {
-  return detail::try_get_found(context, name);
+  return detail::try_get_by_key(context, name);
 }
 
 /// The same for coroutines, in the execution context of the coroutine that awaits it. Never waits.
@@ -43,7 +43,7 @@ namespace conn_grpc {
 template <class Executor = asio::any_io_executor>
 [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::string name) {
   const auto executor = co_await asio::this_coro::executor;
-  co_return detail::get_found(asio::query(executor, asio::execution::context), name, name);
+  co_return detail::get_by_key(asio::query(executor, asio::execution::context), name, name);
 }
 
 /// The same, but while nothing is connected it waits, for `timeout` at most, as `pool::get_channel(timeout)` does. It
@@ -65,7 +65,7 @@ template <class Executor = asio::any_io_executor, class Rep, class Period>
                                                                  std::chrono::duration<Rep, Period> timeout) {
   const auto executor = co_await asio::this_coro::executor;
   const auto found = detail::find(asio::query(executor, asio::execution::context), name, name);
-  co_return co_await detail::get<Executor>(found, detail::patience_of(timeout));
+  co_return co_await detail::get<Executor>(found, detail::timeout_of(timeout));
 }
 
 /// `get_channel(name)` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up
@@ -82,7 +82,7 @@ template <class Executor = asio::any_io_executor, class Rep, class Period>
 /// @param where an executor, or an execution context.
 template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
 auto async_get_channel(const detail::executor_or_context& where, std::string name, Token&& token = {}) {
-  return detail::async_get_found(where, std::move(name), {}, std::forward<Token>(token));
+  return detail::async_get_by_key(where, std::move(name), {}, std::forward<Token>(token));
 }
 
 /// `get_channel(name, timeout)` for any completion token; signature void(error_code, channel_ptr). What runs there is
@@ -101,7 +101,7 @@ auto async_get_channel(const detail::executor_or_context& where, std::string nam
 template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
 auto async_get_channel(const detail::executor_or_context& where, std::string name,
                        std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-  return detail::async_get_found(where, std::move(name), detail::patience_of(timeout), std::forward<Token>(token));
+  return detail::async_get_by_key(where, std::move(name), detail::timeout_of(timeout), std::forward<Token>(token));
 }
 
 /// Waits until `count` channels of the pool that runs under this name are connected, all at the same time, or the
@@ -121,7 +121,7 @@ auto async_get_channel(const detail::executor_or_context& where, std::string nam
 /// @tparam Executor as for `get_channel(name)`.
 template <class Executor = asio::any_io_executor>
 [[nodiscard]] asio::awaitable<void, Executor> connected(std::string name, std::size_t count = 1) {
-  co_await detail::found_connected<Executor>(name, name, count, detail::no_end);
+  co_await detail::connected_by_key<Executor>(name, name, count, detail::no_timeout);
 }
 
 /// The same, but waits for `timeout` at most.
@@ -140,7 +140,7 @@ template <class Executor = asio::any_io_executor>
 template <class Executor = asio::any_io_executor, class Rep, class Period>
 [[nodiscard]] asio::awaitable<void, Executor> connected(std::string name, std::size_t count,
                                                         std::chrono::duration<Rep, Period> timeout) {
-  co_await detail::found_connected<Executor>(name, name, count, detail::patience_of(timeout));
+  co_await detail::connected_by_key<Executor>(name, name, count, detail::timeout_of(timeout));
 }
 
 /// `connected(name, count)` for any completion token; signature void(error_code). What runs there is looked up in the
@@ -158,7 +158,7 @@ template <class Executor = asio::any_io_executor, class Rep, class Period>
 template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
 auto async_connected(const detail::executor_or_context& where, std::string name, std::size_t count,
                      Token&& token = {}) {
-  return detail::async_found_connected(where, std::move(name), count, detail::no_end, std::forward<Token>(token));
+  return detail::async_connected_by_key(where, std::move(name), count, detail::no_timeout, std::forward<Token>(token));
 }
 
 /// `connected(name, count, timeout)` for any completion token; signature void(error_code). What runs there is looked up
@@ -176,7 +176,7 @@ auto async_connected(const detail::executor_or_context& where, std::string name,
 template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
 auto async_connected(const detail::executor_or_context& where, std::string name, std::size_t count,
                      std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-  return detail::async_found_connected(where, std::move(name), count, detail::patience_of(timeout),
+  return detail::async_connected_by_key(where, std::move(name), count, detail::timeout_of(timeout),
                                        std::forward<Token>(token));
 }
 

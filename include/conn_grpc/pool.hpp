@@ -7,7 +7,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
-#include <conn_grpc/detail/wait.hpp>
+#include <conn_grpc/detail/get.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
@@ -49,7 +49,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// throws.
   ///
   /// *Thread safety*: any thread.
-  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return detail::next(*channels()); }
+  [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return detail::try_pick(*impl()); }
 
   /// `try_get_channel()` for coroutines: never waits.
   ///
@@ -64,7 +64,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// pool.get_channel<asio::io_context::executor_type>()` in an asio::awaitable<T, asio::io_context::executor_type>.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel() {
-    co_return detail::next_or_throw(*channels());
+    co_return detail::pick_or_throw(*impl());
   }
 
   /// The same, but while no channel is connected it waits for one, for `timeout` at most. Waiters are served first
@@ -84,7 +84,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get<Executor>(channels(), detail::patience_of(timeout));
+    return detail::get<Executor>(impl(), detail::timeout_of(timeout));
   }
 
   /// `get_channel()` for any completion token; signature void(error_code, channel_ptr).
@@ -108,7 +108,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(Token&& token = {}) {
-    return detail::async_get(channels(), {}, std::forward<Token>(token));
+    return detail::async_get(impl(), {}, std::forward<Token>(token));
   }
 
   /// `get_channel(timeout)` for any completion token; signature void(error_code, channel_ptr). The handler's associated
@@ -131,7 +131,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-    return detail::async_get(channels(), detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_get(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// Waits until at least `count` channels are connected, all at the same time: what a service does before it says that
@@ -150,7 +150,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count = 1) {
-    return detail::connected<Executor>(channels(), count, detail::no_end);
+    return detail::connected<Executor>(impl(), count, detail::no_timeout);
   }
 
   /// The same, but waits for `timeout` at most. Not counted by `pool_options::max_waiters`.
@@ -169,7 +169,7 @@ class CONN_GRPC_API pool : public lifecycle {
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count,
                                                           std::chrono::duration<Rep, Period> timeout) {
-    return detail::connected<Executor>(channels(), count, detail::patience_of(timeout));
+    return detail::connected<Executor>(impl(), count, detail::timeout_of(timeout));
   }
 
   /// `connected(count)` for any completion token; signature void(error_code).
@@ -189,7 +189,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, Token&& token = {}) {
-    return detail::async_connected(channels(), count, detail::no_end, std::forward<Token>(token));
+    return detail::async_connected(impl(), count, detail::no_timeout, std::forward<Token>(token));
   }
 
   /// `connected(count, timeout)` for any completion token; signature void(error_code).
@@ -209,11 +209,11 @@ class CONN_GRPC_API pool : public lifecycle {
   /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-    return detail::async_connected(channels(), count, detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_connected(impl(), count, detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// *Thread safety*: any thread. Locks each channel's status for the time of a copy.
-  [[nodiscard]] pool_status status() const { return whole_status(); }
+  [[nodiscard]] pool_status status() const { return full_status(); }
 
   /// The same with another default token, for `as_default_on_t` of Asio's tokens:
   ///

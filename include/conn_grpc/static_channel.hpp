@@ -35,7 +35,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// `pool::get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get() {
-    return detail::get_found<Executor>(base::key(), base::type_name());
+    return detail::get_by_key<Executor>(base::key(), base::type_name());
   }
 
   /// `channel::get(timeout)` of that instance. It does not wait for `async_run`.
@@ -53,7 +53,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get_found<Executor>(base::key(), base::type_name(), detail::patience_of(timeout));
+    return detail::get_by_key<Executor>(base::key(), base::type_name(), detail::timeout_of(timeout));
   }
 
   /// `channel::connected()` of that instance. It does not wait for `async_run`.
@@ -70,7 +70,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<void, Executor> connected() {
-    return detail::found_connected<Executor>(base::key(), base::type_name(), 1, detail::no_end);
+    return detail::connected_by_key<Executor>(base::key(), base::type_name(), 1, detail::no_timeout);
   }
 
   /// `channel::connected(timeout)` of that instance. It does not wait for `async_run`.
@@ -88,7 +88,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// @tparam Executor as for `get()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<void, Executor> connected(std::chrono::duration<Rep, Period> timeout) {
-    return detail::found_connected<Executor>(base::key(), base::type_name(), 1, detail::patience_of(timeout));
+    return detail::connected_by_key<Executor>(base::key(), base::type_name(), 1, detail::timeout_of(timeout));
   }
 
   /// `get()` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up in the
@@ -106,7 +106,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// @param where an executor, or an execution context.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get(const detail::executor_or_context& where, Token&& token = {}) {
-    return detail::async_get_found(where, base::key(), {}, std::forward<Token>(token));
+    return detail::async_get_by_key(where, base::key(), {}, std::forward<Token>(token));
   }
 
   /// `get(timeout)` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up in
@@ -125,7 +125,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
                         Token&& token = {}) {
-    return detail::async_get_found(where, base::key(), detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_get_by_key(where, base::key(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// `connected()` for any completion token; signature void(error_code). What runs there is looked up in the execution
@@ -142,7 +142,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   /// @param where an executor, or an execution context.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, Token&& token = {}) {
-    return detail::async_found_connected(where, base::key(), 1, detail::no_end, std::forward<Token>(token));
+    return detail::async_connected_by_key(where, base::key(), 1, detail::no_timeout, std::forward<Token>(token));
   }
 
   /// `connected(timeout)` for any completion token; signature void(error_code). What runs there is looked up in the
@@ -161,7 +161,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
                               Token&& token = {}) {
-    return detail::async_found_connected(where, base::key(), 1, detail::patience_of(timeout),
+    return detail::async_connected_by_key(where, base::key(), 1, detail::timeout_of(timeout),
                                          std::forward<Token>(token));
   }
 
@@ -172,14 +172,14 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   ///
   /// *Thread safety*: any thread.
   [[nodiscard]] static boost::system::result<channel_ptr> try_get(asio::execution_context& context) {
-    return detail::try_get_found(context, base::key());
+    return detail::try_get_by_key(context, base::key());
   }
 
   /// `channel::status()` of the instance that runs in this context; channel_state::not_started when none runs.
   ///
   /// *Thread safety*: any thread.
   [[nodiscard]] static channel_status status(asio::execution_context& context) {
-    auto found = detail::status_of_found(context, base::key(), base::type_name());
+    auto found = detail::status_by_key(context, base::key(), base::type_name());
     if (!found.channels.empty()) return std::move(found.channels.front());
     channel_status none;
     none.name = base::type_name();

@@ -40,7 +40,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// `pool::get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get_channel() {
-    return detail::get_found<Executor>(base::key(), base::type_name());
+    return detail::get_by_key<Executor>(base::key(), base::type_name());
   }
 
   /// `pool::get_channel(timeout)` of that instance. It does not wait for `async_run`.
@@ -58,7 +58,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
-    return detail::get_found<Executor>(base::key(), base::type_name(), detail::patience_of(timeout));
+    return detail::get_by_key<Executor>(base::key(), base::type_name(), detail::timeout_of(timeout));
   }
 
   /// `pool::connected(count)` of that instance. It does not wait for `async_run`.
@@ -76,7 +76,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// @tparam Executor as for `get_channel()`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<void, Executor> connected(std::size_t count = 1) {
-    return detail::found_connected<Executor>(base::key(), base::type_name(), count, detail::no_end);
+    return detail::connected_by_key<Executor>(base::key(), base::type_name(), count, detail::no_timeout);
   }
 
   /// `pool::connected(count, timeout)` of that instance. It does not wait for `async_run`.
@@ -95,7 +95,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<void, Executor> connected(std::size_t count,
                                                                  std::chrono::duration<Rep, Period> timeout) {
-    return detail::found_connected<Executor>(base::key(), base::type_name(), count, detail::patience_of(timeout));
+    return detail::connected_by_key<Executor>(base::key(), base::type_name(), count, detail::timeout_of(timeout));
   }
 
   /// `get_channel()` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up in
@@ -113,7 +113,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// @param where an executor, or an execution context.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get_channel(const detail::executor_or_context& where, Token&& token = {}) {
-    return detail::async_get_found(where, base::key(), {}, std::forward<Token>(token));
+    return detail::async_get_by_key(where, base::key(), {}, std::forward<Token>(token));
   }
 
   /// `get_channel(timeout)` for any completion token; signature void(error_code, channel_ptr). What runs there is
@@ -133,7 +133,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get_channel(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
                                 Token&& token = {}) {
-    return detail::async_get_found(where, base::key(), detail::patience_of(timeout), std::forward<Token>(token));
+    return detail::async_get_by_key(where, base::key(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// `connected(count)` for any completion token; signature void(error_code). What runs there is looked up in the
@@ -151,7 +151,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   /// @param where an executor, or an execution context.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, std::size_t count, Token&& token = {}) {
-    return detail::async_found_connected(where, base::key(), count, detail::no_end, std::forward<Token>(token));
+    return detail::async_connected_by_key(where, base::key(), count, detail::no_timeout, std::forward<Token>(token));
   }
 
   /// `connected(count, timeout)` for any completion token; signature void(error_code). What runs there is looked up in
@@ -170,7 +170,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, std::size_t count,
                               std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
-    return detail::async_found_connected(where, base::key(), count, detail::patience_of(timeout),
+    return detail::async_connected_by_key(where, base::key(), count, detail::timeout_of(timeout),
                                          std::forward<Token>(token));
   }
 
@@ -181,14 +181,14 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   ///
   /// *Thread safety*: any thread.
   [[nodiscard]] static boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context) {
-    return detail::try_get_found(context, base::key());
+    return detail::try_get_by_key(context, base::key());
   }
 
   /// `pool::status()` of the instance that runs in this context; without channels when none runs.
   ///
   /// *Thread safety*: any thread.
   [[nodiscard]] static pool_status status(asio::execution_context& context) {
-    return detail::status_of_found(context, base::key(), base::type_name());
+    return detail::status_by_key(context, base::key(), base::type_name());
   }
 };
 

@@ -28,8 +28,8 @@ using unary_callback = std::function<void(grpc::Status)>;
 
 /// Calls `start` with the callback to give to gRPC.
 /// @param handler posts: it may be called by any thread.
-/// @param home where it posts to.
-CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& home, grpc::ClientContext& context,
+/// @param handler_context where it posts to.
+CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& handler_context, grpc::ClientContext& context,
                                const std::function<void(unary_callback)>& start);
 
 }  // namespace detail
@@ -74,8 +74,8 @@ auto async_unary(Stub& stub, unary_method<Async, Request, Reply> method, grpc::C
       (stub.async()->*method)(&context, &request, &reply, std::move(callback));
     };
     detail::posted_handler posted(std::move(handler), otherwise.executor);
-    auto& home = posted.context();
-    detail::start_unary(std::move(posted), home, context, std::ref(start));
+    auto& handler_context = posted.context();
+    detail::start_unary(std::move(posted), handler_context, context, std::ref(start));
   };
   return asio::async_initiate<Token, void(grpc::Status)>(detail::initiation(target{}, begin), token);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/backoff.hpp>
 
-#include "core/checks.hpp"
+#include "core/option_checks.hpp"
 
 #include <algorithm>
 #include <atomic>

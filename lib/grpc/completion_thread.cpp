@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
-#include "grpc/quiet_thread.hpp"
+#include "runtime/quiet_thread.hpp"
 
 #include <dlfcn.h>
 #include <grpc/grpc.h>
@@ -122,7 +122,7 @@ std::shared_ptr<grpc_session> completion_thread::use() {
   try {
     if (!running_) {
       if (thread_.joinable()) thread_.join();  // it has left run()
-      thread_ = quiet_thread([this] { run(); });
+      thread_ = runtime::quiet_thread([this] { run(); });
       running_ = used_ = true;
     }
   } catch (const std::system_error& e) {
@@ -180,8 +180,8 @@ void completion_thread::end(grpc_session& ending) noexcept {
   if (std::this_thread::get_id() != thread_.get_id()) join_if_ended(lock, 20ms);
 }
 
-void completion_thread::join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds patience) {
-  if (ended_.wait_for(lock, patience, [this] { return !running_; }) && thread_.joinable()) thread_.join();
+void completion_thread::join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout) {
+  if (ended_.wait_for(lock, timeout, [this] { return !running_; }) && thread_.joinable()) thread_.join();
 }
 
 void completion_thread::at_exit() {

@@ -97,7 +97,7 @@ class completion_thread {
   void run();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
   void end(grpc_session& ending) noexcept;
-  void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds patience);
+  void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
   void at_exit();
   void before_fork();
   void after_fork_in_child();

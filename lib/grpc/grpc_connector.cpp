@@ -3,7 +3,6 @@
 
 #include "core/target.hpp"
 #include "grpc/completion_thread.hpp"
-#include "grpc/settings.hpp"
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>
@@ -116,9 +115,9 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
   return all;
 }
 
-/// An inquiry verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL does not
+/// A certificate fetch verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL does not
 /// verify resumed ones again. And it must not cost the attempt its reason when it is not answered.
-::grpc::ChannelArguments for_inquiry(const channel_options& options) {
+::grpc::ChannelArguments for_certificate_fetch(const channel_options& options) {
   return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)),
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
@@ -137,9 +136,14 @@ std::string proxy_for(const channel_options& options) {
 
 }  // namespace
 
+std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeout) {
+  constexpr int most_addresses = 8;
+  constexpr auto longest = (std::chrono::milliseconds::max)();
+  return connect_timeout < longest / (1 + most_addresses) ? connect_timeout * (1 + most_addresses) : longest;
+}
+
 grpc_connector::grpc_connector(const channel_options& options)
-    : address_(options.address),
-      credentials_(options.credentials),
+    : credentials_(options.credentials),
       arguments_(completed(options.arguments, options.connect_timeout)),
       create_channel_(options.create_channel),
       watch_options_(std::make_shared<const watch_options>(watch_options{
@@ -149,32 +153,28 @@ grpc_connector::grpc_connector(const channel_options& options)
           .attempt_limit = attempt_limit(options.connect_timeout),
           .sends_keepalive = sends_keepalive(options.arguments),
           .proxy = proxy_for(options),
-          .diagnosis = tls_diagnosis::of(options, for_inquiry(options))})) {
+          .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options))})) {
   completion_thread::instance();
 }
 
-std::unique_ptr<grpc_connection> grpc_connector::reusable(std::unique_ptr<grpc_connection> lost) const {
-  return watch_options_->sends_keepalive ? std::move(lost) : nullptr;
-}
-
-std::unique_ptr<grpc_connection> grpc_connector::connect(watched_channel::observer changed,
-                                                         std::unique_ptr<grpc_connection> lost) const {
+std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& address,
+                                                             runtime::connection_observer changed,
+                                                             std::shared_ptr<void> reused) const {
   try {
     session_ = completion_thread::instance().use();
   } catch (const completion_thread::unavailable& e) {
     return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(e.what(), watch_options_));
   }
-  auto channel = lost ? lost->take_idle_channel() : monitored_channel();
-  if (!channel.channel) channel = create();
+  auto channel = reused ? *std::static_pointer_cast<monitored_channel>(reused) : create(address);
   auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), watch_options_);
   watched->start();
   return std::make_unique<grpc_connection>(std::move(watched));
 }
 
-monitored_channel grpc_connector::create() const {
+monitored_channel grpc_connector::create(const std::string& address) const {
   const auto& credentials = credentials_ ? credentials_ : session_->insecure;
-  if (!create_channel_) return create_monitored_channel(session_, address_, credentials, arguments_);
-  auto channel = create_channel_(address_, credentials, arguments_);
+  if (!create_channel_) return create_monitored_channel(session_, address, credentials, arguments_);
+  auto channel = create_channel_(address, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   return {std::move(channel), nullptr};
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/tls.hpp>
 
-#include "core/checks.hpp"
-#include "grpc/file_reader.hpp"
+#include "core/option_checks.hpp"
+#include "runtime/file_reader.hpp"
 #include "grpc/grpc_compat.hpp"
 #include "grpc/tls_diagnosis.hpp"
 
@@ -50,14 +50,14 @@ experimental::TlsChannelCredentialsOptions watching_roots(const tls_files& files
 // the thread that asks may be one that all pools wait for; so the answer comes from the reader's thread.
 class witness final : public experimental::ExternalCertificateVerifier {
  public:
-  witness(std::filesystem::path root_certs, std::shared_ptr<detail::file_reader> reader)
+  witness(std::filesystem::path root_certs, std::shared_ptr<runtime::file_reader> reader)
       : root_certs_(std::move(root_certs)), reader_(std::move(reader)) {}
 
   bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
               ::grpc::Status* verdict) override {
     const auto chain = request->peer_cert_full_chain();
     if (reader_->run([answer = std::move(answer), chain = std::string(chain.data(), chain.size()),
-                      roots = root_certs_] { answer(refused(detail::testimony(chain, roots))); }))
+                      roots = root_certs_] { answer(refused(detail::verification_report(chain, roots))); }))
       return false;
     *verdict = refused({});
     return true;
@@ -70,12 +70,12 @@ class witness final : public experimental::ExternalCertificateVerifier {
   static ::grpc::Status refused(const std::string& why) { return {::grpc::StatusCode::UNAUTHENTICATED, why}; }
 
   std::filesystem::path root_certs_;
-  std::shared_ptr<detail::file_reader> reader_;
+  std::shared_ptr<runtime::file_reader> reader_;
 };
 
 // Without the client's certificate: it is none of the business of a server that was refused.
 std::shared_ptr<::grpc::ChannelCredentials> make_inquiry(const tls_files& files, const provider_ptr& provider,
-                                                         const std::shared_ptr<detail::file_reader>& reader) {
+                                                         const std::shared_ptr<runtime::file_reader>& reader) {
   auto options = watching_roots(files, provider);
   options.set_verify_server_certs(false);  // the witness refuses every peer
   options.set_certificate_verifier(
@@ -90,7 +90,7 @@ std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files
   const auto provider = make_provider(files);
   auto options = watching_roots(files, provider);
   if (!files.cert_chain.empty()) detail::take_identity_from(options, provider);
-  const auto reader = std::make_shared<detail::file_reader>();
+  const auto reader = std::make_shared<runtime::file_reader>();
   return detail::with_background(experimental::TlsCredentials(options),
                                  {files, make_inquiry(files, provider, reader), reader});
 }

@@ -2,7 +2,7 @@
 #include "grpc/tls_diagnosis.hpp"
 
 #include "grpc/completion_thread.hpp"
-#include "grpc/file_reader.hpp"
+#include "runtime/file_reader.hpp"
 #include "grpc/pem.hpp"
 
 #include <grpcpp/alarm.h>
@@ -25,7 +25,7 @@ constexpr std::string_view no_handshaker = "Failed to create security handshaker
 // 1.51 no different from any other that closes.
 constexpr std::array<std::string_view, 3> closed{": Socket closed", "Connection reset by peer", "Broken pipe"};
 constexpr const char* too_long = "the files could not be read within half a second";
-constexpr std::string_view testimony_begins = "the server's certificate: ";
+constexpr std::string_view verification_report_begins = "the server's certificate: ";
 
 std::string about_the_files(const tls_files& files) {
   if (const auto fault = fault_of(files)) return fault->field + ": " + fault->why;
@@ -45,14 +45,14 @@ class reading final : public pending_completion {
  public:
   using explanation = std::function<void(std::string)>;
 
-  static void start(file_reader& reader, std::function<std::string()> read, const std::string& reason,
+  static void start(runtime::file_reader& reader, std::function<std::string()> read, const std::string& reason,
                     const explanation& then) {
     const auto shared = std::make_shared<state>();
     // gRPC's own next attempt on the channel, which is not dropped yet, comes after 0.8 s at the earliest.
-    const auto patience = std::chrono::system_clock::now() + std::chrono::milliseconds(500);
+    const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(500);
     completion_thread::instance().submit(
         std::make_unique<reading>(shared, reason, then),
-        [&](::grpc::CompletionQueue* queue, void* tag) { shared->alarm->Set(queue, patience, tag); });
+        [&](::grpc::CompletionQueue* queue, void* tag) { shared->alarm->Set(queue, deadline, tag); });
     const bool runs = reader.run([shared, read = std::move(read)] { shared->finish(read()); });
     if (!runs) shared->finish(too_long);
   }
@@ -94,7 +94,7 @@ struct deleter {
   tls_background background;
   void operator()(::grpc::ChannelCredentials*) {
     credentials.reset();
-    background.inquiry.reset();
+    background.certificate_fetch.reset();
   }
 };
 
@@ -116,9 +116,9 @@ std::shared_ptr<::grpc::ChannelCredentials> with_background(std::shared_ptr<::gr
   return {raw, deleter{std::move(credentials), std::move(background)}};
 }
 
-std::string testimony(std::string_view server_chain, const std::filesystem::path& root_certs) {
+std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs) {
   const auto fault = pem::fault_of_server(server_chain, root_certs);
-  return std::string(testimony_begins) + fault.value_or("accepted by OpenSSL when asked again");
+  return std::string(verification_report_begins) + fault.value_or("accepted by OpenSSL when asked again");
 }
 
 std::shared_ptr<const tls_diagnosis> tls_diagnosis::of(const channel_options& options,
@@ -136,16 +136,16 @@ tls_diagnosis::tls_diagnosis(tls_background background, std::string address, con
       arguments_(arguments),
       may_inquire_(may_inquire) {}
 
-channel_ptr tls_diagnosis::inquiry(const std::string& reason) const {
+channel_ptr tls_diagnosis::certificate_fetch(const std::string& reason) const {
   // A later gRPC appends the cause to these words. Then there is nothing to ask for.
   if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
-  return ::grpc::CreateCustomChannel(address_, background_.inquiry, arguments_);
+  return ::grpc::CreateCustomChannel(address_, background_.certificate_fetch, arguments_);
 }
 
 void tls_diagnosis::explain(const std::string& reason, const std::string& found,
                             std::function<void(std::string)> then) const {
-  if (const auto at = found.find(testimony_begins); at != found.npos)
-    return then(reason + ": " + found.substr(at + testimony_begins.size()));
+  if (const auto at = found.find(verification_report_begins); at != found.npos)
+    return then(reason + ": " + found.substr(at + verification_report_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
   if (ends(no_handshaker))
     reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);

@@ -13,6 +13,10 @@
 #include <optional>
 #include <string>
 
+namespace conn_grpc::runtime {
+class file_reader;
+}
+
 namespace conn_grpc::detail {
 
 /// What is wrong with the files: "root_certs", "cannot read ...".
@@ -22,14 +26,12 @@ struct file_fault {
 };
 [[nodiscard]] std::optional<file_fault> fault_of(const tls_files& files);
 
-class file_reader;
-
 /// What the credentials that `tls_credentials` makes know of themselves.
 struct tls_background {
   tls_files files;
   /// The same, but they refuse every server, and say what is wrong with its certificate.
-  std::shared_ptr<::grpc::ChannelCredentials> inquiry;
-  std::shared_ptr<file_reader> reader;
+  std::shared_ptr<::grpc::ChannelCredentials> certificate_fetch;
+  std::shared_ptr<runtime::file_reader> reader;
 };
 
 [[nodiscard]] std::shared_ptr<::grpc::ChannelCredentials> with_background(
@@ -37,7 +39,7 @@ struct tls_background {
 
 /// What OpenSSL has against the server's certificate, in words that `tls_diagnosis` finds again in what gRPC makes of
 /// them.
-[[nodiscard]] std::string testimony(std::string_view server_chain, const std::filesystem::path& root_certs);
+[[nodiscard]] std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs);
 
 /// Looks into the failures of the attempts of a pool's channels. Thread-safe. Reads files, but on a thread of its own,
 /// and says so when that takes too long.
@@ -51,11 +53,11 @@ class tls_diagnosis {
                 bool may_inquire);
 
   /// A channel that will fail, but for a better reason; null if there is none to be had.
-  [[nodiscard]] channel_ptr inquiry(const std::string& reason) const;
+  [[nodiscard]] channel_ptr certificate_fetch(const std::string& reason) const;
 
   /// Calls `then` with `reason` and what is behind it: at once, or on the completion thread, half a second later at
   /// most.
-  /// @param found what the inquiry failed with, if there was one.
+  /// @param found what the certificate fetch failed with, if there was one.
   void explain(const std::string& reason, const std::string& found, std::function<void(std::string)> then) const;
 
   const tls_background background_;

@@ -26,9 +26,9 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   unary_call(unary_handler handler, grpc::ClientContext& context)
       : bound_operation(std::move(handler)), context_(context) {}
 
-  void start(asio::cancellation_slot slot, asio::execution_context& home,
+  void start(asio::cancellation_slot slot, asio::execution_context& handler_context,
              const std::function<void(unary_callback)>& start) {
-    bind(slot, home, weak_from_this());
+    bind(slot, handler_context, weak_from_this());
     if (!hold()) return;
     call_monitor::start_call(context_, monitor_, [&] {
       start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
@@ -61,10 +61,10 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
 
 }  // namespace
 
-void start_unary(unary_handler handler, asio::execution_context& home, grpc::ClientContext& context,
+void start_unary(unary_handler handler, asio::execution_context& handler_context, grpc::ClientContext& context,
                  const std::function<void(unary_callback)>& start) {
   const auto slot = asio::get_associated_cancellation_slot(handler);
-  std::make_shared<unary_call>(std::move(handler), context)->start(slot, home, start);
+  std::make_shared<unary_call>(std::move(handler), context)->start(slot, handler_context, start);
 }
 
 }  // namespace conn_grpc::detail

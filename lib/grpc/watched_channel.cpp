@@ -30,8 +30,8 @@ constexpr std::chrono::milliseconds time_to_notice_loss{250};
 // unless the machine is under load.
 constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
 
-// Longer than gRPC's own limit for an inquiry, which does not end one whose verifier has not answered yet.
-constexpr std::chrono::milliseconds time_for_inquiry{1'500};
+// Longer than gRPC's own limit for a certificate fetch, which does not end one whose verifier has not answered yet.
+constexpr std::chrono::milliseconds time_for_certificate_fetch{1'500};
 
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
@@ -76,29 +76,18 @@ class watched_channel::loss_watch final : public pending_completion {
   std::function<void()> then_;
 };
 
-// Owns the channel for those who hold what was published, so that this ownership is shared with no other connection of
-// the channel.
-class watched_channel::publication {
+// Counts the connections whose channels have no monitor.
+class watched_channel::unmonitored_connection {
  public:
-  static channel_ptr of(const channel_ptr& channel, bool is_monitored) {
-    return {std::make_shared<publication>(channel, is_monitored), channel.get()};
-  }
-  static bool has_unmonitored() { return unmonitored.load(std::memory_order_relaxed) > 0; }
+  unmonitored_connection() { count.fetch_add(1, std::memory_order_relaxed); }
+  ~unmonitored_connection() { count.fetch_sub(1, std::memory_order_relaxed); }
+  unmonitored_connection(const unmonitored_connection&) = delete;
+  unmonitored_connection& operator=(const unmonitored_connection&) = delete;
 
-  publication(channel_ptr channel, bool is_monitored) : channel_(std::move(channel)), is_monitored_(is_monitored) {
-    if (!is_monitored_) unmonitored.fetch_add(1, std::memory_order_relaxed);
-  }
-  ~publication() {
-    if (!is_monitored_) unmonitored.fetch_sub(1, std::memory_order_relaxed);
-  }
-  publication(const publication&) = delete;
-  publication& operator=(const publication&) = delete;
+  static bool exists() { return count.load(std::memory_order_relaxed) > 0; }
 
  private:
-  static inline std::atomic<std::size_t> unmonitored{0};
-
-  const channel_ptr channel_;
-  const bool is_monitored_;
+  static inline std::atomic<std::size_t> count{0};
 };
 
 // A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
@@ -155,7 +144,6 @@ void watched_channel::begin() {
       return ask_for_reason();
     case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: there is no connection that could be lost, nor watched
       const std::lock_guard lock(mutex_);
-      published_ = channel;
       state_ = connection_state::connected;
       return;
     }
@@ -175,15 +163,14 @@ channel_ptr watched_channel::current() const {
 void watched_channel::abandon() noexcept {
   // Destroyed without the lock: a channel takes its time to close.
   channel_ptr dropped;
-  channel_ptr published;
-  observer changed;
+  runtime::connection_observer changed;
   {
     const std::lock_guard lock(mutex_);
     changed.swap(changed_);
     abandoned_ = state_ == connection_state::connecting;
     if (!abandoned_) {
       dropped.swap(channel_);
-      published.swap(published_);
+      unmonitored_.reset();
       return;
     }
   }
@@ -208,7 +195,7 @@ std::string watched_channel::failure() const {
 
 channel_ptr watched_channel::channel() const {
   const std::lock_guard lock(mutex_);
-  return published_;
+  return state_ == connection_state::connected ? channel_ : nullptr;
 }
 
 runtime::connection_loss watched_channel::loss() const {
@@ -226,7 +213,7 @@ monitored_channel watched_channel::take_idle_channel() {
 }
 
 void watched_channel::wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last) {
-  const auto limit = is_inquiry() ? time_for_inquiry : options_->attempt_limit;
+  const auto limit = is_certificate_fetch() ? time_for_certificate_fetch : options_->attempt_limit;
   const auto deadline = last == GRPC_CHANNEL_READY ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : after(limit);
   completion_thread::instance().submit(
       std::make_unique<watch>(shared_from_this(), last),
@@ -241,7 +228,7 @@ void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
     const bool connecting = now == GRPC_CHANNEL_CONNECTING && in_time;
     return connecting ? wait_for_change_from(channel, now) : end(connection_state::failed);
   }
-  if (!in_time && is_inquiry()) return failed({});
+  if (!in_time && is_certificate_fetch()) return failed({});
   switch (now) {
     case GRPC_CHANNEL_CONNECTING:
       return wait_for_change_from(channel, now);
@@ -255,7 +242,7 @@ void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
   }
 }
 
-bool watched_channel::is_inquiry() const {
+bool watched_channel::is_certificate_fetch() const {
   const std::lock_guard lock(mutex_);
   return !failure_.empty();
 }
@@ -266,22 +253,22 @@ bool watched_channel::is_abandoned() const {
 }
 
 void watched_channel::connected(const channel_ptr& channel) {
-  // An inquiry verifies nothing, so its channel must not be handed out, even when it has connected.
-  if (is_inquiry()) return end(connection_state::failed);
+  // A certificate fetch verifies nothing, so its channel must not be handed out, even when it has connected.
+  if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
-  auto published = publication::of(channel, monitor_ != nullptr);
-  observer changed;
+  auto unmonitored = monitor_ ? nullptr : std::make_shared<unmonitored_connection>();
+  runtime::connection_observer changed;
   {
     const std::lock_guard lock(mutex_);
     if (!abandoned_) {
       state_ = connection_state::connected;
-      published_ = std::move(published);
+      unmonitored_ = std::move(unmonitored);
       changed = changed_;
     }
   }
   if (!changed) return end(connection_state::failed);
   wait_for_change_from(channel, GRPC_CHANNEL_READY);
-  changed(nullptr);
+  changed(false);
 }
 
 void watched_channel::ask_for_reason() {
@@ -301,15 +288,15 @@ void watched_channel::failed(const std::string& reason) {
     self->end(connection_state::failed, std::move(explained));
   };
   if (const auto first = failure(); !first.empty()) return diagnosis->explain(first, reason, end_with);
-  auto inquiry = diagnosis->inquiry(reason);
-  if (!inquiry) return diagnosis->explain(reason, {}, end_with);
+  auto certificate_fetch = diagnosis->certificate_fetch(reason);
+  if (!certificate_fetch) return diagnosis->explain(reason, {}, end_with);
   {
     const std::lock_guard lock(mutex_);
     if (!channel_) return;
     failure_ = reason;
-    channel_.swap(inquiry);
+    channel_.swap(certificate_fetch);
   }
-  inquiry.reset();
+  certificate_fetch.reset();
   begin();
 }
 
@@ -333,21 +320,22 @@ void watched_channel::await_loss(const std::function<void()>& then) {
 }
 
 void watched_channel::await_loss_of_any(const std::function<void()>& then) {
-  if (!publication::has_unmonitored() || !completion_thread::instance().call_later(time_to_notice_any_loss, then))
+  if (!unmonitored_connection::exists() || !completion_thread::instance().call_later(time_to_notice_any_loss, then))
     then();
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {
   channel_ptr dropped;
-  channel_ptr lost;
-  observer changed;
+  bool was_connected = false;
+  runtime::connection_observer changed;
   {
     const std::lock_guard lock(mutex_);
     if (!channel_ || state_ == connection_state::lost) return;
-    state_ = failure_.empty() ? outcome : connection_state::failed;  // also when an inquiry has ended otherwise
+    was_connected = state_ == connection_state::connected;
+    state_ = failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
-    lost.swap(published_);
+    unmonitored_.reset();
     changed = changed_;
   }
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
@@ -355,13 +343,19 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
     completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins
-  if (changed) changed(lost);
+  if (changed) changed(was_connected);
 }
 
 std::string grpc_connection::failure() const {
   auto reason = watched_->failure();
   const auto& proxy = watched_->options().proxy;
   return proxy.empty() || reason.empty() ? reason : reason + " (" + proxy + ")";
+}
+
+std::shared_ptr<void> grpc_connection::take_reusable() {
+  if (!watched_->options().sends_keepalive) return nullptr;
+  auto idle = watched_->take_idle_channel();
+  return idle.channel ? std::make_shared<monitored_channel>(std::move(idle)) : nullptr;
 }
 
 }  // namespace conn_grpc::detail

@@ -45,9 +45,8 @@ struct watch_options {
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
  public:
-  using observer = runtime::connection_observer<channel_ptr>;
-
-  watched_channel(monitored_channel channel, observer changed, std::shared_ptr<const watch_options> options)
+  watched_channel(monitored_channel channel, runtime::connection_observer changed,
+                  std::shared_ptr<const watch_options> options)
       : options_(std::move(options)),
         monitor_(std::move(channel.monitor)),
         channel_(std::move(channel.channel)),
@@ -70,7 +69,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] const watch_options& options() const { return *options_; }
   [[nodiscard]] runtime::connection_loss loss() const;
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
-  /// While it is connected; null before and after. It shares its ownership with no other connection of the channel.
+  /// While it is connected; null before and after.
   [[nodiscard]] channel_ptr channel() const;
 
   /// Once it is lost: the idle channel. Once only.
@@ -90,13 +89,13 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
  private:
   class watch;
   class loss_watch;
-  class publication;
+  class unmonitored_connection;
   class reason_call;
 
   void begin();
   [[nodiscard]] channel_ptr current() const;
   [[nodiscard]] bool is_abandoned() const;
-  [[nodiscard]] bool is_inquiry() const;
+  [[nodiscard]] bool is_certificate_fetch() const;
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
@@ -109,30 +108,31 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;     // already while an inquiry looks into it
+  std::string failure_;     // already while a certificate fetch looks into it
   channel_ptr channel_;     // null once failed, taken or abandoned
-  channel_ptr published_;   // the channel while it is connected; see publication
-  observer changed_;        // empty once abandoned
+  std::shared_ptr<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
+  runtime::connection_observer changed_;                 // empty once abandoned
   bool abandoned_ = false;  // while it connects
 };
 
-/// What the actor holds: the channel is abandoned with it.
-class grpc_connection {
+/// What the actor holds. Destroying it abandons the channel.
+class grpc_connection final : public runtime::connection {
  public:
   explicit grpc_connection(std::shared_ptr<watched_channel> watched) : watched_(std::move(watched)) {}
-  ~grpc_connection() { watched_->abandon(); }
+  ~grpc_connection() override { watched_->abandon(); }
   grpc_connection(const grpc_connection&) = delete;
   grpc_connection& operator=(const grpc_connection&) = delete;
 
-  [[nodiscard]] runtime::connection_state state() const { return watched_->state(); }
-  [[nodiscard]] std::string failure() const;
-  [[nodiscard]] runtime::connection_loss loss() const { return watched_->loss(); }
-  [[nodiscard]] bool may_know_more() const { return watched_->may_know_more(); }
-  [[nodiscard]] channel_ptr channel() const { return watched_->channel(); }
-  [[nodiscard]] monitored_channel take_idle_channel() { return watched_->take_idle_channel(); }
+  [[nodiscard]] runtime::connection_state state() const override { return watched_->state(); }
+  [[nodiscard]] std::string failure() const override;
+  [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
+  [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
+  [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }
+  /// A monitored_channel, where keepalive is on: gRPC remembers in it that a server has found the pings too frequent.
+  [[nodiscard]] std::shared_ptr<void> take_reusable() override;
 
  private:
-  std::shared_ptr<watched_channel> watched_;
+  const std::shared_ptr<watched_channel> watched_;
 };
 
 }  // namespace conn_grpc::detail

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "runtime/closable.hpp"
-#include "runtime/context_registry.hpp"
+#include "runtime/shutdown_registry.hpp"
 #include "runtime/last_resort.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -23,7 +23,7 @@ namespace conn_grpc::runtime {
 ///
 /// *Thread safety*: all public functions.
 template <class... Args>
-class bound_operation : public context_dependent, private detail::fallback {
+class bound_operation : public shutdown_listener, private detail::fallback {
  public:
   using handler_type = boost::asio::any_completion_handler<void(const detail::fallback&, Args...)>;
 
@@ -46,15 +46,15 @@ class bound_operation : public context_dependent, private detail::fallback {
 
   /// The handler's cancellation, of any type, and the end of its context call `cancel()` from now on.
   /// @param slot the handler's.
-  /// @param home where the handler posts to.
+  /// @param handler_context where the handler posts to.
   /// @param self this object, which must be shared.
-  void bind(boost::asio::cancellation_slot slot, boost::asio::execution_context& home,
+  void bind(boost::asio::cancellation_slot slot, boost::asio::execution_context& handler_context,
             std::weak_ptr<bound_operation> self) {
     if (slot.is_connected())
       slot.assign([self](boost::asio::cancellation_type) {
         if (const auto operation = self.lock()) operation->cancel();
       });
-    registration_.emplace(home, std::move(self));
+    registration_.emplace(handler_context, std::move(self));
   }
 
   /// Until a `deliver` that adopts it, the context's destruction waits before it destroys the handler. False when the
@@ -79,7 +79,7 @@ class bound_operation : public context_dependent, private detail::fallback {
   }
 
   closable<handler_type> handler_;  // empty once it was posted
-  std::optional<context_registration> registration_;
+  std::optional<shutdown_registration> registration_;
 };
 
 }  // namespace conn_grpc::runtime

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the actors need to connect. The real connector is grpc/grpc_connector.hpp; tests step one by hand.
+// What the actors need to connect. The real connector is grpc/grpc_connector.hpp. The tests have one that is stepped by
+// hand.
 #pragma once
 
-#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
+
+namespace grpc {
+class Channel;  // only its name: nothing here uses a channel
+}
 
 namespace conn_grpc::runtime {
+
+using channel_ptr = std::shared_ptr<::grpc::Channel>;
 
 /// One attempt and, when it succeeds, one connection. The state only moves down this list, and may skip entries.
 enum class connection_state {
@@ -30,29 +35,46 @@ struct connection_loss {
   loss_kind kind = loss_kind::unknown;
 };
 
-/// Destroying it gives up the attempt or closes the connection. Used on one strand; it synchronises itself with other
-/// threads.
-template <class T>
-concept connection = requires(const T& c) {
-  { c.state() } -> std::same_as<connection_state>;
-  { c.failure() } -> std::convertible_to<std::string>;   // once failed
-  { c.loss() } -> std::convertible_to<connection_loss>;  // once lost
-  { c.may_know_more() } -> std::same_as<bool>;           // once lost: RPCs that are ending may tell the reason
-  c.channel();                                           // while it is connected; null before and after
+/// One attempt and its connection. Destroying it abandons the attempt, or closes the connection.
+///
+/// *Thread safety*: used on one strand. It synchronises itself with the threads that change its state.
+class connection {
+ public:
+  connection() = default;
+  virtual ~connection() = default;
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+
+  [[nodiscard]] virtual connection_state state() const = 0;
+  /// Why it failed, or what is known of that while it still connects; may be empty.
+  [[nodiscard]] virtual std::string failure() const = 0;
+  /// Why it was lost.
+  [[nodiscard]] virtual connection_loss loss() const = 0;
+  /// True for a lost connection with RPCs that are just ending: they may tell the reason.
+  [[nodiscard]] virtual bool may_know_more() const = 0;
+  /// Null unless it is connected.
+  [[nodiscard]] virtual channel_ptr channel() const = 0;
+  /// Of a lost connection: what the next attempt in its slot may use again. Null for nothing.
+  [[nodiscard]] virtual std::shared_ptr<void> take_reusable() { return nullptr; }
 };
 
-/// Called by any thread, never from within `connect`, each time the state may have changed. A call too many does no
-/// harm. The argument is null, or the channel whose connection was lost.
-template <class Channel>
-using connection_observer = std::function<void(const Channel& lost)>;
+/// Called by any thread, never from within `connect`, each time the state may have changed. A superfluous call is
+/// harmless.
+/// @param is_lost true when the connection was connected, and is not any more.
+using connection_observer = std::function<void(bool is_lost)>;
 
-/// `reusable`: what the next attempt of a slot may use of the connection that was lost there; null for nothing.
-/// `connect`: begins an attempt.
-template <class T>
-concept connector = requires(const T& c, connection_observer<typename T::channel_type> observer,
-                             std::unique_ptr<typename T::connection_type> lost) {
-  { c.reusable(std::move(lost)) } -> std::same_as<std::unique_ptr<typename T::connection_type>>;
-  { *c.connect(std::move(observer), std::move(lost)) } -> connection;
+/// Connects. One object for all channels of a pool.
+class connector {
+ public:
+  connector() = default;
+  virtual ~connector() = default;
+  connector(const connector&) = delete;
+  connector& operator=(const connector&) = delete;
+
+  /// Begins an attempt. Throws what the user's code throws.
+  /// @param reused what the lost connection of the slot left, or null.
+  [[nodiscard]] virtual std::unique_ptr<connection> connect(const std::string& address, connection_observer changed,
+                                                            std::shared_ptr<void> reused) const = 0;
 };
 
 }  // namespace conn_grpc::runtime

@@ -34,36 +34,36 @@ class parked_handler final : public bound_operation<Args...> {
   using typename bound_operation<Args...>::handler_type;
 
   /// The place where it waits, for as long as that exists.
-  struct stay {
+  struct wait_registration {
     std::weak_ptr<waiting_place> place;
     waiting_place::ticket ticket;
   };
 
   /// @param handler posts: it may be called by any thread.
-  /// @param home where it posts to.
-  static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& home, stay where) {
+  /// @param handler_context where it posts to.
+  static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& handler_context, wait_registration where) {
     const auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto parked = std::make_shared<parked_handler>(std::move(handler), std::move(where));
-    parked->bind(slot, home, parked);
+    parked->bind(slot, handler_context, parked);
     return parked;
   }
 
-  parked_handler(handler_type handler, stay where)
-      : bound_operation<Args...>(std::move(handler)), stay_(std::move(where)) {}
+  parked_handler(handler_type handler, wait_registration where)
+      : bound_operation<Args...>(std::move(handler)), registration_of_wait_(std::move(where)) {}
 
  private:
   void cancel() noexcept override {
-    if (const auto place = stay_.place.lock()) place->cancel(stay_.ticket);
+    if (const auto place = registration_of_wait_.place.lock()) place->cancel(registration_of_wait_.ticket);
   }
 
   void post(detail::refused_work work) const noexcept override {
-    if (const auto place = stay_.place.lock())
+    if (const auto place = registration_of_wait_.place.lock())
       place->post(std::move(work));
     else
       post_to_system_executor(detail::completion(std::move(work)));
   }
 
-  const stay stay_;
+  const wait_registration registration_of_wait_;
 };
 
 }  // namespace conn_grpc::runtime

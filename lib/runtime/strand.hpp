@@ -7,7 +7,7 @@
 
 namespace conn_grpc::runtime {
 
-/// Where all that a group does happens.
+/// Where all that a pool does happens.
 using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
 /// Of a coroutine there. With the default executor, asio::any_io_executor, each operation that it awaits would allocate

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/telemetry.hpp>
 
-#include "core/checks.hpp"
-#include "core/thrown_text.hpp"
+#include "core/option_checks.hpp"
+#include "core/exception_text.hpp"
 #include "runtime/log_line.hpp"
 
 #include <spdlog/spdlog.h>
@@ -100,7 +100,7 @@ void telemetry::call(const std::shared_ptr<attached>& one, const telemetry_event
     one->called(happened);
   } catch (...) {
     detach_first([&](const auto& a) { return a == one; });  // not by its id: another may have it by now
-    report(one->id, happened.name, core::thrown_text(), log);
+    report(one->id, happened.name, core::current_exception_text(), log);
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "core/thrown_text.hpp"
+#include "core/exception_text.hpp"
 
 #include <functional>
 #include <stdexcept>
@@ -16,7 +16,7 @@ class user_code_error : public std::runtime_error {
  public:
   /// In a catch block.
   explicit user_code_error(std::string_view where)
-      : runtime_error(std::string(where) + " threw: " + core::thrown_text()) {}
+      : runtime_error(std::string(where) + " threw: " + core::current_exception_text()) {}
 };
 
 /// Calls what the user gave us.

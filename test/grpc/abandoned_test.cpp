@@ -32,13 +32,13 @@ namespace {
 
 /// As callbacks and as coroutines, for a channel and for a size, on one context.
 struct waiters {
-  waiters(asio::io_context& home, conn_grpc::pool& pool) {
-    pool.async_get_channel(1h, asio::bind_executor(home, get.follow()));
-    pool.async_get_channel(1h, asio::bind_executor(asio::make_strand(home), on_strand.follow()));
-    pool.async_connected(1, asio::bind_executor(home, size.follow()));
-    asio::co_spawn(home, wait(pool, coroutine.follow()), asio::detached);
-    home.restart();
-    home.poll();  // the coroutine waits now
+  waiters(asio::io_context& handler_context, conn_grpc::pool& pool) {
+    pool.async_get_channel(1h, asio::bind_executor(handler_context, get.follow()));
+    pool.async_get_channel(1h, asio::bind_executor(asio::make_strand(handler_context), on_strand.follow()));
+    pool.async_connected(1, asio::bind_executor(handler_context, size.follow()));
+    asio::co_spawn(handler_context, wait(pool, coroutine.follow()), asio::detached);
+    handler_context.restart();
+    handler_context.poll();  // the coroutine waits now
     all([](const fate& f) { return f.called == 0 && f.destroyed == 0; });
   }
 
@@ -53,9 +53,9 @@ struct waiters {
     handler(failed);
   }
 
-  void answered_by(asio::io_context& home) {
-    home.restart();
-    home.poll();
+  void answered_by(asio::io_context& handler_context) {
+    handler_context.restart();
+    handler_context.poll();
     all([](const fate& f) { return f.called == 1 && f.destroyed == 1 && f.failed == errc::stopped; });
   }
   void gone() {
@@ -270,11 +270,11 @@ TEST_CASE("a waiter's context goes while another thread serves", "[abandoned]") 
   for (int i = 0; i < 200; ++i) {
     fate waits;
     fate times_out;
-    auto home = std::make_unique<asio::io_context>();
-    pool.async_get_channel(1h, asio::bind_executor(*home, waits.follow()));
-    pool.async_get_channel(std::chrono::microseconds(i), asio::bind_executor(*home, times_out.follow()));
+    auto handler_context = std::make_unique<asio::io_context>();
+    pool.async_get_channel(1h, asio::bind_executor(*handler_context, waits.follow()));
+    pool.async_get_channel(std::chrono::microseconds(i), asio::bind_executor(*handler_context, times_out.follow()));
     if (i == 100) server.start();
-    home.reset();
+    handler_context.reset();
     CHECK(waits.called + times_out.called == 0);
     CHECK(waits.destroyed == 1);
     CHECK(times_out.destroyed == 1);
@@ -287,17 +287,17 @@ TEST_CASE("a waiter's context goes while another thread serves", "[abandoned]") 
 TEST_CASE("a get that is begun while its handler's context is being destroyed", "[abandoned]") {
   world w;
   fate begun_late;
-  auto home = std::make_unique<asio::io_context>();
+  auto handler_context = std::make_unique<asio::io_context>();
   const bool first_of_all = GENERATE(false, true);  // has the context heard of us before?
-  if (!first_of_all) w.pool->async_get_channel(1h, asio::bind_executor(*home, [](error_code, const channel_ptr&) {}));
+  if (!first_of_all) w.pool->async_get_channel(1h, asio::bind_executor(*handler_context, [](error_code, const channel_ptr&) {}));
 
-  const auto begin = [&w, &begun_late, executor = home->get_executor()](int*) {
+  const auto begin = [&w, &begun_late, executor = handler_context->get_executor()](int*) {
     w.pool->async_get_channel(1ms, asio::bind_executor(executor, begun_late.follow()));
   };
   int guarded = 0;
   auto guard = std::unique_ptr<int, decltype(begin)>(&guarded, begin);
-  asio::post(*home, [guard = std::move(guard)] {});  // destroyed uncalled
-  home.reset();
+  asio::post(*handler_context, [guard = std::move(guard)] {});  // destroyed uncalled
+  handler_context.reset();
   CHECK(begun_late.called == 0);
   CHECK(begun_late.destroyed == 1);
   w.pool->stop();

@@ -236,7 +236,7 @@ TEST_CASE("a session cache lets no impostor in at the second attempt", "[tls]") 
   channel.async_run([](conn_grpc::error_code) {});
   run(io, seen.until([&] { return seen.waits == 3 || seen.connects > 0; }));
   CHECK(seen.connects == 0);
-  CHECK(impostor.handshakes() > 0);  // those of the inquiries, in which OpenSSL does not verify
+  CHECK(impostor.handshakes() > 0);  // those of the certificate fetches, in which OpenSSL does not verify
   CHECK(impostor.resumed() == 0);
   CHECK_THAT(channel.status().last_error, has_text("certificate verify failed: unable to get local issuer"));
   ::grpc_ssl_session_cache_destroy(cache);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What telemetry hears of a group: which events, when, with which measurements and names.
+// What telemetry hears of a pool: which events, when, with which measurements and names.
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::event;
@@ -22,11 +22,11 @@ std::string text(const telemetry_event& e) {
 }
 
 /// Writes the events between the callbacks, into the same trace.
-struct listening_fixture : group_fixture {
-  using group_fixture::group_fixture;
+struct listening_fixture : pool_fixture {
+  using pool_fixture::pool_fixture;
 
   void listen(std::initializer_list<event> names) {
-    whole.telemetry->attach_many("test", std::span(names.begin(), names.size()),
+    options.telemetry->attach_many("test", std::span(names.begin(), names.size()),
                                  [this](const telemetry_event& e) { trace.push_back(text(e)); });
   }
 };
@@ -38,10 +38,10 @@ constexpr auto connections = {event::channel_connected, event::channel_connectio
 
 TEST_CASE("on connect: published, event, on_connect; on loss: withdrawn, on_disconnect, event", "[events]") {
   listening_fixture f;
-  const auto offered = [&] { return f.group->next() ? " while offered" : " while withdrawn"; };
-  f.settings.on_connect = [&] { f.trace.push_back(std::string("on_connect") + offered()); };
-  f.settings.on_disconnect = [&] { f.trace.push_back(std::string("on_disconnect") + offered()); };
-  f.whole.telemetry->attach_many("test", connections,
+  const auto offered = [&] { return f.next() ? " while offered" : " while withdrawn"; };
+  f.options.on_connect = [&] { f.trace.push_back(std::string("on_connect") + offered()); };
+  f.options.on_disconnect = [&] { f.trace.push_back(std::string("on_disconnect") + offered()); };
+  f.options.telemetry->attach_many("test", connections,
                                  [&](const telemetry_event& e) { f.trace.push_back(text(e) + offered()); });
   f.run();
   f.advance(7ms);
@@ -79,10 +79,10 @@ TEST_CASE("each channel_connected has its channel_disconnected", "[events]") {
   listening_fixture f;
   const std::string how = GENERATE("stop", "on_connect throws", "on_disconnect throws");
   CAPTURE(how);
-  f.settings.on_connect = [&] {
+  f.options.on_connect = [&] {
     if (how == "on_connect throws") throw std::runtime_error("no");
   };
-  f.settings.on_disconnect = [&] {
+  f.options.on_disconnect = [&] {
     f.trace.emplace_back("on_disconnect");
     if (how == "on_disconnect throws") throw std::runtime_error("no");
   };
@@ -90,7 +90,7 @@ TEST_CASE("each channel_connected has its channel_disconnected", "[events]") {
   f.run();
   f.connector.last().succeed();
   f.drain();
-  if (how == "stop") f.group->stop();
+  if (how == "stop") f.pool->stop();
   if (how == "on_disconnect throws") f.connector.last().lose();
   f.drain();
   const auto all = f.happened();
@@ -107,38 +107,37 @@ TEST_CASE("a pool's get tells channel_get and pool_get_channel, with the channel
   f.listen(gets);
   f.run();
   (void)f.happened();
-  (void)f.group->next();
+  (void)f.next();
   CHECK(f.happened() == trace{"channel_get 0ms pool=pool channel= error=no channel is connected",
                               "pool_get_channel 0ms pool=pool channel= error=no channel is connected"});
   f.connector.attempt(1).succeed();
   f.drain();
   (void)f.happened();
-  (void)f.group->next();
+  (void)f.next();
   CHECK(f.happened() ==
         trace{"channel_get 0ms pool=pool channel=pool/1", "pool_get_channel 0ms pool=pool channel=pool/1"});
 }
 
 TEST_CASE("a channel's get tells channel_get alone, on success and on failure", "[events]") {
   listening_fixture f;
-  f.whole.status_interval.reset();
-  f.whole.name = "alone";
-  f.settings.pool_name.clear();
-  f.listen(gets);
-  f.make_group();
-  (void)f.group->next();
+  f.options.status_interval.reset();
+  f.options.name = "alone";
+    f.listen(gets);
+  f.make_pool();
+  (void)f.next();
   CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone error=async_run has not been called, or has failed"});
   f.run();
   f.connector.last().succeed();
   f.drain();
   (void)f.happened();
-  (void)f.group->next();
+  (void)f.next();
   CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone"});
 }
 
 TEST_CASE("pool_status at once, and then each status_interval, until stop", "[events]") {
   listening_fixture f(2);
   f.listen({event::pool_status});
-  f.whole.status_interval = 700ms;
+  f.options.status_interval = 700ms;
   f.run();
   CHECK(f.happened() == trace{"pool_status 0/2 pool", "make_backoff 1000..30000", "make_backoff 1000..30000"});
   f.connector.attempt(0).succeed();
@@ -149,7 +148,7 @@ TEST_CASE("pool_status at once, and then each status_interval, until stop", "[ev
   f.connector.attempt(1).fail("no");
   f.advance(700ms);
   CHECK(std::ranges::count(f.happened(), "pool_status 1/2 pool") == 1);
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   (void)f.happened();
   CHECK(f.ended == conn_grpc::error_code());
@@ -161,7 +160,7 @@ TEST_CASE("pool_status also when all fail, and of a pool of none", "[events]") {
   listening_fixture f(GENERATE(std::size_t{0}, std::size_t{1}));
   f.listen({event::pool_status});
   f.run();
-  const auto size = std::to_string(f.group->status().expected_size);
+  const auto size = std::to_string(f.pool->status().expected_size);
   if (size != "0") f.connector.last().fail("no");
   f.advance(5'000ms);
   CHECK(std::ranges::count(f.happened(), "pool_status 0/" + size + " pool") == 2);
@@ -170,7 +169,7 @@ TEST_CASE("pool_status also when all fail, and of a pool of none", "[events]") {
 TEST_CASE("a status_interval without end", "[events]") {
   listening_fixture f;
   f.listen({event::pool_status});
-  f.whole.status_interval = std::chrono::milliseconds::max();
+  f.options.status_interval = std::chrono::milliseconds::max();
   f.run();
   f.advance(10'000h);
   CHECK(std::ranges::count(f.happened(), "pool_status 0/1 pool") == 1);
@@ -179,8 +178,8 @@ TEST_CASE("a status_interval without end", "[events]") {
 TEST_CASE("a channel on its own has no pool_status", "[events]") {
   listening_fixture f;
   f.listen({event::pool_status});
-  f.whole.status_interval.reset();
-  f.settings.attempt_limit = 100'000ms;
+  f.options.status_interval.reset();
+  f.options.attempt_limit = 100'000ms;
   f.run();
   f.advance(60'000ms);
   CHECK(f.happened() == trace{"make_backoff 1000..30000"});
@@ -188,64 +187,64 @@ TEST_CASE("a channel on its own has no pool_status", "[events]") {
 
 TEST_CASE("a handler that throws neither restarts nor stops anything", "[events]") {
   listening_fixture f;
-  f.whole.telemetry->attach_many("bad", conn_grpc::all_events, [](const telemetry_event&) { throw 1; });
+  f.options.telemetry->attach_many("bad", conn_grpc::all_events, [](const telemetry_event&) { throw 1; });
   f.run();
   f.connector.last().succeed();
   f.drain();
-  CHECK(f.group->next().has_value());
+  CHECK(f.next().has_value());
   CHECK(f.connector.attempts() == 1);
   CHECK(f.status().last_error.empty());
   CHECK(f.lines().find("telemetry handler \"bad\" threw on pool_status and was detached") != std::string::npos);
 }
 
-TEST_CASE("a handler may stop and destroy the group", "[events]") {
+TEST_CASE("a handler may stop and destroy the pool", "[events]") {
   listening_fixture f;
   const event when = GENERATE(from_range(std::vector(conn_grpc::all_events.begin(), conn_grpc::all_events.end())));
   CAPTURE(to_string(when));
-  f.whole.telemetry->attach("end", when, [&](const telemetry_event&) {
-    if (auto group = std::exchange(f.group, nullptr)) group->stop();
+  f.options.telemetry->attach("end", when, [&](const telemetry_event&) {
+    if (auto pool = std::exchange(f.pool, nullptr)) pool->stop();
   });
   f.run();
-  const auto kept = f.group;
+  const auto kept = f.pool;
   for (std::size_t a = 0; a < 3 && a < f.connector.attempts(); ++a) {
     if (a == 0)
       f.connector.attempt(a).fail("no");
     else
       f.connector.attempt(a).succeed();
     f.drain();
-    if (kept) (void)kept->next();
+    if (kept) (void)kept->pick<conn_grpc::runtime::if_none::fail>();
     if (a > 0) f.connector.attempt(a).lose();
     f.advance(100ms);
   }
   CHECK(f.ended == conn_grpc::error_code());
-  f.whole.telemetry->detach("end");
+  f.options.telemetry->detach("end");
 }
 
-TEST_CASE("a handler of a get may destroy the group that is asked", "[events]") {
+TEST_CASE("a handler of a get may destroy the pool that is asked", "[events]") {
   listening_fixture f;
-  f.whole.telemetry->attach("end", event::channel_get, [&](const telemetry_event&) { f.group.reset(); });
-  f.make_group();
-  CHECK(f.group->next().error() == conn_grpc::errc::not_started);
-  CHECK_FALSE(f.group);
+  f.options.telemetry->attach("end", event::channel_get, [&](const telemetry_event&) { f.pool.reset(); });
+  f.make_pool();
+  CHECK(f.next().error() == conn_grpc::errc::not_started);
+  CHECK_FALSE(f.pool);
 }
 
 TEST_CASE("mock answers every get; the channel connects all the same", "[mock]") {
-  group_fixture f;
+  pool_fixture f;
   int asked = 0;
   f.mock = [&] {
     ++asked;
-    return std::make_shared<std::string>("mocked");
+    return fake_channel(std::make_shared<std::string>("mocked"));
   };
-  f.make_group();
-  CHECK(**f.group->next() == "mocked");
+  f.make_pool();
+  CHECK(f.next_text() == "mocked");
   f.run();
   f.connector.last().succeed();
   f.drain();
   CHECK(f.status().state == conn_grpc::channel_state::connected);
-  CHECK(**f.group->next() == "mocked");
-  f.group->stop();
+  CHECK(f.next_text() == "mocked");
+  f.pool->stop();
   f.drain();
-  CHECK(**f.group->next() == "mocked");
+  CHECK(f.next_text() == "mocked");
   CHECK(asked == 3);
 }
 
@@ -253,27 +252,27 @@ TEST_CASE("a mock that returns null is not connected; what it throws, the get th
   listening_fixture f;
   f.listen(gets);
   f.mock = [] { return nullptr; };
-  f.make_group();
-  CHECK(f.group->next().error() == conn_grpc::errc::not_connected);
+  f.make_pool();
+  CHECK(f.next().error() == conn_grpc::errc::not_connected);
   CHECK(f.happened().size() == 2);
-  f.mock = [&]() -> std::shared_ptr<std::string> { throw std::logic_error("mock"); };
-  f.make_group();
-  CHECK_THROWS_AS(f.group->next(), std::logic_error);
+  f.mock = []() -> conn_grpc::runtime::channel_ptr { throw std::logic_error("mock"); };
+  f.make_pool();
+  CHECK_THROWS_AS(f.next(), std::logic_error);
 }
 
 TEST_CASE("a get that ends with what a mock throws is told with its text", "[mock]") {
-  group_fixture f;
-  f.mock = []() -> std::shared_ptr<std::string> { throw std::logic_error("no channel today"); };
+  pool_fixture f;
+  f.mock = []() -> conn_grpc::runtime::channel_ptr { throw std::logic_error("no channel today"); };
   std::vector<std::string> told;
-  f.whole.telemetry->attach_many("test", std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
+  f.options.telemetry->attach_many("test", std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
                                  [&](const conn_grpc::telemetry_event& e) {
                                    told.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
                                  });
-  f.make_group();
-  CHECK_THROWS_AS(f.group->next(), std::logic_error);
+  f.make_pool();
+  CHECK_THROWS_AS(f.next(), std::logic_error);
   const std::vector<std::string> both{"channel_get: no channel today", "pool_get_channel: no channel today"};
   CHECK(told == both);
   told.clear();
-  CHECK_THROWS_AS(f.group->next_unless_waiting(), std::logic_error);
+  CHECK_THROWS_AS(f.next_unless_waiting(), std::logic_error);
   CHECK(told == both);
 }

@@ -25,40 +25,40 @@ namespace asio = boost::asio;
 using namespace conn_grpc::test;
 using conn_grpc::errc;
 using conn_grpc::error_code;
-using channel_type = stepped_connector::channel_type;
+using conn_grpc::runtime::channel_ptr;
 
 namespace {
 
 /// A pool, and an executor of the user's, of another context.
-struct world : group_fixture {
+struct world : pool_fixture {
   template <class Handler>
   void get(Handler handler, std::chrono::nanoseconds timeout = 100ms) {
     conn_grpc::detail::posted_handler posted(std::move(handler), executor());
-    auto& home = posted.context();
-    group->wait_for_channel(std::move(posted), home, timeout);
+    auto& handler_context = posted.context();
+    pool->wait_for_channel(std::move(posted), handler_context, timeout);
   }
   template <class Handler>
   void size(Handler handler) {
     conn_grpc::detail::posted_handler posted(std::move(handler), executor());
-    auto& home = posted.context();
-    group->wait_for_size(std::move(posted), home, 1, 100ms);
+    auto& handler_context = posted.context();
+    pool->wait_for_size(std::move(posted), handler_context, 1, 100ms);
   }
   [[nodiscard]] user_executor executor() const { return {other, script}; }
 
   /// Ends all waiting, in one of the ways.
   void end(const std::string& how) {
     if (how == "deadline") advance(100ms);
-    if (how == "stop") group->stop();
+    if (how == "stop") pool->stop();
     if (how == "hand-over") connector.last().succeed(), drain();
     if (how == "cancellation") cancel.emit(asio::cancellation_type::total);
   }
 
   /// Everything that users call.
   void reach_back() const {
-    (void)group->executor();
-    (void)group->status();
-    (void)group->next();
-    group->stop();
+    (void)pool->executor();
+    (void)pool->status();
+    (void)next();
+    pool->stop();
   }
 
   std::shared_ptr<asio::io_context> other = std::make_shared<asio::io_context>();
@@ -132,7 +132,7 @@ TEST_CASE("a handler's executor that is the last owner of its context", "[execut
   int called = 0;
   const std::string how = any_end();
   CAPTURE(how);
-  w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code, const channel_type&) { ++called; }));
+  w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code, const channel_ptr&) { ++called; }));
   const std::weak_ptr context = std::exchange(w.other, nullptr);
   REQUIRE_FALSE(context.expired());
   w.end(how);
@@ -145,7 +145,7 @@ TEST_CASE("an executor that drops a handler, and with it the last owner of its c
   w.run();
   w.script->drops = true;
   int destroyed = 0;
-  w.get([held = at_destruction([&] { ++destroyed; })](error_code, const channel_type&) { FAIL("called"); });
+  w.get([held = at_destruction([&] { ++destroyed; })](error_code, const channel_ptr&) { FAIL("called"); });
   w.size([held = at_destruction([&] { ++destroyed; })](error_code) { FAIL("called"); });
   const std::weak_ptr context = std::exchange(w.other, nullptr);
   w.end(GENERATE("deadline", "stop", "hand-over"));
@@ -155,7 +155,7 @@ TEST_CASE("an executor that drops a handler, and with it the last owner of its c
 
 TEST_CASE("a pool's executor that reaches back from execute(), and when it is copied", "[executors]") {
   world w;
-  w.make_group(w.executor());
+  w.make_pool(w.executor());
   bool inside = false;
   int reached = 0;
   const auto reach_back = [&] {
@@ -166,7 +166,7 @@ TEST_CASE("a pool's executor that reaches back from execute(), and when it is co
   };
   const bool copied = GENERATE(false, true);
   (copied ? w.script->on_copy : w.script->on_execute) = reach_back;
-  w.group->async_run([&](error_code ec) { w.ended = ec; });
+  w.pool->async_run([&](error_code ec) { w.ended = ec; });
   w.other->poll();
   CHECK(reached > 0);
   CHECK(w.ended == error_code());
@@ -178,7 +178,7 @@ TEST_CASE("a handler's executor that reaches back from execute(), and when it is
   w.run();
   int called = 0;
   bool inside = false;
-  w.get([&](error_code, const channel_type&) { ++called; });
+  w.get([&](error_code, const channel_ptr&) { ++called; });
   const auto reach_back = [&] {
     if (!std::exchange(inside, true)) w.reach_back();
   };
@@ -196,14 +196,14 @@ TEST_CASE("a handler whose destructor reaches back", "[executors]") {
   w.run();
   int destroyed = 0;
   const auto handler = [&] {
-    return [held = at_destruction([&] { w.reach_back(), ++destroyed; })](error_code, const channel_type&) {};
+    return [held = at_destruction([&] { w.reach_back(), ++destroyed; })](error_code, const channel_ptr&) {};
   };
   const std::string how = GENERATE("dropped", "its context goes", "posted");
   CAPTURE(how);
   if (how == "its context goes") {
-    auto home = std::make_unique<asio::io_context>();
-    w.group->wait_for_channel(conn_grpc::detail::posted_handler(handler(), home->get_executor()), *home, 100ms);
-    home.reset();
+    auto handler_context = std::make_unique<asio::io_context>();
+    w.pool->wait_for_channel(conn_grpc::detail::posted_handler(handler(), handler_context->get_executor()), *handler_context, 100ms);
+    handler_context.reset();
   } else {
     w.script->drops = how == "dropped";
     w.get(handler());
@@ -219,7 +219,7 @@ TEST_CASE("a handler whose allocator reaches back", "[executors]") {
   const auto call = std::make_shared<std::function<void()>>([] {});
   int called = 0;
   int reached = 0;
-  w.get(asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_type&) { ++called; }));
+  w.get(asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_ptr&) { ++called; }));
   *call = [&] { w.reach_back(), ++reached; };
   w.end(GENERATE("deadline", "stop", "hand-over"));
   w.other->poll();
@@ -236,13 +236,13 @@ TEST_CASE("a handler's allocator is called in the initiating function, and where
   int calls_before_handler = 0;
   const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
   auto handler = asio::bind_allocator(calling_allocator<void*>(call),
-                                      [&](error_code, const channel_type&) { calls_before_handler = calls; });
+                                      [&](error_code, const channel_ptr&) { calls_before_handler = calls; });
   const std::string how = GENERATE("deadline", "stop", "hand-over", "cancellation", "at once");
   const bool refused = GENERATE(false, true);
   CAPTURE(how, refused);
   w.script->refused = refused ? 1 : 0;
   if (how == "at once")
-    conn_grpc::detail::complete_now(std::move(handler), w.executor(), *w.group, error_code(), nullptr);
+    conn_grpc::detail::complete_now(std::move(handler), w.executor(), *w.pool, error_code(), nullptr);
   else
     w.get(asio::bind_cancellation_slot(w.cancel.slot(), std::move(handler)));
   CHECK(calls == 1);
@@ -261,8 +261,8 @@ TEST_CASE("a handler that owns what its allocator needs", "[executors]") {
   int calls = 0;
   int called = 0;
   const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
-  w.get(asio::any_completion_handler<void(error_code, channel_type)>(
-      asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_type&) { ++called; })));
+  w.get(asio::any_completion_handler<void(error_code, channel_ptr)>(
+      asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_ptr&) { ++called; })));
   w.end("deadline");
   w.other->poll();
   CHECK(called == (w.script->drops ? 0 : 1));
@@ -275,14 +275,14 @@ TEST_CASE("a handler that its executor refuses is posted to the pool's executor"
   w.script->refused = 1;
   std::optional<error_code> got;
   std::optional<error_code> sized;
-  channel_type channel;
+  channel_ptr channel;
   const std::string how = any_end();
   CAPTURE(how);
   const bool wants_size = how != "cancellation" && GENERATE(false, true);
   if (wants_size)
     w.size([&](error_code ec) { sized = ec; });
   else
-    w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code ec, channel_type found) {
+    w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code ec, channel_ptr found) {
       got = ec;
       channel = std::move(found);
     }));
@@ -304,9 +304,9 @@ TEST_CASE("a get that need not wait is not lost, either", "[executors]") {
   w.connector.last().succeed();
   w.drain();
   w.script->refused = 1;
-  channel_type channel;
-  conn_grpc::detail::complete_now([&](error_code, channel_type found) { channel = std::move(found); }, w.executor(),
-                                  *w.group, error_code(), *w.group->next());
+  channel_ptr channel;
+  conn_grpc::detail::complete_now([&](error_code, channel_ptr found) { channel = std::move(found); }, w.executor(),
+                                  *w.pool, error_code(), *w.next());
   CHECK_FALSE(channel);
   w.drain();
   CHECK(channel);
@@ -315,13 +315,13 @@ TEST_CASE("a get that need not wait is not lost, either", "[executors]") {
 TEST_CASE("when the pool's executor throws, too, it is the system executor that calls", "[executors]") {
   world w;
   const auto pools = std::make_shared<user_script>();
-  w.make_group(user_executor(w.io, pools));
+  w.make_pool(user_executor(w.io, pools));
   w.run();
   std::promise<std::thread::id> called;
-  w.get([&](error_code, const channel_type&) { called.set_value(std::this_thread::get_id()); });
+  w.get([&](error_code, const channel_ptr&) { called.set_value(std::this_thread::get_id()); });
   w.script->refused = 1;
   pools->refused = 1;
-  w.group->stop();
+  w.pool->stop();
   CHECK(called.get_future().get() != std::this_thread::get_id());
   w.drain();
   CHECK(w.ended == error_code());
@@ -333,7 +333,7 @@ TEST_CASE("what an executor throws that has kept the handler is dropped", "[exec
   w.script->refused = 1;
   w.script->keeps_what_it_refuses = true;
   int called = 0;
-  w.get([&](error_code, const channel_type&) { ++called; });
+  w.get([&](error_code, const channel_ptr&) { ++called; });
   w.end(GENERATE("deadline", "stop", "hand-over"));
   w.drain();
   CHECK(called == 0);

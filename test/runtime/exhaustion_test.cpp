@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <new>
 
-#include "core/rotation.hpp"
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
+#include "support/test_members.hpp"
 
 using namespace conn_grpc::test;
 
@@ -40,17 +40,17 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
-TEST_CASE("a rotation without memory is what it was", "[exhaustion]") {
+TEST_CASE("a set of members without memory stays as it was", "[exhaustion]") {
   int failures = 0;
   for (int successes = 0;; ++successes) {
-    conn_grpc::core::rotation<std::shared_ptr<int>> open;
+    test_member_set<int> open;
     open.open();
-    conn_grpc::core::rotation<std::shared_ptr<int>> not_open;
+    test_member_set<int> not_open;
     const auto member = std::make_shared<int>(1);
     int inserted = 0;
     try {
       const exhaustion shortage(successes);
-      open.insert(0, member);
+      insert(open, 0, member);
       ++inserted;
       not_open.open();
       break;
@@ -58,29 +58,29 @@ TEST_CASE("a rotation without memory is what it was", "[exhaustion]") {
       ++failures;
     }
     CHECK(open.size() == static_cast<std::size_t>(inserted));
-    CHECK(not_open.next().error() == conn_grpc::errc::not_started);
+    CHECK(not_open.pick().error() == conn_grpc::errc::not_started);
   }
   CHECK(failures > 3);
 }
 
-TEST_CASE("a group without memory that is owned by whoever waits for its end", "[exhaustion]") {
+TEST_CASE("a pool without memory that is owned by whoever waits for its end", "[exhaustion]") {
   for (int successes = 0;; ++successes) {
     CAPTURE(successes);
-    group_fixture f;
-    f.make_group();
-    const std::weak_ptr alive = f.group;
+    pool_fixture f;
+    f.make_pool();
+    const std::weak_ptr alive = f.pool;
     struct owner {
-      std::shared_ptr<group_fixture::group_type> group;
+      std::shared_ptr<pool_fixture::pool_type> pool;
       ~owner() {
-        if (group) group->stop();
+        if (pool) pool->stop();
       }
     };
     auto owned = std::make_shared<owner>();
-    owned->group = std::move(f.group);
-    auto& group = *owned->group;
+    owned->pool = std::move(f.pool);
+    auto& pool = *owned->pool;
     try {
       const exhaustion shortage(successes);
-      group.async_run([owned = std::move(owned)](conn_grpc::error_code) {});
+      pool.async_run([owned = std::move(owned)](conn_grpc::error_code) {});
     } catch (const std::bad_alloc&) {
       owned.reset();
       f.drain();
@@ -94,24 +94,24 @@ TEST_CASE("a group without memory that is owned by whoever waits for its end", "
   }
 }
 
-TEST_CASE("async_run without memory leaves the group idle, or stopped", "[exhaustion]") {
+TEST_CASE("async_run without memory leaves the pool idle, or stopped", "[exhaustion]") {
   int idle = 0;
   int stopped = 0;
   for (int successes = 0;; ++successes) {
     CAPTURE(successes);
-    group_fixture f;
-    f.make_group();
+    pool_fixture f;
+    f.make_pool();
     try {
       const exhaustion shortage(successes);
-      f.group->async_run([](conn_grpc::error_code) {});
+      f.pool->async_run([](conn_grpc::error_code) {});
       break;
     } catch (const std::bad_alloc&) {
     }
 
-    group_fixture namesake(1, f.io);
+    pool_fixture namesake(1, f.io);
     namesake.run();
     CHECK_FALSE(namesake.ended);
-    namesake.group->stop();
+    namesake.pool->stop();
     namesake.drain();
     CHECK(namesake.ended == conn_grpc::error_code());
 
@@ -119,12 +119,12 @@ TEST_CASE("async_run without memory leaves the group idle, or stopped", "[exhaus
     if (f.ended) {
       ++stopped;
       CHECK(f.ended == conn_grpc::errc::stopped);
-      CHECK(f.group->next().error() == conn_grpc::errc::stopped);
+      CHECK(f.next().error() == conn_grpc::errc::stopped);
     } else {
       ++idle;
       f.connector.last().succeed();
       f.drain();
-      CHECK(**f.group->next() == "channel of attempt 1");
+      CHECK(f.next_text() == "channel of attempt 1");
     }
   }
   CHECK(idle > 0);

@@ -3,7 +3,7 @@
 #include <boost/system/system_error.hpp>
 
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
@@ -11,22 +11,22 @@ using conn_grpc::errc;
 using trace = std::vector<std::string>;
 
 TEST_CASE("nothing happens before async_run", "[life]") {
-  group_fixture f;
-  f.make_group();
+  pool_fixture f;
+  f.make_pool();
   f.drain();
   CHECK(f.connector.attempts() == 0);
   CHECK(f.status().state == channel_state::not_started);
-  CHECK(f.group->next().error() == errc::not_started);
+  CHECK(f.next().error() == errc::not_started);
   CHECK(f.happened().empty());
 }
 
 TEST_CASE("a channel is published before on_connect is called", "[life]") {
-  group_fixture f;
-  f.settings.on_connect = [&] { f.trace.push_back("on_connect sees " + **f.group->next()); };
+  pool_fixture f;
+  f.options.on_connect = [&] { f.trace.push_back("on_connect sees " + f.next_text()); };
   f.run();
   CHECK(f.status().state == channel_state::connecting);
   CHECK(f.status().attempts == 1);
-  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.next().error() == errc::not_connected);
 
   f.advance(7ms);
   f.connector.last().succeed();
@@ -36,11 +36,11 @@ TEST_CASE("a channel is published before on_connect is called", "[life]") {
   CHECK(status.state == channel_state::connected);
   CHECK(status.connected_since.value().time_since_epoch() == 7ms);
   CHECK(status.last_error.empty());
-  CHECK(**f.group->next() == "channel of attempt 1");
+  CHECK(f.next_text() == "channel of attempt 1");
 }
 
 TEST_CASE("a failed attempt is let go of, and followed by the wait that the backoff asked for", "[life]") {
-  group_fixture f;
+  pool_fixture f;
   f.delays = {50ms, 200ms, 0ms, -5ms};
   f.run();
   (void)f.happened();
@@ -53,7 +53,7 @@ TEST_CASE("a failed attempt is let go of, and followed by the wait that the back
   CHECK(f.status().state == channel_state::backing_off);
   CHECK(f.status().last_error == "Connection refused");
   CHECK(f.status().next_attempt.value().time_since_epoch() == 53ms);
-  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.next().error() == errc::not_connected);
 
   f.advance(50ms - 1ns);
   CHECK(f.connector.attempts() == 1);
@@ -80,15 +80,15 @@ TEST_CASE("a failed attempt is let go of, and followed by the wait that the back
 }
 
 TEST_CASE("who gets nothing is told why", "[life]") {
-  group_fixture f(2);
+  pool_fixture f(2);
   const auto told = [&] {
     try {
-      return *f.group->next_or_throw();
+      return object_of<std::string>(f.pool->pick_or_throw<conn_grpc::runtime::if_none::fail>());
     } catch (const boost::system::system_error& e) {
       return std::string(e.what());
     }
   };
-  f.make_group();
+  f.make_pool();
   CHECK(told() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
   f.run();
   CHECK(told() == "conn_grpc pool pool: no attempt to connect has ended yet: no channel is connected [conn_grpc:1]");
@@ -98,14 +98,14 @@ TEST_CASE("who gets nothing is told why", "[life]") {
   f.connector.attempt(0).succeed();
   f.drain();
   CHECK(told() == "channel of attempt 1");
-  f.group->stop();
+  f.pool->stop();
   CHECK(told() == "conn_grpc pool pool: stopped [conn_grpc:3]");
 }
 
 TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
-  group_fixture f;
+  pool_fixture f;
   f.delays = {std::chrono::milliseconds::max()};
-  f.settings.attempt_limit = std::chrono::milliseconds::max();
+  f.options.attempt_limit = std::chrono::milliseconds::max();
   f.run();
   f.advance(10'000h);
   CHECK(f.connector.attempts() == 1);
@@ -117,7 +117,7 @@ TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
 }
 
 TEST_CASE("an attempt that does not end is given up", "[life]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   f.advance(5'000ms - 1ns);
   CHECK_FALSE(f.connector.last().given_up);
@@ -132,7 +132,7 @@ TEST_CASE("an attempt that does not end is given up", "[life]") {
 }
 
 TEST_CASE("a stable connection is replaced at once, a short one after a wait", "[life]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -145,7 +145,7 @@ TEST_CASE("a stable connection is replaced at once, a short one after a wait", "
   CHECK(f.connector.attempt(0).given_up);
   CHECK(f.status().state == channel_state::connecting);
   CHECK(f.status().last_error == "connection lost after 1000 ms: closed by the peer");
-  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.next().error() == errc::not_connected);
 
   f.connector.last().succeed();
   f.drain();
@@ -159,8 +159,8 @@ TEST_CASE("a stable connection is replaced at once, a short one after a wait", "
 }
 
 TEST_CASE("a connection may be longer than it ever lives to be stable", "[life]") {
-  group_fixture f;
-  f.settings.stable_after = std::chrono::milliseconds::max();
+  pool_fixture f;
+  f.options.stable_after = std::chrono::milliseconds::max();
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -172,8 +172,8 @@ TEST_CASE("a connection may be longer than it ever lives to be stable", "[life]"
 }
 
 TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[life]") {
-  group_fixture f;
-  f.settings.on_disconnect = [&] { f.trace.push_back(f.group->next() ? "still there" : "withdrawn"); };
+  pool_fixture f;
+  f.options.on_disconnect = [&] { f.trace.push_back(f.next() ? "still there" : "withdrawn"); };
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -184,8 +184,8 @@ TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[l
 }
 
 TEST_CASE("a callback that takes its time does not make a connection live longer", "[life]") {
-  group_fixture f;
-  f.settings.on_disconnect = [&] {
+  pool_fixture f;
+  f.options.on_disconnect = [&] {
     CHECK(f.status().state == channel_state::backing_off);
     CHECK_FALSE(f.status().connected_since);
     CHECK(f.connector.last().given_up);
@@ -201,7 +201,7 @@ TEST_CASE("a callback that takes its time does not make a connection live longer
 }
 
 TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   (void)f.happened();
   f.connector.last().succeed();
@@ -222,9 +222,9 @@ TEST_CASE("a connection lost before it is published is not published", "[life]")
    private:
     const stepped_connector& connector_;
   };
-  group_fixture f;
-  f.settings.make_backoff = [&](conn_grpc::backoff_range) { return std::make_unique<losing_backoff>(f.connector); };
-  f.settings.on_connect = [&] { f.trace.push_back("on_connect sees " + **f.group->next()); };
+  pool_fixture f;
+  f.options.make_backoff = [&](conn_grpc::backoff_range) { return std::make_unique<losing_backoff>(f.connector); };
+  f.options.on_connect = [&] { f.trace.push_back("on_connect sees " + f.next_text()); };
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -233,8 +233,8 @@ TEST_CASE("a connection lost before it is published is not published", "[life]")
 }
 
 TEST_CASE("each transition is one line, at debug level, and only with debug", "[life]") {
-  group_fixture f;
-  f.settings.debug = GENERATE(true, false);
+  pool_fixture f;
+  f.options.debug = GENERATE(true, false);
   f.run();
   f.advance(2ms);
   f.connector.last().fail("Connection refused");
@@ -255,7 +255,7 @@ TEST_CASE("each transition is one line, at debug level, and only with debug", "[
   f.connector.last().succeed();
   f.drain();
   f.advance(1s);
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   const std::string label = "conn_grpc pool=pool channel=pool/0 address=host:1: ";
   std::string expected;
@@ -272,13 +272,13 @@ TEST_CASE("each transition is one line, at debug level, and only with debug", "[
            "connected -> stopped, released after 1000 ms",
        })
     expected += label + line + "\n";
-  CHECK(f.lines() == (f.settings.debug ? expected : ""));
+  CHECK(f.lines() == (f.options.debug ? expected : ""));
 }
 
 TEST_CASE("the same steps give the same trace, every time", "[life]") {
   std::optional<trace> first;
   for (int round = 0; round < 100; ++round) {
-    group_fixture f(3);
+    pool_fixture f(3);
     f.delays = {30ms, 10ms, 20ms};
     f.run();
     for (std::size_t a = 0; a < 3; ++a) f.connector.attempt(a).fail("no");
@@ -290,8 +290,8 @@ TEST_CASE("the same steps give the same trace, every time", "[life]") {
     f.connector.attempt(4).succeed();
     f.connector.attempt(3).succeed();
     f.drain();
-    f.trace.push_back(**f.group->next());
-    f.group->stop();
+    f.trace.push_back(f.next_text());
+    f.pool->stop();
     f.drain();
     if (!first) first = f.trace;
     REQUIRE(f.trace == *first);

@@ -2,7 +2,7 @@
 // What follows the loss of a connection: the channel is withdrawn on the thread that notices the loss, and the reason
 // decides when the next attempt begins.
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
@@ -17,7 +17,7 @@ const conn_grpc::runtime::connection_loss orderly{"announced", loss_kind::orderl
 const conn_grpc::runtime::connection_loss unknown{"closed by the peer", loss_kind::unknown};
 const conn_grpc::runtime::connection_loss broken{"Connection reset by peer", loss_kind::broken};
 
-void connect(group_fixture& f) {
+void connect(pool_fixture& f) {
   f.connector.last().succeed();
   f.drain();
 }
@@ -25,35 +25,35 @@ void connect(group_fixture& f) {
 }  // namespace
 
 TEST_CASE("a lost channel is withdrawn before the strand hears of the loss", "[loss]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   connect(f);
-  REQUIRE(f.group->next());
+  REQUIRE(f.next());
   f.connector.last().lose();
-  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.next().error() == errc::not_connected);
   CHECK(f.status().state == channel_state::connected);  // until the strand runs
   f.drain();
   CHECK(f.status().state == channel_state::backing_off);
 }
 
 TEST_CASE("a loss that is reported late does not withdraw the next connection", "[loss]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   connect(f);
   f.advance(1s);
   auto& first = f.connector.attempt(0);
   first.state = conn_grpc::runtime::connection_state::lost;  // noticed by the strand, and not yet reported
-  first.changed(nullptr);
+  first.changed(false);
   f.drain();
   connect(f);
-  REQUIRE(f.group->next());
-  first.changed(first.channel);
+  REQUIRE(f.next());
+  first.changed(true);
   f.drain();
-  CHECK(**f.group->next() == "channel of attempt 2");
+  CHECK(f.next_text() == "channel of attempt 2");
 }
 
 TEST_CASE("a connection that was closed in order is followed by an attempt at once, but not too often", "[loss]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   connect(f);
   (void)f.happened();
@@ -80,7 +80,7 @@ TEST_CASE("a connection that was closed in order is followed by an attempt at on
 }
 
 TEST_CASE("a connection that ended otherwise is followed by the backoff's wait", "[loss]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   connect(f);
   f.advance(999ms);
@@ -92,8 +92,8 @@ TEST_CASE("a connection that ended otherwise is followed by the backoff's wait",
 }
 
 TEST_CASE("a loss of which nothing is known is taken for what the server did last", "[loss]") {
-  group_fixture f;
-  f.settings.stable_after = 40ms;
+  pool_fixture f;
+  f.options.stable_after = 40ms;
   f.run();
   const auto lose = [&](const conn_grpc::runtime::connection_loss& how) {
     connect(f);
@@ -121,7 +121,7 @@ TEST_CASE("a loss of which nothing is known is taken for what the server did las
 }
 
 TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   connect(f);
   (void)f.happened();
@@ -129,7 +129,7 @@ TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]
   first.may_know_more = true;
   first.lose(orderly);
   f.drain();
-  CHECK(f.group->next().error() == errc::not_connected);  // withdrawn before
+  CHECK(f.next().error() == errc::not_connected);  // withdrawn before
   CHECK(f.happened().empty());
   f.advance(1ms);
   first.loss = broken;

@@ -12,7 +12,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
 
 namespace asio = boost::asio;
 using namespace conn_grpc::test;
@@ -24,11 +24,11 @@ namespace {
 
 enum class place { not_started, connecting, connected, held_by_user, backing_off, events_pending };
 
-struct arrived : group_fixture {
-  std::shared_ptr<std::string> held;
+struct arrived : pool_fixture {
+  conn_grpc::runtime::channel_ptr held;
 
-  explicit arrived(place where) : group_fixture(2) {
-    make_group();
+  explicit arrived(place where) : pool_fixture(2) {
+    make_pool();
     if (where == place::not_started) return;
     run();
     if (where == place::connecting) return;
@@ -40,7 +40,7 @@ struct arrived : group_fixture {
     }
     if (where == place::events_pending) return;
     drain();
-    if (where == place::held_by_user) held = *group->next();
+    if (where == place::held_by_user) held = *next();
   }
 };
 
@@ -72,9 +72,9 @@ TEST_CASE("stop ends async_run with success, and lets go of every connection", "
   CAPTURE(static_cast<int>(where));
   arrived f(where);
   (void)f.happened();
-  f.group->stop();
-  CHECK(f.group->next().error() == errc::stopped);  // at once, not when the strand gets there
-  f.group->stop();
+  f.pool->stop();
+  CHECK(f.next().error() == errc::stopped);  // at once, not when the strand gets there
+  f.pool->stop();
   f.drain();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.connector.attempts() <= 2);
@@ -92,25 +92,25 @@ TEST_CASE("stop ends async_run with success, and lets go of every connection", "
   CHECK(f.connector.attempts() <= 2);
 }
 
-TEST_CASE("a stopped group stays stopped", "[stop]") {
+TEST_CASE("a stopped pool stays stopped", "[stop]") {
   arrived f(any_place());
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   f.ended.reset();
   f.run();
   CHECK(f.ended == errc::stopped);
-  CHECK(f.group->next().error() == errc::stopped);
+  CHECK(f.next().error() == errc::stopped);
 }
 
 TEST_CASE("the owner may go at any time; whoever waits for async_run is told", "[stop]") {
   const place where = any_place();
   arrived f(where);
-  f.group->stop();  // as the destructors of channel and pool do
-  f.group.reset();
+  f.pool->stop();  // as the destructors of channel and pool do
+  f.pool.reset();
   f.drain();
   CHECK(f.ended.has_value() == (where != place::not_started));
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
-  CHECK(f.settings.on_connect);  // the fixture outlives all that refers to it
+  CHECK(f.options.on_connect);  // the fixture outlives all that refers to it
 }
 
 TEST_CASE("the context may go first", "[stop]") {
@@ -119,52 +119,52 @@ TEST_CASE("the context may go first", "[stop]") {
   f.io.reset();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK_FALSE(f.ended);
-  CHECK_FALSE(f.group->executor());
+  CHECK_FALSE(f.pool->executor());
   CHECK(f.status().state == (where == place::not_started ? channel_state::not_started : channel_state::stopped));
-  CHECK(f.group->next().error() == (where == place::not_started ? errc::not_started : errc::stopped));
+  CHECK(f.next().error() == (where == place::not_started ? errc::not_started : errc::stopped));
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) f.connector.attempt(a).lose();  // gRPC does not know
-  f.group->stop();
-  CHECK(f.group->next().error() == errc::stopped);
-  f.group.reset();
+  f.pool->stop();
+  CHECK(f.next().error() == errc::stopped);
+  f.pool.reset();
 }
 
 TEST_CASE("the context may go between stop and its effect", "[stop]") {
   arrived f(any_place());
-  f.group->stop();
-  if (GENERATE(true, false)) f.group.reset();
+  f.pool->stop();
+  if (GENERATE(true, false)) f.pool.reset();
   f.io.reset();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
 }
 
 TEST_CASE("a context of a user's strand may go first", "[stop]") {
-  group_fixture f;
-  f.make_group(boost::asio::make_strand(*f.io));
+  pool_fixture f;
+  f.make_pool(boost::asio::make_strand(*f.io));
   f.run();
   f.connector.last().succeed();
   f.drain();
   f.io.reset();
-  f.group.reset();
+  f.pool.reset();
 }
 
 TEST_CASE("an executor may be the last owner of its context", "[stop]") {
-  group_fixture f;
-  f.make_group(owning_executor{f.io});
+  pool_fixture f;
+  f.make_pool(owning_executor{f.io});
   const std::weak_ptr context = f.io;
   f.io.reset();
-  f.group.reset();
+  f.pool.reset();
   CHECK(context.expired());
 }
 
 TEST_CASE("stop from inside a callback", "[stop]") {
-  group_fixture f;
+  pool_fixture f;
   SECTION("on_connect") {
-    f.settings.on_connect = [&] { f.group->stop(); };
+    f.options.on_connect = [&] { f.pool->stop(); };
     f.run();
     f.connector.last().succeed();
     f.drain();
   }
   SECTION("on_disconnect") {
-    f.settings.on_disconnect = [&] { f.group->stop(); };
+    f.options.on_disconnect = [&] { f.pool->stop(); };
     f.run();
     f.connector.last().succeed();
     f.drain();
@@ -176,10 +176,10 @@ TEST_CASE("stop from inside a callback", "[stop]") {
 }
 
 TEST_CASE("the owner goes from inside on_connect", "[stop]") {
-  group_fixture f;
-  f.settings.on_connect = [&] {
-    f.group->stop();
-    f.group.reset();
+  pool_fixture f;
+  f.options.on_connect = [&] {
+    f.pool->stop();
+    f.pool.reset();
   };
   f.run();
   f.connector.last().succeed();
@@ -188,21 +188,21 @@ TEST_CASE("the owner goes from inside on_connect", "[stop]") {
   CHECK(f.happened() == std::vector<std::string>{"make_backoff 1000..30000", "reset", "on_disconnect"});
 }
 
-TEST_CASE("a group runs once", "[stop]") {
+TEST_CASE("a pool runs once", "[stop]") {
   arrived f(place::connected);
   std::optional<error_code> second;
-  f.group->async_run([&](error_code ec) { second = ec; });
+  f.pool->async_run([&](error_code ec) { second = ec; });
   f.drain();
   CHECK(second == boost::asio::error::already_started);
   CHECK_FALSE(f.ended);
 }
 
-TEST_CASE("a group of none runs until it is stopped", "[stop]") {
-  group_fixture f(0);
+TEST_CASE("a pool of none runs until it is stopped", "[stop]") {
+  pool_fixture f(0);
   f.run();
   CHECK_FALSE(f.ended);
-  CHECK(f.group->next().error() == errc::not_connected);
-  f.group->stop();
+  CHECK(f.next().error() == errc::not_connected);
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
 }
@@ -210,10 +210,10 @@ TEST_CASE("a group of none runs until it is stopped", "[stop]") {
 TEST_CASE("cancellation of async_run is a stop", "[stop]") {
   const auto type = GENERATE(boost::asio::cancellation_type::terminal, boost::asio::cancellation_type::partial,
                              boost::asio::cancellation_type::total);
-  group_fixture f(2);
-  f.make_group();
+  pool_fixture f(2);
+  f.make_pool();
   boost::asio::cancellation_signal signal;
-  f.group->async_run(boost::asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { f.ended = ec; }));
+  f.pool->async_run(boost::asio::bind_cancellation_slot(signal.slot(), [&](error_code ec) { f.ended = ec; }));
   f.drain();
   f.connector.attempt(0).succeed();
   f.drain();
@@ -221,19 +221,19 @@ TEST_CASE("cancellation of async_run is a stop", "[stop]") {
   CHECK_FALSE(f.ended);
   f.drain();
   CHECK(f.ended == boost::asio::error::operation_aborted);
-  CHECK(f.group->next().error() == errc::stopped);
+  CHECK(f.next().error() == errc::stopped);
   CHECK(f.connector.attempt(0).given_up);
   CHECK(f.connector.attempt(1).given_up);
 }
 
 TEST_CASE("the actors take turns in the rotation by slot, the connected ones only", "[stop]") {
-  group_fixture f(3);
+  pool_fixture f(3);
   f.run();
   for (const std::size_t slot : {2U, 0U, 1U}) f.connector.attempt(slot).succeed();
   f.drain();
   const auto take = [&](int times) {
     std::string taken;
-    for (int i = 0; i < times; ++i) taken += (*f.group->next())->back();
+    for (int i = 0; i < times; ++i) taken += f.next_text().back();
     return taken;
   };
   const std::string taken = take(6);
@@ -248,33 +248,33 @@ TEST_CASE("the actors take turns in the rotation by slot, the connected ones onl
   CHECK(take(3).find('4') != std::string::npos);
 }
 
-TEST_CASE("async_run may be called on the context, with callbacks that reach back into the group", "[stop]") {
-  group_fixture f(2);
+TEST_CASE("async_run may be called on the context, with callbacks that reach back into the pool", "[stop]") {
+  pool_fixture f(2);
   const std::string what = GENERATE("stop in make_backoff", "get_executor in make_backoff", "create_channel throws");
-  f.settings.make_backoff = [&](conn_grpc::backoff_range) {
-    if (what == "stop in make_backoff") f.group->stop();
-    if (what == "get_executor in make_backoff") CHECK(f.group->executor() == f.io->get_executor());
+  f.options.make_backoff = [&](conn_grpc::backoff_range) {
+    if (what == "stop in make_backoff") f.pool->stop();
+    if (what == "get_executor in make_backoff") CHECK(f.pool->executor() == f.io->get_executor());
     return std::make_unique<scripted_backoff>(f.trace, f.delays);
   };
   if (what == "create_channel throws") f.connector.throw_next();
-  f.make_group();
-  boost::asio::post(*f.io, [&] { f.group->async_run([&](error_code ec) { f.ended = ec; }); });
+  f.make_pool();
+  boost::asio::post(*f.io, [&] { f.pool->async_run([&](error_code ec) { f.ended = ec; }); });
   f.drain();
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
 }
 
 TEST_CASE("async_run ends only when no reader is left that could be taking a channel", "[stop]") {
-  group_fixture f;
+  pool_fixture f;
   f.run();
   f.connector.last().succeed();
   f.drain();
-  const std::weak_ptr<std::string> channel = *f.group->next();
+  const std::weak_ptr channel = *f.next();
   f.connector.last().channel.reset();
   std::optional<conn_grpc::core::read_section> preempted;
   preempted.emplace();
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   f.advance(10ms);
   CHECK_FALSE(f.ended);
@@ -286,21 +286,21 @@ TEST_CASE("async_run ends only when no reader is left that could be taking a cha
 }
 
 TEST_CASE("a stop takes effect between two attempts", "[stop]") {
-  group_fixture f(100);
-  f.make_group();
-  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  pool_fixture f(100);
+  f.make_pool();
+  f.pool->async_run([&](error_code ec) { f.ended = ec; });
   while (f.connector.attempts() < 3) f.io->poll_one();
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
   CHECK(f.connector.attempts() < 6);
 }
 
-TEST_CASE("a group whose context is gone cannot be run", "[stop]") {
-  group_fixture f;
-  f.make_group();
+TEST_CASE("a pool whose context is gone cannot be run", "[stop]") {
+  pool_fixture f;
+  f.make_pool();
   f.io.reset();
-  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  f.pool->async_run([&](error_code ec) { f.ended = ec; });
   CHECK(f.ended == errc::stopped);
-  CHECK(f.group->next().error() == errc::stopped);
+  CHECK(f.next().error() == errc::stopped);
 }

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "support/catch.hpp"
-#include "support/group_fixture.hpp"
+#include "support/pool_fixture.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
@@ -34,15 +34,15 @@ TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]"
   const std::string where =
       GENERATE("on_connect", "on_disconnect", "next", "reset", "make_backoff", "make_backoff null", "create_channel");
   CAPTURE(where);
-  group_fixture f(2);
+  pool_fixture f(2);
   bool armed = true;
   const auto throw_once = [&] {
     if (std::exchange(armed, false)) throw std::runtime_error(where + " threw");
   };
-  if (where == "on_connect") f.settings.on_connect = throw_once;
-  if (where == "on_disconnect") f.settings.on_disconnect = throw_once;
+  if (where == "on_connect") f.options.on_connect = throw_once;
+  if (where == "on_disconnect") f.options.on_disconnect = throw_once;
   if (where == "create_channel") f.connector.throw_next();
-  f.settings.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
+  f.options.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
     if (where == "make_backoff") throw_once();
     if (where == "make_backoff null" && std::exchange(armed, false)) return nullptr;
     const bool throws = (where == "next" || where == "reset") && std::exchange(armed, false);
@@ -67,7 +67,7 @@ TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]"
   CHECK(f.status(1).last_error.empty());
   CHECK(f.lines().find(error) != std::string::npos);  // an error is logged without debug
   CHECK(f.status(0).state == channel_state::connecting);
-  CHECK(f.group->next().error() == errc::not_connected);
+  CHECK(f.next().error() == errc::not_connected);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a)
     if (!f.connector.attempt(a).given_up) f.connector.attempt(a).succeed();
   f.drain();
@@ -76,8 +76,8 @@ TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]"
 }
 
 TEST_CASE("the fourth throw within five seconds ends async_run with restart_limit", "[supervision]") {
-  group_fixture f(2);
-  f.settings.on_connect = [] { throw 42; };
+  pool_fixture f(2);
+  f.options.on_connect = [] { throw 42; };
   f.run();
   f.connector.attempt(1).succeed();
   f.drain();
@@ -93,7 +93,7 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
   CHECK(f.status(0).state == channel_state::stopped);
   CHECK(f.status(1).state == channel_state::stopped);
   CHECK(f.status(0).last_error == "on_connect threw: something that is no std::exception; too often, stopping");
-  CHECK(f.group->next().error() == errc::stopped);
+  CHECK(f.next().error() == errc::stopped);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.io->stopped());
   f.ended.reset();
@@ -102,9 +102,9 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
 }
 
 TEST_CASE("past the limit nobody else connects", "[supervision]") {
-  group_fixture f(2);
-  f.whole.max_restarts = 0;
-  f.settings.on_connect = [&] {
+  pool_fixture f(2);
+  f.options.max_restarts = 0;
+  f.options.on_connect = [&] {
     f.trace.emplace_back("on_connect");
     throw std::runtime_error("no");
   };
@@ -117,8 +117,8 @@ TEST_CASE("past the limit nobody else connects", "[supervision]") {
 }
 
 TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
-  group_fixture f;
-  f.settings.on_connect = [] { throw std::runtime_error("again"); };
+  pool_fixture f;
+  f.options.on_connect = [] { throw std::runtime_error("again"); };
   f.run();
   for (int i = 0; i < 20; ++i) {
     f.connector.last().succeed();
@@ -126,23 +126,23 @@ TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
     f.advance(1'700ms);
   }
   CHECK_FALSE(f.ended);
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
 }
 
 TEST_CASE("what throws each time cannot keep stop away", "[supervision]") {
-  group_fixture f;
-  f.whole.max_restarts = std::numeric_limits<std::size_t>::max();
+  pool_fixture f;
+  f.options.max_restarts = std::numeric_limits<std::size_t>::max();
   int throws = 0;
-  f.settings.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
+  f.options.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
     if (++throws > 100'000) throw std::logic_error("nobody else had a turn");
     throw std::runtime_error("always");
   };
-  f.make_group();
-  f.group->async_run([&](error_code ec) { f.ended = ec; });
+  f.make_pool();
+  f.pool->async_run([&](error_code ec) { f.ended = ec; });
   for (int i = 0; i < 100; ++i) f.io->poll_one();
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
   CHECK(throws < 1'000);
@@ -152,8 +152,8 @@ TEST_CASE("an exception may have no text", "[supervision]") {
   struct mute final : std::exception {
     [[nodiscard]] const char* what() const noexcept override { return nullptr; }
   };
-  group_fixture f;
-  f.settings.on_connect = [] { throw mute(); };
+  pool_fixture f;
+  f.options.on_connect = [] { throw mute(); };
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -161,12 +161,12 @@ TEST_CASE("an exception may have no text", "[supervision]") {
 }
 
 TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]") {
-  group_fixture f;
-  f.settings.on_disconnect = [] { throw std::runtime_error("late"); };
+  pool_fixture f;
+  f.options.on_disconnect = [] { throw std::runtime_error("late"); };
   f.run();
   f.connector.last().succeed();
   f.drain();
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.ended == error_code());
   CHECK(f.connector.attempts() == 1);
@@ -183,10 +183,10 @@ TEST_CASE("a logger that throws is not listened to", "[supervision]") {
     void set_pattern(const std::string&) override {}
     void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
   };
-  group_fixture f;
-  f.settings.logger = std::make_shared<spdlog::logger>("broken", std::make_shared<broken_sink>());
-  f.settings.logger->set_level(spdlog::level::debug);
-  f.settings.debug = true;
+  pool_fixture f;
+  f.options.logger = std::make_shared<spdlog::logger>("broken", std::make_shared<broken_sink>());
+  f.options.logger->set_level(spdlog::level::debug);
+  f.options.debug = true;
   f.connector.throw_next();
   f.run();
   CHECK(f.connector.attempts() == 1);

@@ -38,7 +38,7 @@ class world : public waiting_fixture {
   world(std::shared_ptr<boost::asio::io_context> context, std::size_t waiters)
       : waiting_fixture(2, std::move(context)) {
     logger->set_level(spdlog::level::off);
-    settings.make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<none>(); };
+    options.make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<none>(); };
     run();
     while (waiters_ < waiters) take(happening::join);
     drain();
@@ -69,7 +69,7 @@ class world : public waiting_fixture {
       case happening::stop:
         if (stopped_) return false;
         stopped_ = true;
-        group->stop();
+        pool->stop();
         return true;
     }
     return false;
@@ -85,7 +85,7 @@ class world : public waiting_fixture {
   void catch_up() {
     drain();
     check_answers();
-    const bool none_need_wait = stopped_ || group->status().current_size > 0;
+    const bool none_need_wait = stopped_ || pool->status().current_size > 0;
     for (std::size_t i = 0; i < waiters_; ++i)
       if (!waiting_[i].answered &&
           (none_need_wait || waiting_[i].cancelled || manual_clock::now() >= waiting_[i].deadline))
@@ -97,7 +97,7 @@ class world : public waiting_fixture {
     catch_up();
     manual_clock::advance(20ms);
     catch_up();
-    group->stop();
+    pool->stop();
     drain();
     check_answers();
   }

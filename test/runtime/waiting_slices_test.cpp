@@ -77,7 +77,7 @@ TEST_CASE("many deadlines at once end in slices, in order", "[waiting]") {
 
 TEST_CASE("stop completes a slice, the strand completes the rest, and async_run ends after that", "[waiting]") {
   crowded f;
-  f.group->stop();
+  f.pool->stop();
   CHECK(f.completed() == slice);
   CHECK_FALSE(f.ended);
   std::size_t completed = slice;
@@ -106,7 +106,7 @@ TEST_CASE("connected(n) is told in slices, too", "[waiting]") {
   trace ones;
   for (std::size_t i = 0; i < crowd; i += 2) ones.push_back(std::to_string(i) + ": Success");
   CHECK(f.answers() == ones);
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   trace twos;
   for (std::size_t i = 1; i < crowd; i += 2) twos.push_back(std::to_string(i) + ": stopped");
@@ -143,7 +143,7 @@ TEST_CASE("between two slices nobody overtakes, and stop is told at once", "[wai
     CHECK(f.answers() == expected);
   }
   SECTION("who comes after a stop does not stand behind those that wait for the strand") {
-    f.group->stop();
+    f.pool->stop();
     f.wait("after the stop", 5'000ms, nullptr, &f.elsewhere);
     CHECK(f.completed() == slice + 1);
     CHECK(std::ranges::count(f.answered, "after the stop: stopped") == 1);
@@ -188,9 +188,9 @@ TEST_CASE("who is cancelled between two slices is told so, and takes no channel 
 
 TEST_CASE("what stop has left is completed when the context, or its owner, goes", "[waiting]") {
   crowded f;
-  f.group->stop();
+  f.pool->stop();
   const bool owner_first = GENERATE(true, false);
-  if (owner_first) f.group.reset();
+  if (owner_first) f.pool.reset();
   CHECK(f.completed() == slice);
   f.io.reset();
   CHECK(f.completed() == crowd - slice);
@@ -210,7 +210,7 @@ TEST_CASE("what stop has left can be cancelled while no thread runs the context"
   boost::asio::io_context elsewhere;
   f.run();
   for (std::size_t i = 0; i < crowd; ++i) f.wait(std::to_string(i), 5'000ms, &cancels[i], &elsewhere);
-  f.group->stop();
+  f.pool->stop();
   cancels.back().emit(boost::asio::cancellation_type::total);
   elsewhere.poll();
   CHECK(f.answered.size() == 2 * slice);

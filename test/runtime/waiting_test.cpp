@@ -49,12 +49,12 @@ TEST_CASE("a get that waits ends with not_connected at its deadline, and not bef
 
 TEST_CASE("a get that cannot hope does not wait", "[waiting]") {
   waiting_fixture f;
-  f.make_group();
+  f.make_pool();
   f.wait("idle", 1'000ms);
   f.drain();
   CHECK(f.answers() == trace{"idle: async_run has not been called, or has failed"});
   f.run();
-  f.group->stop();
+  f.pool->stop();
   f.wait("stopped", 1'000ms);
   f.drain();
   CHECK(f.answers() == trace{"stopped: stopped"});
@@ -62,15 +62,15 @@ TEST_CASE("a get that cannot hope does not wait", "[waiting]") {
 
 TEST_CASE("stop, restart_limit and destruction end the waiting", "[waiting]") {
   waiting_fixture f;
-  f.whole.max_restarts = 0;
+  f.options.max_restarts = 0;
   const std::string how = GENERATE("stop", "restart_limit", "destruction");
   CAPTURE(how);
   f.run();
   f.wait("w", 60'000ms);
   f.drain();
-  if (how == "stop") f.group->stop();
+  if (how == "stop") f.pool->stop();
   if (how == "restart_limit") f.connector.throw_next(), f.connector.last().fail("no"), f.drain(), f.advance(100ms);
-  if (how == "destruction") f.group->stop(), f.group.reset();
+  if (how == "destruction") f.pool->stop(), f.pool.reset();
   f.drain();
   CHECK(f.answers() == trace{"w: stopped"});
 }
@@ -97,10 +97,10 @@ TEST_CASE("cancelled after it was handed a channel, before it heard of it", "[wa
   f.run();
   boost::asio::cancellation_signal cancel;
   f.wait("a", 5'000ms, &cancel);
-  f.settings.on_connect = {};
+  f.options.on_connect = {};
   f.drain();
   f.connector.last().succeed();
-  while (f.group->status().current_size == 0) f.io->poll_one();
+  while (f.pool->status().current_size == 0) f.io->poll_one();
   cancel.emit(boost::asio::cancellation_type::total);
   f.drain();
   CHECK(f.answers() == trace{"a: attempt 1"});
@@ -108,7 +108,7 @@ TEST_CASE("cancelled after it was handed a channel, before it heard of it", "[wa
 
 TEST_CASE("no more than max_waiters wait", "[waiting]") {
   waiting_fixture f;
-  f.whole.max_waiters = 2;
+  f.options.max_waiters = 2;
   f.run();
   f.wait("a", 100ms);
   f.wait("b", 5'000ms);
@@ -125,7 +125,7 @@ TEST_CASE("no more than max_waiters wait", "[waiting]") {
 
 TEST_CASE("a timeout without end", "[waiting]") {
   waiting_fixture f;
-  f.settings.attempt_limit = std::chrono::milliseconds::max();
+  f.options.attempt_limit = std::chrono::milliseconds::max();
   f.run();
   f.wait("patient", std::chrono::nanoseconds::max());
   f.advance(10'000h);
@@ -137,7 +137,7 @@ TEST_CASE("a timeout without end", "[waiting]") {
 
 TEST_CASE("telemetry hears of a get that waited once, with all its time", "[waiting]") {
   waiting_fixture f;
-  f.whole.telemetry->attach("test", conn_grpc::event::channel_get, [&](const conn_grpc::telemetry_event& e) {
+  f.options.telemetry->attach("test", conn_grpc::event::channel_get, [&](const conn_grpc::telemetry_event& e) {
     f.answered.push_back(std::to_string(e.duration / 1ms) + " ms " + std::string(e.channel_name) +
                          std::string(e.error));
   });
@@ -156,8 +156,8 @@ TEST_CASE("the pool's context goes first: who waits elsewhere is told", "[waitin
   waiting_fixture f;
   boost::asio::io_context elsewhere;
   const bool ran = GENERATE(true, false);
-  f.make_group();
-  f.group->async_run([](error_code) {});
+  f.make_pool();
+  f.pool->async_run([](error_code) {});
   if (ran) f.drain();
   f.wait("there", 5'000ms, nullptr, &elsewhere);
   f.io.reset();
@@ -168,7 +168,7 @@ TEST_CASE("the pool's context goes first: who waits elsewhere is told", "[waitin
 TEST_CASE("the waiter's context goes first: it is destroyed, uncalled", "[waiting]") {
   waiting_fixture f;
   std::optional<boost::asio::io_context> elsewhere(std::in_place);
-  f.whole.max_waiters = 1;
+  f.options.max_waiters = 1;
   f.run();
   auto alive = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = alive;
@@ -184,7 +184,7 @@ TEST_CASE("the waiter's context goes first: it is destroyed, uncalled", "[waitin
 
 TEST_CASE("connected(n) completes once n channels are connected at once", "[waiting]") {
   waiting_fixture f(3);
-  f.make_group();
+  f.make_pool();
   f.wait_for_size("idle", 1);
   f.drain();
   CHECK(f.answers() == trace{"idle: async_run has not been called, or has failed"});
@@ -208,7 +208,7 @@ TEST_CASE("connected(n) completes once n channels are connected at once", "[wait
   f.wait_for_size("two", 2);
   f.drain();
   CHECK(f.answers() == trace{"two: Success"});
-  f.group->stop();
+  f.pool->stop();
   f.drain();
   CHECK(f.answers() == trace{"three: stopped"});
 }
@@ -230,18 +230,18 @@ TEST_CASE("connected(n) may have a deadline", "[waiting]") {
 
 TEST_CASE("a mock answers before anybody waits", "[waiting]") {
   waiting_fixture f;
-  f.mock = [] { return std::make_shared<std::string>("channel of the mock"); };
+  f.mock = [] { return fake_channel(std::make_shared<std::string>("channel of the mock")); };
   f.run();
   f.wait_for_size("size", 1);
   f.drain();
   CHECK(f.answers() == trace{"size: Success"});
-  CHECK(f.group->next_unless_waiting().value()->ends_with("mock"));
+  CHECK(object_of<std::string>(f.next_unless_waiting().value()).ends_with("mock"));
 }
 
 TEST_CASE("there is nothing to wait for in a pool of none", "[waiting]") {
   waiting_fixture f(0);
   f.run();
-  CHECK(f.group->next_unless_waiting().error() == errc::not_connected);
-  CHECK(f.group->size_unless_waiting(1) == error_code(boost::asio::error::invalid_argument));
-  CHECK(f.group->size_unless_waiting(0) == error_code());
+  CHECK(f.next_unless_waiting().error() == errc::not_connected);
+  CHECK(f.pool->size_unless_waiting(1) == error_code(boost::asio::error::invalid_argument));
+  CHECK(f.pool->size_unless_waiting(0) == error_code());
 }

@@ -12,13 +12,13 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/directory.hpp"
+#include "runtime/name_registry.hpp"
 #include "support/catch.hpp"
 
 using conn_grpc::event;
 using conn_grpc::telemetry;
 using conn_grpc::telemetry_event;
-using conn_grpc::runtime::directory;
+using conn_grpc::runtime::name_registry;
 
 namespace {
 
@@ -82,7 +82,7 @@ TEST_CASE("from detach on, the thread that detached does not call the handler", 
 TEST_CASE("names change hands while others look them up", "[names]") {
   for (int round = 0; round < 20; ++round) {
     boost::asio::io_context context;
-    const auto names = directory::of(context);
+    const auto names = name_registry::of(context);
     std::atomic<bool> wrong = false;
     on_threads(4, [&](int thread) {
       const std::string name = thread % 2 ? "odd" : "even";
@@ -90,11 +90,11 @@ TEST_CASE("names change hands while others look them up", "[names]") {
         const auto me = std::make_shared<std::string>(name);
         const bool mine = names->claim(name, me);
         for (const char* wanted : {"odd", "even"})
-          if (const auto found = std::static_pointer_cast<std::string>(directory::find(context, wanted)))
+          if (const auto found = std::static_pointer_cast<std::string>(name_registry::find(context, wanted)))
             wrong = wrong || *found != wanted;
-        if (mine && directory::find(context, name) != me) wrong = true;
+        if (mine && name_registry::find(context, name) != me) wrong = true;
         if (mine) names->release(me.get());
-        if (directory::find(context, name) == me) wrong = true;
+        if (name_registry::find(context, name) == me) wrong = true;
       }
     });
     CHECK_FALSE(wrong);

@@ -44,7 +44,7 @@ class counted {
     if (counts_) ++counts_->destroyed;
   }
 
-  void operator()(error_code why, const std::shared_ptr<int>& channel = {}) {
+  void operator()(error_code why, const conn_grpc::runtime::channel_ptr& channel = {}) {
     auto& counts = *std::exchange(counts_, nullptr);
     if (channel && why) ++counts.begun;  // never both: let the sums differ
     ++(why ? counts.failed : counts.served);
@@ -57,27 +57,27 @@ class counted {
 /// A user's thread: gets that wait, on one executor, some of which it cancels.
 class user {
  public:
-  user(std::shared_ptr<storm_group> group, asio::any_io_executor home, tally& counts, unsigned seed)
-      : group_(std::move(group)), home_(std::move(home)), counts_(counts), random_(seed) {}
+  user(std::shared_ptr<storm_pool> pool, asio::any_io_executor handler_executor, tally& counts, unsigned seed)
+      : pool_(std::move(pool)), handler_executor_(std::move(handler_executor)), counts_(counts), random_(seed) {}
 
   void act(int times) {
     for (int i = 0; i < times; ++i) {
-      const auto patience = std::chrono::microseconds(random_() % 2'000);
+      const auto timeout = std::chrono::microseconds(random_() % 2'000);
       switch (random_() % 6) {
         case 0:
         case 1:
         case 2:
-          if (const auto found = group_->next_unless_waiting(); !found && found.error() == asio::error::would_block)
-            group_->wait_for_channel(handler(), context(), patience);
+          if (const auto found = pool_->pick<conn_grpc::runtime::if_none::wait>(); !found && found.error() == asio::error::would_block)
+            pool_->wait_for_channel(handler(), context(), timeout);
           break;
         case 3:
-          group_->wait_for_size(handler(), context(), random_() % 4, patience);
+          pool_->wait_for_size(handler(), context(), random_() % 4, timeout);
           break;
         case 4:
           if (!cancels_.empty()) cancels_[random_() % cancels_.size()].emit(asio::cancellation_type::total);
           break;
         default:
-          (void)group_->next();
+          (void)next_of(*pool_);
       }
     }
   }
@@ -86,21 +86,21 @@ class user {
   conn_grpc::detail::posted_handler<asio::cancellation_slot_binder<counted, asio::cancellation_slot>,
                                     asio::any_io_executor>
   handler() {
-    return {asio::bind_cancellation_slot(cancels_.emplace_back().slot(), counted(counts_)), home_};
+    return {asio::bind_cancellation_slot(cancels_.emplace_back().slot(), counted(counts_)), handler_executor_};
   }
-  asio::execution_context& context() const { return asio::query(home_, asio::execution::context); }
+  asio::execution_context& context() const { return asio::query(handler_executor_, asio::execution::context); }
 
-  std::shared_ptr<storm_group> group_;
-  asio::any_io_executor home_;
+  std::shared_ptr<storm_pool> pool_;
+  asio::any_io_executor handler_executor_;
   tally& counts_;
   std::minstd_rand random_;
   std::deque<asio::cancellation_signal> cancels_;
 };
 
-conn_grpc::runtime::group_settings with_limit(std::size_t most) {
-  auto settings = storm_settings();
-  settings.max_waiters = most;
-  return settings;
+conn_grpc::runtime::checked_pool_options with_limit(std::size_t most) {
+  auto options = storm_options(2);
+  options.max_waiters = most;
+  return options;
 }
 
 }  // namespace
@@ -112,25 +112,25 @@ TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancella
   for (unsigned round = 0; round < 100; ++round) {
     asio::thread_pool context(2);
     asio::thread_pool elsewhere(1);
-    auto group = make_storm_group(context.get_executor(), weather, 2, with_limit(round % 3 == 0 ? 4 : 0));
-    group->async_run([](error_code) {});
+    auto pool = make_storm_pool(context.get_executor(), weather, with_limit(round % 3 == 0 ? 4 : 0));
+    pool->async_run([](error_code) {});
 
-    const std::vector<asio::any_io_executor> homes{context.get_executor(), elsewhere.get_executor(),
+    const std::vector<asio::any_io_executor> executors{context.get_executor(), elsewhere.get_executor(),
                                                    asio::make_strand(elsewhere), asio::system_executor()};
     std::deque<user> users;
     std::vector<std::thread> threads;
-    for (unsigned u = 0; u < homes.size(); ++u) {
-      users.emplace_back(group, homes[u], counts, round * 10 + u);
+    for (unsigned u = 0; u < executors.size(); ++u) {
+      users.emplace_back(pool, executors[u], counts, round * 10 + u);
       threads.emplace_back([&, u] {
         users[u].act(150);
-        if (u == round % 8) group->stop();
+        if (u == round % 8) pool->stop();
         users[u].act(50);
       });
     }
     for (auto& thread : threads) thread.join();
-    if (round % 2 == 0) group->stop();
-    users.clear();  // the last to share the group, unless it runs
-    std::exchange(group, nullptr)->stop();
+    if (round % 2 == 0) pool->stop();
+    users.clear();  // the last to share the pool, unless it runs
+    std::exchange(pool, nullptr)->stop();
     context.join();
     elsewhere.join();
   }
@@ -148,21 +148,21 @@ TEST_CASE("a context goes while gets wait: its own are destroyed, others are tol
   for (unsigned round = 0; round < 100; ++round) {
     std::optional<asio::thread_pool> context(std::in_place, 1);
     std::optional<asio::thread_pool> elsewhere(std::in_place, 1);
-    auto group = make_storm_group(context->get_executor(), weather, 1);
-    group->async_run([](error_code) {});
+    auto pool = make_storm_pool(context->get_executor(), weather, storm_options(1));
+    pool->async_run([](error_code) {});
 
     std::deque<user> users;
-    users.emplace_back(group, context->get_executor(), counts, round);
-    users.emplace_back(group, elsewhere->get_executor(), counts, round + 1);
+    users.emplace_back(pool, context->get_executor(), counts, round);
+    users.emplace_back(pool, elsewhere->get_executor(), counts, round + 1);
     std::thread other([&] { users[1].act(50); });
     users[0].act(50);
     other.join();
-    if (round % 4 < 2) users.clear(), group.reset();
+    if (round % 4 < 2) users.clear(), pool.reset();
     if (round % 2 == 0) context.reset();
     elsewhere.reset();
     context.reset();
     users.clear();
-    if (group) group->stop();
+    if (pool) pool->stop();
   }
   CHECK(counts.ended() == counts.begun);
   CHECK(counts.destroyed > 0);
@@ -173,20 +173,20 @@ TEST_CASE("a context is destroyed while another thread posts to it", "[waiting]"
   tally counts;
   asio::thread_pool context(1);
   for (int round = 0; round < 300; ++round) {
-    auto home = std::make_unique<asio::io_context>();
-    auto group = make_storm_group(context.get_executor(), weather, 1);
-    group->async_run([](error_code) {});
+    auto handler_context = std::make_unique<asio::io_context>();
+    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    pool->async_run([](error_code) {});
     for (int i = 0; i < 20; ++i) {
-      conn_grpc::detail::posted_handler posted(counted(counts), home->get_executor());
-      group->wait_for_channel(std::move(posted), *home, 1h);
+      conn_grpc::detail::posted_handler posted(counted(counts), handler_context->get_executor());
+      pool->wait_for_channel(std::move(posted), *handler_context, 1h);
     }
     std::atomic<bool> begun = false;
     std::thread destroys([&] {
       while (!begun) std::this_thread::yield();
-      home.reset();
+      handler_context.reset();
     });
     begun = true;
-    group->stop();
+    pool->stop();
     destroys.join();
   }
   context.join();
@@ -198,21 +198,21 @@ TEST_CASE("executors that own their context and throw now and then, while that c
   tally counts;
   asio::thread_pool context(1);
   for (int round = 0; round < 300; ++round) {
-    auto home = std::make_shared<asio::io_context>();
+    auto handler_context = std::make_shared<asio::io_context>();
     const auto script = std::make_shared<user_script>();
     script->refused = round % 4;
-    auto group = make_storm_group(context.get_executor(), weather, 1);
-    group->async_run([](error_code) {});
+    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    pool->async_run([](error_code) {});
     for (int i = 0; i < 5; ++i) {
-      const user_executor executor(home, script);
+      const user_executor executor(handler_context, script);
       conn_grpc::detail::posted_handler posted(asio::bind_executor(executor, counted(counts)), executor);
-      group->wait_for_channel(std::move(posted), *home, 1h);
+      pool->wait_for_channel(std::move(posted), *handler_context, 1h);
     }
-    const std::weak_ptr watched = std::exchange(home, nullptr);
+    const std::weak_ptr watched = std::exchange(handler_context, nullptr);
     std::thread runs([&] {
       while (const auto alive = watched.lock()) alive->restart(), alive->poll();  // it, or who posts, is the last owner
     });
-    group->stop();
+    pool->stop();
     runs.join();
   }
   context.join();
@@ -225,20 +225,20 @@ TEST_CASE("nobody who comes later is served before", "[waiting]") {
   for (int round = 0; round < 30; ++round) {
     asio::thread_pool context(2);
     asio::io_context one;  // runs its handlers in the order in which they were posted
-    auto group = make_storm_group(context.get_executor(), weather, 1);
-    group->async_run([](error_code) {});
+    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    pool->async_run([](error_code) {});
     std::vector<int> served;
     for (int i = 0; i < 500; ++i) {
-      const auto handler = [&served, i](error_code, const std::shared_ptr<int>&) { served.push_back(i); };
-      if (const auto found = group->next_unless_waiting())
-        conn_grpc::detail::complete_now(handler, one.get_executor(), *group, error_code(), *found);
+      const auto handler = [&served, i](error_code, const conn_grpc::runtime::channel_ptr&) { served.push_back(i); };
+      if (const auto found = pool->pick<conn_grpc::runtime::if_none::wait>())
+        conn_grpc::detail::complete_now(handler, one.get_executor(), *pool, error_code(), *found);
       else
-        group->wait_for_channel(conn_grpc::detail::posted_handler(handler, one.get_executor()), one, 1h);
+        pool->wait_for_channel(conn_grpc::detail::posted_handler(handler, one.get_executor()), one, 1h);
     }
     one.run();
     CHECK(served.size() == 500);
     CHECK(std::ranges::is_sorted(served));
-    group->stop();
+    pool->stop();
     context.join();
   }
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/connector.hpp"
+#include "support/fake_channel.hpp"
 
 namespace conn_grpc::test {
 
@@ -18,8 +19,8 @@ struct stepped_attempt {
   std::string failure;
   runtime::connection_loss loss;
   bool may_know_more = false;
-  runtime::connection_observer<std::shared_ptr<std::string>> changed;
-  std::shared_ptr<std::string> channel;
+  runtime::connection_observer changed;
+  runtime::channel_ptr channel;
   bool given_up = false;
 
   void succeed() { step(runtime::connection_state::connected); }
@@ -35,22 +36,22 @@ struct stepped_attempt {
  private:
   void step(runtime::connection_state to) {
     state = to;
-    changed(to == runtime::connection_state::lost ? channel : nullptr);
+    changed(to == runtime::connection_state::lost);
   }
 };
 
-class stepped_connection {
+class stepped_connection final : public runtime::connection {
  public:
   explicit stepped_connection(std::shared_ptr<stepped_attempt> attempt) : attempt_(std::move(attempt)) {}
-  ~stepped_connection() { attempt_->given_up = true; }
+  ~stepped_connection() override { attempt_->given_up = true; }
   stepped_connection(const stepped_connection&) = delete;
   stepped_connection& operator=(const stepped_connection&) = delete;
 
-  [[nodiscard]] runtime::connection_state state() const { return attempt_->state; }
-  [[nodiscard]] std::string failure() const { return attempt_->failure; }
-  [[nodiscard]] runtime::connection_loss loss() const { return attempt_->loss; }
-  [[nodiscard]] bool may_know_more() const { return attempt_->may_know_more; }
-  [[nodiscard]] std::shared_ptr<std::string> channel() const {
+  [[nodiscard]] runtime::connection_state state() const override { return attempt_->state; }
+  [[nodiscard]] std::string failure() const override { return attempt_->failure; }
+  [[nodiscard]] runtime::connection_loss loss() const override { return attempt_->loss; }
+  [[nodiscard]] bool may_know_more() const override { return attempt_->may_know_more; }
+  [[nodiscard]] runtime::channel_ptr channel() const override {
     return attempt_->state == runtime::connection_state::connected ? attempt_->channel : nullptr;
   }
 
@@ -58,37 +59,28 @@ class stepped_connection {
   std::shared_ptr<stepped_attempt> attempt_;
 };
 
-/// Connects when the test says so. Copies share their attempts.
-class stepped_connector {
+/// Connects when the test says so. Its channels are texts.
+class stepped_connector final : public runtime::connector {
  public:
-  using channel_type = std::shared_ptr<std::string>;
-  using connection_type = stepped_connection;
-
-  [[nodiscard]] std::unique_ptr<stepped_connection> connect(runtime::connection_observer<channel_type> changed,
-                                                            std::unique_ptr<stepped_connection>) const {
-    if (std::exchange(world_->throw_next, false)) throw std::runtime_error("create_channel threw");
-    auto& attempts = world_->attempts;
-    attempts.push_back(std::make_shared<stepped_attempt>());
-    attempts.back()->changed = std::move(changed);
-    attempts.back()->channel = std::make_shared<std::string>("channel of attempt " + std::to_string(attempts.size()));
-    return std::make_unique<stepped_connection>(attempts.back());
+  [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string&, runtime::connection_observer changed,
+                                                             std::shared_ptr<void>) const override {
+    if (std::exchange(throw_next_, false)) throw std::runtime_error("create_channel threw");
+    attempts_.push_back(std::make_shared<stepped_attempt>());
+    auto& begun = attempts_.back();
+    begun->changed = std::move(changed);
+    begun->channel =
+        fake_channel(std::make_shared<std::string>("channel of attempt " + std::to_string(attempts_.size())));
+    return std::make_unique<stepped_connection>(begun);
   }
 
-  [[nodiscard]] static std::unique_ptr<stepped_connection> reusable(std::unique_ptr<stepped_connection>) { return {}; }
-
-  [[nodiscard]] std::size_t attempts() const { return world_->attempts.size(); }
-  [[nodiscard]] stepped_attempt& attempt(std::size_t index) const { return *world_->attempts.at(index); }
-  [[nodiscard]] stepped_attempt& last() const { return *world_->attempts.back(); }
-  void throw_next() { world_->throw_next = true; }
+  [[nodiscard]] std::size_t attempts() const { return attempts_.size(); }
+  [[nodiscard]] stepped_attempt& attempt(std::size_t index) const { return *attempts_.at(index); }
+  [[nodiscard]] stepped_attempt& last() const { return *attempts_.back(); }
+  void throw_next() { throw_next_ = true; }
 
  private:
-  struct world {
-    std::vector<std::shared_ptr<stepped_attempt>> attempts;
-    bool throw_next = false;
-  };
-  std::shared_ptr<world> world_ = std::make_shared<world>();
+  mutable std::vector<std::shared_ptr<stepped_attempt>> attempts_;
+  mutable bool throw_next_ = false;
 };
-
-static_assert(runtime::connector<stepped_connector>);
 
 }  // namespace conn_grpc::test

@@ -12,25 +12,22 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/channel_group.hpp"
+#include "runtime/pool_core.hpp"
+#include "support/fake_channel.hpp"
 
 namespace conn_grpc::test {
 
 using namespace std::chrono_literals;
 using runtime::connection_state;
 
-/// Steps all attempts at random, on threads of its own.
+/// Steps all attempts at random, on threads of its own. Its channels are numbers.
 class storm {
  public:
-  using observer = runtime::connection_observer<std::shared_ptr<int>>;
-
   class attempt {
    public:
-    explicit attempt(observer changed) : changed_(std::move(changed)) {}
+    explicit attempt(runtime::connection_observer changed) : changed_(std::move(changed)) {}
     connection_state state() const { return state_; }
-    static std::string failure() { return "storm"; }
-    static runtime::connection_loss loss() { return {"storm"}; }
-    std::shared_ptr<int> channel() const { return state_ == connection_state::connected ? channel_ : nullptr; }
+    runtime::channel_ptr channel() const { return state_ == connection_state::connected ? channel_ : nullptr; }
 
     void step(unsigned random) {
       const auto now = state_.load();
@@ -38,29 +35,29 @@ class storm {
         state_ = random % 4 == 0 ? connection_state::failed : connection_state::connected;
       else if (now == connection_state::connected && random % 4 == 0)
         state_ = connection_state::lost;
-      changed_(state_ == connection_state::lost ? channel_ : nullptr);
+      changed_(state_ == connection_state::lost);
     }
 
    private:
     std::atomic<connection_state> state_{connection_state::connecting};
-    const std::shared_ptr<int> channel_ = std::make_shared<int>(1);
-    observer changed_;
+    const runtime::channel_ptr channel_ = fake_channel(std::make_shared<int>(1));
+    runtime::connection_observer changed_;
   };
 
-  class connection {
+  class connection final : public runtime::connection {
    public:
-    connection(storm* weather, std::shared_ptr<attempt> stepped) : storm_(weather), attempt_(std::move(stepped)) {}
-    ~connection() { storm_->forget(attempt_); }
+    connection(storm& weather, std::shared_ptr<attempt> stepped) : storm_(weather), attempt_(std::move(stepped)) {}
+    ~connection() override { storm_.forget(attempt_); }
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
-    connection_state state() const { return attempt_->state(); }
-    std::string failure() const { return attempt_->failure(); }
-    runtime::connection_loss loss() const { return attempt_->loss(); }
-    static bool may_know_more() { return false; }
-    std::shared_ptr<int> channel() const { return attempt_->channel(); }
+    connection_state state() const override { return attempt_->state(); }
+    std::string failure() const override { return "storm"; }
+    runtime::connection_loss loss() const override { return {"storm"}; }
+    bool may_know_more() const override { return false; }
+    runtime::channel_ptr channel() const override { return attempt_->channel(); }
 
    private:
-    storm* storm_;
+    storm& storm_;
     std::shared_ptr<attempt> attempt_;
   };
 
@@ -74,11 +71,11 @@ class storm {
   storm(const storm&) = delete;
   storm& operator=(const storm&) = delete;
 
-  std::unique_ptr<connection> connect(observer changed) {
+  std::unique_ptr<connection> connect(runtime::connection_observer changed) {
     auto fresh = std::make_shared<attempt>(std::move(changed));
     const std::lock_guard lock(mutex_);
     attempts_.push_back(fresh);
-    return std::make_unique<connection>(this, std::move(fresh));
+    return std::make_unique<connection>(*this, std::move(fresh));
   }
 
  private:
@@ -106,26 +103,34 @@ class storm {
   std::vector<std::thread> threads_;
 };
 
-struct storm_connector {
-  using channel_type = std::shared_ptr<int>;
-  storm* weather;
-  using connection_type = storm::connection;
-  static std::unique_ptr<storm::connection> reusable(std::unique_ptr<storm::connection>) { return {}; }
-  std::unique_ptr<storm::connection> connect(storm::observer changed, std::unique_ptr<storm::connection>) const {
-    return weather->connect(std::move(changed));
+class storm_connector final : public runtime::connector {
+ public:
+  explicit storm_connector(storm& weather) : storm_(weather) {}
+  std::unique_ptr<runtime::connection> connect(const std::string&, runtime::connection_observer changed,
+                                               std::shared_ptr<void>) const override {
+    return storm_.connect(std::move(changed));
   }
+
+ private:
+  storm& storm_;
 };
 
-using storm_group = runtime::channel_group<std::chrono::steady_clock, storm_connector>;
+using storm_pool = runtime::pool_core<std::chrono::steady_clock>;
 
 struct at_once final : backoff {
   std::chrono::milliseconds next() override { return 0ms; }
   void reset() override {}
 };
 
-inline runtime::channel_settings storm_channel() {
-  return {.pool_name = {},
+inline runtime::checked_pool_options storm_options(std::size_t size) {
+  return {.name = "storm",
+          .type_key = {},
+          .label = {},
           .address = "storm",
+          .pool_size = size,
+          .status_interval = 1ms,
+          .max_restarts = 0,
+          .restart_window = 1ms,
           .backoff = {},
           .make_backoff = [](backoff_range) { return std::make_unique<at_once>(); },
           .attempt_limit = 1ms,
@@ -136,27 +141,14 @@ inline runtime::channel_settings storm_channel() {
           .logger = {}};
 }
 
-inline runtime::group_settings storm_settings() {
-  return {.name = "storm",
-          .type_key = {},
-          .address = {},
-          .label = {},
-          .status_interval = 1ms,
-          .max_restarts = 0,
-          .restart_window = 1ms,
-          .telemetry = telemetry::global(),
-          .logger = {}};
+/// A pool in this weather.
+inline std::shared_ptr<storm_pool> make_storm_pool(const boost::asio::any_io_executor& executor, storm& weather,
+                                                   runtime::checked_pool_options options) {
+  return std::make_shared<storm_pool>(executor,
+                                      std::make_shared<const runtime::checked_pool_options>(std::move(options)),
+                                      std::make_shared<const storm_connector>(weather));
 }
 
-/// A group in this weather.
-inline std::shared_ptr<storm_group> make_storm_group(const boost::asio::any_io_executor& executor, storm& weather,
-                                                     int size,
-                                                     const runtime::group_settings& whole = storm_settings()) {
-  auto group = std::make_shared<storm_group>(executor, whole);
-  const auto shared = std::make_shared<const runtime::channel_settings>(storm_channel());
-  const auto connector = std::make_shared<const storm_connector>(&weather);
-  for (int i = 0; i < size; ++i) group->add(shared, {}, connector);
-  return group;
-}
+inline storm_pool::result_type next_of(storm_pool& pool) { return pool.pick<runtime::if_none::fail>(); }
 
 }  // namespace conn_grpc::test

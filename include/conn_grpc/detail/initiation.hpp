@@ -11,11 +11,11 @@
 
 namespace conn_grpc::detail {
 
-class channels;
+class pool_impl;
 
 /// The executor to which a handler without an executor is posted: the one that the owner was given, or the system
 /// executor once that one's execution context has been destroyed.
-[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const channels& of);
+[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const pool_impl& of);
 
 /// What `asio::async_initiate` calls with the handler, for each asynchronous operation of the library. It has the
 /// executor that asio::cancel_after, asio::cancel_at and partial tokens look for: a lambda has none.
@@ -52,11 +52,11 @@ class initiation {
 };
 
 /// The target of operations of a pool or channel.
-struct channels_target {
+struct pool_target {
   using executor_type = asio::any_io_executor;
-  std::shared_ptr<channels> group;
+  std::shared_ptr<pool_impl> pool;
 
-  [[nodiscard]] executor_type get_executor() const noexcept { return completion_executor(*group); }
+  [[nodiscard]] executor_type get_executor() const noexcept { return completion_executor(*pool); }
 };
 
 /// A target that is only the executor to which handlers are posted.

@@ -16,31 +16,31 @@
 
 namespace conn_grpc::detail {
 
-class channels;
+class pool_impl;
 
 using run_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
 /// The channels of a pool, or the one of a channel on its own.
 /// @param type_key of a static_pool or static_channel; else empty.
 /// @throws boost::system::system_error with errc::invalid_options.
-[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor,
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
                                                                     const pool_options& options, std::string type_key);
-[[nodiscard]] CONN_GRPC_API std::shared_ptr<channels> make_channels(const asio::any_io_executor& executor,
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
                                                                     const channel_options& options,
                                                                     std::string type_key);
 
 /// @param handler may be called by any thread, in any function: it posts.
-CONN_GRPC_API void start(channels& started, run_handler handler);
+CONN_GRPC_API void start(pool_impl& started, run_handler handler);
 
 /// Posts a handler whose own executor threw: to the same executor, and, if that throws, too, to the system executor.
-[[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const channels& started) noexcept;
+[[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const pool_impl& started) noexcept;
 
 template <asio::completion_token_for<void(error_code)> Token>
-auto async_run(std::shared_ptr<channels> started, Token&& token) {
-  auto begin = [](auto handler, const channels_target& target) {
-    start(*target.group, posted_handler(std::move(handler), target.get_executor()));
+auto async_run(std::shared_ptr<pool_impl> started, Token&& token) {
+  auto begin = [](auto handler, const pool_target& target) {
+    start(*target.pool, posted_handler(std::move(handler), target.get_executor()));
   };
-  return asio::async_initiate<Token, void(error_code)>(initiation(channels_target{std::move(started)}, begin), token);
+  return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(started)}, begin), token);
 }
 
 }  // namespace conn_grpc::detail

@@ -4,7 +4,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <conn_grpc/detail/found.hpp>
+#include <conn_grpc/detail/lookup.hpp>
 #include <conn_grpc/detail/run.hpp>
 #include <conn_grpc/options.hpp>
 
@@ -42,7 +42,7 @@ class static_lifecycle {
   static auto async_run(const asio::any_io_executor& executor, Token&& token = {}) {
     Options options = Derived::options();
     if (options.name.empty()) options.name = type_name();
-    return detail::async_run(make_channels(executor, options, key()), std::forward<Token>(token));
+    return detail::async_run(make_pool_impl(executor, options, key()), std::forward<Token>(token));
   }
 
   /// The same with the context's executor.
@@ -57,7 +57,7 @@ class static_lifecycle {
   /// `lifecycle::stop()` of the instance of this context, if there is one.
   ///
   /// *Thread safety*: any thread.
-  static void stop(asio::execution_context& context) { stop_found(context, key()); }
+  static void stop(asio::execution_context& context) { stop_by_key(context, key()); }
 
  protected:
   static const std::string& key() {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <conn_grpc/detail/get.hpp>
+
+#include "api/pool_impl.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <string>
+#include <utility>
+
+namespace conn_grpc::detail {
+
+using runtime::if_none;
+
+boost::system::result<channel_ptr> try_pick(pool_impl& pool) { return pool.pick<if_none::fail>(); }
+
+channel_ptr pick_or_throw(pool_impl& pool) { return pool.pick_or_throw<if_none::fail>(); }
+
+channel_ptr pick_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout) {
+  return timeout <= timeout.zero() ? pool.pick_or_throw<if_none::fail>() : pool.pick_or_throw<if_none::wait>();
+}
+
+std::optional<boost::system::result<channel_ptr>> pick_for_handler(pool_impl& pool, std::chrono::nanoseconds timeout) {
+  try {
+    if (timeout <= timeout.zero()) return pool.pick<if_none::fail>();
+    auto picked = pool.pick<if_none::wait>();
+    if (!picked && picked.error() == asio::error::would_block) return std::nullopt;
+    return picked;
+  } catch (const boost::system::system_error& e) {
+    return e.code() ? e.code() : make_error_code(errc::not_connected);
+  }
+}
+
+std::optional<error_code> size_unless_waiting(const pool_impl& pool, std::size_t needed) {
+  return pool.size_unless_waiting(needed);
+}
+
+void wait_for_channel(pool_impl& pool, get_handler handler, asio::execution_context& handler_context,
+                      std::chrono::nanoseconds timeout) {
+  pool.wait_for_channel(std::move(handler), handler_context, timeout);
+}
+
+void wait_for_size(pool_impl& pool, size_handler handler, asio::execution_context& handler_context, std::size_t needed,
+                   std::chrono::nanoseconds timeout) {
+  pool.wait_for_size(std::move(handler), handler_context, needed, timeout);
+}
+
+void throw_unavailable(const pool_impl& pool, error_code why) { pool.throw_unavailable(why); }
+
+void throw_if_too_few(const pool_impl& pool, error_code failed, std::size_t needed) {
+  if (!failed) return;
+  const bool too_many = failed == asio::error::invalid_argument;
+  pool.throw_unavailable(
+      failed, too_many ? "connected(" + std::to_string(needed) + ") of a pool of " + std::to_string(pool.size())
+                       : std::string());
+}
+
+template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
+                                                                 std::chrono::nanoseconds timeout);
+template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
+                                                                std::size_t needed, std::chrono::nanoseconds timeout);
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "api/pool_impl.hpp"
+
+#include <conn_grpc/detail/run.hpp>
+
+#include "api/checked_options.hpp"
+#include "core/option_checks.hpp"
+#include "grpc/grpc_connector.hpp"
+
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
+#if __has_include(<boost/asio/config.hpp>)
+#include <boost/asio/config.hpp>
+#else
+#include <boost/asio/detail/concurrency_hint.hpp>
+#include <boost/asio/detail/scheduler.hpp>
+#endif
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace conn_grpc::detail {
+namespace {
+
+/// False for a context without locks, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE: gRPC's thread posts to it, and the wake-up
+/// would be lost. Asio's resolver, which has a thread of its own as well, fails there with operation_not_supported.
+bool locks(asio::execution_context& context) {
+#if __has_include(<boost/asio/config.hpp>)
+  return asio::config(context).get("scheduler", "locking", true);
+#else
+  using asio::detail::scheduler;
+  return !asio::has_service<scheduler>(context) ||
+         BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(SCHEDULER, asio::use_service<scheduler>(context).concurrency_hint());
+#endif
+}
+
+void check_executor(const asio::any_io_executor& executor) {
+  core::check(static_cast<bool>(executor), "executor", "must not be empty");
+  core::check(locks(asio::query(executor, asio::execution::context)), "executor",
+              "its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), but gRPC's thread posts to it");
+}
+
+}  // namespace
+
+std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const pool_options& options,
+                                          std::string type_key) {
+  check_executor(executor);
+  return std::make_shared<pool_impl>(executor, checked(options, std::move(type_key)),
+                                     std::make_shared<const grpc_connector>(options.channel), options.channel.mock);
+}
+
+std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const channel_options& options,
+                                          std::string type_key) {
+  check_executor(executor);
+  return std::make_shared<pool_impl>(executor, checked(options, std::move(type_key)),
+                                     std::make_shared<const grpc_connector>(options), options.mock);
+}
+
+}  // namespace conn_grpc::detail

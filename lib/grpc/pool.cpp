@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: BSL-1.0
-#include <conn_grpc/pool.hpp>
-
-namespace conn_grpc {
-
-pool::pool(executor_type executor, pool_options options) : lifecycle(detail::make_channels(executor, options, {})) {}
-
-}  // namespace conn_grpc

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "core/exception_text.hpp"
+#include "core/member_set.hpp"
+#include "runtime/fair_handover.hpp"
+#include "runtime/member.hpp"
+#include "runtime/parked_handler.hpp"
+#include "runtime/pool_probe.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/system/result.hpp>
+#include <conn_grpc/error.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// What a pick does while no channel is connected.
+enum class if_none {
+  fail,  // it ends in errc::not_connected
+  wait,  // it ends in asio::error::would_block: the caller may wait. Also when other callers wait already
+};
+
+/// Picks the channel of each get: a connected one, or what the user's mock returns. A get that finds none may wait here.
+/// Reports gets to telemetry when a handler is attached. Thread-safe.
+///
+/// @tparam Probe another one for benchmarks, to see what telemetry costs.
+template <class Clock, class Probe = pool_probe>
+class channel_picker final {
+ public:
+  using time_point = typename Clock::time_point;
+  using result_type = boost::system::result<channel_ptr>;
+  using parked_get = parked_handler<error_code, channel_ptr>;
+  using parked_size = parked_handler<error_code>;
+  using ticket = waiting_place::ticket;
+
+  /// @param mock when it is set, it answers every get.
+  /// @param leave_rest called by a thread that has completed a slice of the waiters: has `deliver_slice()` called
+  /// until that returns false.
+  channel_picker(const checked_pool_options& options, std::function<channel_ptr()> mock,
+                 const std::function<void()>& leave_rest)
+      : probe_(options),
+        mock_(std::move(mock)),
+        expected_size_(options.pool_size),
+        gets_({this}, leave_rest, {.waiters = options.max_waiters}),
+        sizes_({this}, leave_rest) {}
+
+  // For the actors.
+
+  void open() { members_.open(); }
+
+  /// From now on the member is picked, instead of the one that its slot had.
+  void publish(const std::shared_ptr<const member>& published) { members_.insert(published); }
+
+  /// Completes waiters that can be answered now; after `publish`.
+  void serve_waiters() {
+    gets_.serve();
+    sizes_.serve();
+  }
+
+  /// From now on this connection of the slot is not picked.
+  void withdraw(std::size_t slot, std::uint64_t connection) noexcept { members_.erase(slot, connection); }
+
+  [[nodiscard]] bool reclaim() { return members_.reclaim(); }
+
+  /// From now on every get ends in errc::stopped, waiting ones too.
+  void close() {
+    members_.close();
+    serve_waiters();
+  }
+
+  /// Completes a slice of the waiters that a thread has left. On the strand, or where none is left.
+  /// @return true when there are more.
+  bool deliver_slice() noexcept {
+    const bool more_gets = gets_.deliver_slice();
+    const bool more_sizes = sizes_.deliver_slice();
+    return more_gets || more_sizes;
+  }
+
+  /// True while waiters are being completed, or are left to be.
+  [[nodiscard]] bool delivering() { return gets_.delivering() || sizes_.delivering(); }
+
+  /// Ends the waiting of a slice of the waiters whose deadline has come, with errc::not_connected.
+  /// @return the next deadline, which has come when there are more of them.
+  time_point expire(time_point now) {
+    const auto never = (Clock::time_point::max)();
+    const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
+    const auto next_size = sizes_.expire(now, errc::not_connected).value_or(never);
+    return (std::min)(next_get, next_size);
+  }
+
+  void report_size() { probe_.has_size(expected_size_, members_.size()); }
+
+  // For the users. A mock answers at once, in every state of the actors.
+
+  /// True when picking calls user code, which may destroy the pool.
+  [[nodiscard]] bool is_observed() const noexcept { return mock_ || probe_.hears_gets(); }
+
+  template <if_none Then>
+  [[nodiscard]] result_type pick() noexcept {
+    if (Then == if_none::wait && gets_.anyone()) return would_block();
+    auto picked = members_.pick();
+    if (Then == if_none::wait && is_worth_waiting(picked)) return would_block();
+    return picked;
+  }
+
+  /// The same when `is_observed()`. Throws what `mock` throws. A get that has to wait is reported to telemetry when the
+  /// waiting is over.
+  template <if_none Then>
+  [[nodiscard]] result_type pick_observed() {
+    if (Then == if_none::wait && gets_.anyone()) return would_block();
+    const auto begin = Clock::now();
+    auto picked = mock_ ? picked_by_mock(begin) : members_.pick_member();
+    if (Then == if_none::wait && is_worth_waiting(picked)) return would_block();
+    return report(std::move(picked), begin);
+  }
+
+  /// Success when there are that many channels. Null when the caller has to wait for them.
+  [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
+    if (needed > expected_size_) return boost::asio::error::invalid_argument;
+    if (mock_) return error_code();
+    if (const auto state = members_.unavailable(); state != errc::not_connected) return state;
+    if (members_.size() >= needed) return error_code();
+    return std::nullopt;
+  }
+
+  /// For callers that wait. Tickets of later calls are greater.
+  [[nodiscard]] ticket take_ticket() noexcept { return tickets_.fetch_add(1, std::memory_order_relaxed); }
+
+  /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
+  /// of `pick()`, or errc::too_many_waiters.
+  /// @param parked waits here, with this ticket.
+  /// @return true when `expire` must be called earlier than it said.
+  [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
+    const get_waiter joining{this, Clock::now(), std::move(parked)};
+    if (const auto why = members_.unavailable(); why == errc::stopped) {  // not behind undelivered answers
+      joining.complete(why);
+      return false;
+    }
+    auto arrived = gets_.join(mine, joining, deadline);
+    if (arrived.answer) joining.complete(*std::move(arrived.answer));
+    return arrived.expires_first;
+  }
+
+  /// Completes with success once `needed` channels are connected; at the deadline with errc::not_connected; at once
+  /// with errc::not_started or stopped, or invalid_argument when there never are that many. As `wait_for_channel`.
+  [[nodiscard]] bool wait_for_size(ticket mine, std::shared_ptr<parked_size> parked, std::size_t needed,
+                                   time_point deadline) {
+    const size_waiter joining{needed, std::move(parked)};
+    const auto arrived = sizes_.join(mine, joining, deadline);
+    if (arrived.answer) joining.complete(*arrived.answer);
+    return arrived.expires_first;
+  }
+
+  void cancel(ticket which) {
+    gets_.cancel(which);
+    sizes_.cancel(which);
+  }
+
+ private:
+  using picked_member = typename core::member_set<member>::picked;
+  using member_result = boost::system::result<picked_member>;
+
+  struct get_waiter {
+    channel_picker* picker;
+    time_point since;
+    std::shared_ptr<parked_get> parked;
+
+    void complete(member_result picked) const {
+      auto channel = picker->report(std::move(picked), since);
+      parked->complete(channel ? error_code() : channel.error(), channel ? *std::move(channel) : channel_ptr());
+    }
+  };
+
+  struct size_waiter {
+    std::size_t needed;
+    std::shared_ptr<parked_size> parked;
+
+    void complete(error_code failed) const { parked->complete(failed); }
+  };
+
+  struct get_policy {
+    using answer_type = member_result;
+    static constexpr bool all_alike = true;
+    channel_picker* picker;
+
+    std::optional<member_result> answer(const get_waiter&) noexcept {
+      auto picked = picker->members_.pick_member();
+      if (picker->is_worth_waiting(picked)) return std::nullopt;
+      return picked;
+    }
+    // Takes no turn.
+    bool has_answer(const get_waiter&) const {
+      return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected;
+    }
+  };
+
+  struct size_policy {
+    using answer_type = error_code;
+    static constexpr bool all_alike = false;
+    channel_picker* picker;
+
+    std::optional<error_code> answer(const size_waiter& waiter) const noexcept {
+      return picker->size_unless_waiting(waiter.needed);
+    }
+    bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
+  };
+
+  static error_code would_block() { return boost::asio::error::would_block; }
+
+  template <class Picked>
+  [[nodiscard]] bool is_worth_waiting(const Picked& picked) const {
+    return !picked && picked.error() == errc::not_connected && !mock_ && expected_size_ > 0;
+  }
+
+  member_result picked_by_mock(time_point begin) {
+    try {
+      auto channel = mock_();
+      if (!channel) return make_error_code(errc::not_connected);
+      return picked_member{std::move(channel), nullptr};
+    } catch (...) {  // ends the get, too
+      if (probe_.hears_gets()) probe_.got(Clock::now() - begin, nullptr, core::current_exception_text());
+      throw;
+    }
+  }
+
+  result_type report(member_result picked, time_point begin) {
+    if (probe_.hears_gets())
+      probe_.got(Clock::now() - begin, picked && picked->member ? picked->member->identity.get() : nullptr,
+                 picked ? std::string() : picked.error().message());
+    if (!picked) return picked.error();
+    return std::move(picked->channel);
+  }
+
+  Probe probe_;
+  const std::function<channel_ptr()> mock_;
+  const std::size_t expected_size_;
+  core::member_set<member> members_;
+  std::atomic<ticket> tickets_{0};
+  fair_handover<get_waiter, get_policy, time_point> gets_;
+  fair_handover<size_waiter, size_policy, time_point> sizes_;
+};
+
+}  // namespace conn_grpc::runtime

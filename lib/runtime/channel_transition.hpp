@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace conn_grpc::runtime {
+
+/// One step in the life of a channel, as its listeners are notified of it.
+struct channel_transition {
+  using duration = std::chrono::nanoseconds;
+  using time_point = std::chrono::steady_clock::time_point;
+
+  enum class step {
+    connecting,        // an attempt begins
+    connect_failed,    // took, reason
+    connected,         // took, at
+    lost,              // took (the time up), reason
+    released,          // took (the time up): closed by the library itself
+    disconnected,      // took (the time up), reason; after lost or released, and after the user's callback
+    backing_off,       // delay, at (the next attempt)
+    user_code_failed,  // reason, consequence
+    stopped,
+  };
+
+  step what;
+  duration took{};
+  std::string_view reason{};
+  std::string_view consequence{};
+  time_point at{};
+  std::chrono::milliseconds delay{};
+  std::uint64_t attempt = 0;  // the number of the last attempt
+};
+
+/// What `made` says, as text: "connection lost after 5120 ms: Socket closed". Empty for a step without words.
+[[nodiscard]] std::string describe(const channel_transition& made);
+
+}  // namespace conn_grpc::runtime

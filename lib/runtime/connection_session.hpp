@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/channel_picker.hpp"
+#include "runtime/connector.hpp"
+#include "runtime/member.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// One connection of a channel: from its attempt to its release. The actor decides when each step is made; a session
+/// knows no other connection of its channel. On the strand.
+template <class Clock>
+class connection_session {
+ public:
+  using picker_type = channel_picker<Clock>;
+
+  /// @param id of the connection; unique in the channel.
+  connection_session(std::unique_ptr<connection> begun, std::shared_ptr<const channel_identity> channel,
+                     std::uint64_t id, picker_type& picker)
+      : connection_(std::move(begun)), channel_(std::move(channel)), id_(id), picker_(picker) {}
+
+  /// Withdraws the channel, and closes the connection.
+  ~connection_session() { withdraw(); }
+  connection_session(const connection_session&) = delete;
+  connection_session& operator=(const connection_session&) = delete;
+
+  [[nodiscard]] bool is_connecting() const { return connection_->state() == connection_state::connecting; }
+  [[nodiscard]] bool is_connected() const { return connection_->state() == connection_state::connected; }
+
+  /// Why there is no connection.
+  /// @param limit after which the attempt was abandoned, if it still connects.
+  [[nodiscard]] std::string failure(std::chrono::milliseconds limit) const {
+    switch (connection_->state()) {
+      case connection_state::failed:
+        return connection_->failure();
+      case connection_state::lost:
+        return "the connection was closed as soon as it was established";
+      default: {
+        const auto why = "given up after " + std::to_string(limit.count()) + " ms";
+        const auto known = connection_->failure();
+        return known.empty() ? "the attempt did not end, and was " + why : known + " (" + why + ")";
+      }
+    }
+  }
+
+  /// From now on the channel is handed out.
+  /// @return false, without effect, when the connection is not connected any more.
+  bool publish() {
+    auto channel = connection_->channel();
+    if (!channel) return false;
+    picker_.publish(std::make_shared<const member>(member{channel_->slot, id_, std::move(channel), channel_}));
+    if (!is_connected()) withdraw();  // the loss came before there was anything to withdraw
+    return true;
+  }
+
+  void withdraw() noexcept { picker_.withdraw(channel_->slot, id_); }
+
+  /// True while RPCs that are ending may tell why the connection was lost.
+  [[nodiscard]] bool may_know_more() const { return connection_->may_know_more(); }
+  [[nodiscard]] connection_loss loss() const { return connection_->loss(); }
+
+  /// Closes the connection.
+  /// @return what the next attempt may use of a lost one; null for nothing.
+  std::shared_ptr<void> release() {
+    auto reusable = connection_->take_reusable();
+    connection_.reset();
+    return reusable;
+  }
+
+ private:
+  std::unique_ptr<connection> connection_;
+  const std::shared_ptr<const channel_identity> channel_;
+  const std::uint64_t id_;
+  picker_type& picker_;
+};
+
+}  // namespace conn_grpc::runtime

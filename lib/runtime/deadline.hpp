@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+
+namespace conn_grpc::runtime {
+
+/// `delay` from now: now when it is negative, and the end of time where it would overflow.
+template <class Clock, class Duration>
+typename Clock::time_point deadline_after(Duration delay) {
+  const auto now = Clock::now();
+  const auto end = (Clock::time_point::max)();
+  if (delay.count() <= 0) return now;
+  return delay < std::chrono::duration_cast<Duration>(end - now) ? now + delay : end;
+}
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace conn_grpc::runtime {
+
+/// Runs what reads files on a thread of its own, one after another: a file system that hangs holds up no thread of
+/// gRPC's, and no more than one of ours. The thread exists while there is something to read. Thread-safe.
+class file_reader : public std::enable_shared_from_this<file_reader> {
+ public:
+  /// False when no thread can be had, or when so many wait that nothing seems to be read any more.
+  [[nodiscard]] bool run(std::function<void()> read);
+
+ private:
+  void run_all();
+
+  std::mutex mutex_;
+  std::deque<std::function<void()>> waiting_;
+  bool running_ = false;
+};
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/connector.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace conn_grpc::runtime {
+
+/// Which channel of its pool a channel is.
+struct channel_identity {
+  std::size_t slot;  // its place in the order of turns
+  std::string name;  // in status, log and telemetry
+  std::string address;
+};
+
+/// A connection that can be handed out. What is handed out shares the ownership of it.
+struct member {
+  std::size_t slot;
+  std::uint64_t id;  // of the connection; unique in its slot
+  channel_ptr channel;
+  std::shared_ptr<const channel_identity> identity;
+};
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/channel_picker.hpp"
+#include "runtime/checked_pool_options.hpp"
+#include "runtime/closable_strand.hpp"
+#include "runtime/connector.hpp"
+#include "runtime/deadline.hpp"
+#include "runtime/last_resort.hpp"
+#include "runtime/log_line.hpp"
+#include "runtime/name_registry.hpp"
+#include "runtime/pool_names.hpp"
+#include "runtime/roster.hpp"
+#include "runtime/strand.hpp"
+#include "runtime/supervisor.hpp"
+#include "runtime/unavailable_reason.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// A pool as its owner sees it; the supervisor runs all of it. A channel on its own is a pool of one.
+///
+/// The pool is shared: its owner holds it, and so does each of its coroutines. All functions are thread-safe.
+template <class Clock>
+class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public waiting_place {
+ public:
+  using result_type = typename channel_picker<Clock>::result_type;
+  using parked_get = typename channel_picker<Clock>::parked_get;
+  using parked_size = typename channel_picker<Clock>::parked_size;
+  using run_handler = boost::asio::any_completion_handler<void(error_code)>;
+
+  /// @param mock when it is set, it answers every get.
+  pool_core(const boost::asio::any_io_executor& executor, std::shared_ptr<const checked_pool_options> options,
+            std::shared_ptr<const connector> connects, std::function<channel_ptr()> mock = {})
+      : shared_options_(std::move(options)),
+        connector_(std::move(connects)),
+        picker_(options_, std::move(mock), [this] { deliver_later(); }),
+        strand_(closable_strand::make(executor)),
+        names_(boost::asio::query(executor, boost::asio::execution::context), options_, this),
+        actors_{options_, *connector_, picker_,
+                [this](std::size_t slot, std::uint64_t connection) { return observer_of(slot, connection); }},
+        channels_(make_channels()),
+        supervisor_(options_, picker_, channels_, [this] {
+          over_limit_ = true;
+          stop_handing_out();
+        }) {}
+
+  virtual ~pool_core() {
+    names_.release();
+    strand_->close();
+  }
+  pool_core(const pool_core&) = delete;
+  pool_core& operator=(const pool_core&) = delete;
+
+  [[nodiscard]] boost::asio::any_io_executor executor() const { return strand_->executor(); }
+
+  /// The pool that runs in this context under this name, or type key; null when none does.
+  [[nodiscard]] static std::shared_ptr<pool_core> find(boost::asio::execution_context& context, std::string_view name) {
+    return std::static_pointer_cast<pool_core>(name_registry::find(context, name));
+  }
+
+  /// The channel of a get; see `channel_picker`. Throws what `mock` throws. A mock, or a telemetry handler that is called
+  /// for the get, may destroy the pool.
+  template <if_none Then>
+  [[nodiscard]] result_type pick() {
+    if (!picker_.is_observed()) [[likely]]
+      return picker_.template pick<Then>();
+    return pick_observed<Then>();
+  }
+
+  /// The same, but throws also when there is none; see `throw_unavailable`. Null for asio::error::would_block.
+  // Flat, because g++ 12 otherwise calls the destructor of the result: a fifth of what a get with a timeout takes.
+  template <if_none Then>
+  [[nodiscard, gnu::flatten]] channel_ptr pick_or_throw() {
+    if (!picker_.is_observed()) [[likely]]
+      return value_of<Then>(picker_.template pick<Then>());
+    return pick_observed_or_throw<Then>();
+  }
+
+  /// Success when there are that many channels. Null when the caller has to wait for them.
+  [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return picker_.size_unless_waiting(needed); }
+
+  /// See `channel_picker`. The caller shares the pool.
+  /// @param handler posts to `handler_context`: it may be called by any thread. Its cancellation, of any type, ends the waiting.
+  void wait_for_channel(typename parked_get::handler_type handler, boost::asio::execution_context& handler_context,
+                        std::chrono::nanoseconds timeout) {
+    const auto mine = picker_.take_ticket();
+    auto parked = parked_get::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
+    if (picker_.wait_for_channel(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
+  }
+
+  void wait_for_size(typename parked_size::handler_type handler, boost::asio::execution_context& handler_context,
+                     std::size_t needed, std::chrono::nanoseconds timeout) {
+    const auto mine = picker_.take_ticket();
+    auto parked = parked_size::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
+    if (picker_.wait_for_size(mine, std::move(parked), needed, deadline_after<Clock>(timeout))) expire_earlier();
+  }
+
+  /// The number of channels, connected or not.
+  [[nodiscard]] std::size_t size() const { return channels_.size(); }
+
+  [[nodiscard]] pool_status status() const {
+    const auto all = channels_.all();
+    pool_status now{.name = options_.name, .expected_size = all->size(), .channels = {}};
+    now.channels.reserve(all->size());
+    for (const auto& channel : *all) {
+      now.channels.push_back(channel->status());
+      now.current_size += now.channels.back().state == channel_state::connected ? 1 : 0;
+    }
+    return now;
+  }
+
+  /// Throws boost::system::system_error. The text names the pool and, when no channel is connected, the reason of the
+  /// last failure.
+  /// @param what was asked for, if that needs saying.
+  [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
+    std::string who = "conn_grpc " + options_.label;
+    if (!what.empty()) who.append(": ").append(what);
+    if (why == errc::stopped && over_limit_) who.append(": ").append(make_error_code(errc::restart_limit).message());
+    throw boost::system::system_error(why, with_unavailable_reason(std::move(who), why, *channels_.all()));
+  }
+
+  /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
+  /// another one of its name is, and at once with errc::stopped when it has been stopped before, with
+  /// errc::restart_limit if that was why. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
+  /// @param handler may be called by any thread, in any function: it posts.
+  void async_run(run_handler handler) {
+    auto was = phase::idle;
+    if (!phase_.compare_exchange_strong(was, phase::running)) {
+      std::move(handler)(was == phase::running ? boost::asio::error::already_started
+                         : over_limit_         ? make_error_code(errc::restart_limit)
+                                               : make_error_code(errc::stopped));
+      return;
+    }
+    error_code refused;
+    std::unique_ptr<stop_at_exit> at_exit;
+    try {
+      refused = names_.claim(this->shared_from_this());
+      if (phase_ == phase::stopped) names_.release();  // meanwhile, and before there was anything to release
+      if (!refused) at_exit = std::make_unique<stop_at_exit>(*this);
+    } catch (...) {
+      back_to_idle();
+      throw;
+    }
+    if (refused) {
+      back_to_idle();
+      log_line(options_.logger.get(), spdlog::level::err,
+               "conn_grpc " + options_.label + " was not started: " + refused.message());
+      std::move(handler)(refused);
+      return;
+    }
+    // Shared, because it is needed here when the strand is closed.
+    const auto begin =
+        std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
+    if (auto slot = boost::asio::get_associated_cancellation_slot(begin->handler); slot.is_connected())
+      slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
+        if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
+      });
+    picker_.open();
+    if (strand_->post([begin](const strand_type& strand) { (*begin)(strand); })) return;
+    stop();  // the context is gone
+    std::move(begin->handler)(errc::stopped);
+  }
+
+  /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has released its
+  /// connection.
+  void stop(error_code result = {}) {
+    const auto self = this->shared_from_this();  // a telemetry handler, called as a get ends, may destroy the pool
+    if (stop_handing_out() == phase::running) on_strand([result](pool_core& p) { p.supervisor_.stop(result); });
+  }
+
+ private:
+  enum class phase { idle, running, stopped };
+
+  using actor = channel_actor<Clock>;
+
+  typename roster<actor>::list make_channels() const {
+    typename roster<actor>::list all;
+    for (std::size_t slot = 0; slot < options_.pool_size; ++slot)
+      all.push_back(std::make_shared<actor>(
+          actors_, std::make_shared<const channel_identity>(
+                       channel_identity{slot, options_.channel_name(slot), options_.address})));
+    return all;
+  }
+
+  // Functions of their own, so that a get without telemetry keeps no registers for them.
+  template <if_none Then>
+  [[gnu::noinline]] result_type pick_observed() {
+    const auto self = this->shared_from_this();
+    return picker_.template pick_observed<Then>();
+  }
+  template <if_none Then>
+  [[gnu::noinline]] channel_ptr pick_observed_or_throw() {
+    const auto self = this->shared_from_this();
+    return value_of<Then>(picker_.template pick_observed<Then>());
+  }
+
+  template <if_none Then>
+  channel_ptr value_of(result_type picked) const {
+    if (picked) return *std::move(picked);
+    if (Then == if_none::wait && picked.error() == boost::asio::error::would_block) return nullptr;
+    throw_unavailable(picked.error());
+  }
+
+  /// However the run ends, nothing is handed out after it, and the status says so: also when the context is destroyed,
+  /// and the coroutine's frame, or the handler that would have made it, with it.
+  class stop_at_exit {
+   public:
+    explicit stop_at_exit(pool_core& pool) : pool_(pool) {}
+    ~stop_at_exit() {
+      pool_.stop_handing_out();
+      for (const auto all = pool_.channels_.all(); const auto& channel : *all)
+        channel->notify({.what = channel_transition::step::stopped});
+    }
+    stop_at_exit(const stop_at_exit&) = delete;
+    stop_at_exit& operator=(const stop_at_exit&) = delete;
+
+   private:
+    pool_core& pool_;
+  };
+
+  // On the strand, and posted to it: what co_spawn runs at once may be user code, which may call back into the pool.
+  struct startup {
+    std::shared_ptr<pool_core> pool;
+    std::unique_ptr<stop_at_exit> at_exit;
+    run_handler handler;
+
+    void operator()(const strand_type& strand) {
+      const auto self = std::move(pool);
+      boost::asio::co_spawn(
+          strand, self->run(self, std::move(at_exit), strand),
+          [self, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
+            std::move(handler)(failed ? make_error_code(errc::restart_limit) : self->supervisor_.result());
+          });
+    }
+  };
+
+  /// @return what it was before.
+  phase stop_handing_out() {
+    const auto was = phase_.exchange(phase::stopped);
+    picker_.close();
+    names_.release();
+    return was;
+  }
+
+  void back_to_idle() noexcept {
+    names_.release();
+    auto was = phase::running;
+    phase_.compare_exchange_strong(was, phase::idle);
+  }
+
+  void cancel(ticket which) override { picker_.cancel(which); }
+
+  /// To the executor that the pool was made with, or, when that one throws, too, or is gone, to the system executor.
+  void post(detail::refused_work work) const noexcept override {
+    detail::completion posted(std::move(work));
+    if (!strand_->try_post(posted)) post_to_system_executor(std::move(posted));
+  }
+
+  /// Completes the waiters that a thread has left, a slice for each turn of the strand, so that others on the context
+  /// run in between. Destroyed uncalled, with its context or because that has gone, it completes all of them at once.
+  class delivery {
+   public:
+    explicit delivery(std::shared_ptr<pool_core> pool) : pool_(std::move(pool)) {}
+    ~delivery() {
+      while (pool_ && pool_->picker_.deliver_slice()) continue;
+    }
+    delivery(const delivery&) = delete;
+    delivery& operator=(const delivery&) = delete;
+
+    void operator()() {
+      const auto pool = std::move(pool_);
+      if (pool->picker_.deliver_slice()) pool->deliver_later();
+    }
+
+   private:
+    std::shared_ptr<pool_core> pool_;
+  };
+
+  // Shared, because what is posted may be destroyed where it must not reach back.
+  void deliver_later() noexcept {
+    try {
+      const auto rest = std::make_shared<delivery>(this->shared_from_this());
+      strand_->post([rest](const strand_type&) { (*rest)(); });
+    } catch (...) {  // no memory to do it later
+      while (picker_.deliver_slice()) continue;
+    }
+  }
+
+  void expire_earlier() {
+    on_strand([](pool_core& p) { p.supervisor_.expire_earlier(); });
+  }
+
+  /// Later, unless the pool or its context is destroyed first.
+  template <class Do>
+  void on_strand(Do what) {
+    strand_->post([weak = this->weak_from_this(), what](const strand_type&) {
+      if (const auto self = weak.lock()) what(*self);
+    });
+  }
+
+  // Withdraws a connection that was lost, on the thread that notices it first, and has the actor look at it. The
+  // observer owns nothing: gRPC may keep it for as long as a user keeps the channel. During a call it keeps the pool
+  // alive, and leaves the release to the strand, so that gRPC's thread destroys a pool only when the context is gone.
+  connection_observer observer_of(std::size_t slot, std::uint64_t connection) {
+    return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, connection](bool is_lost) {
+      const auto open = strand.lock();
+      auto self = open ? weak.lock() : nullptr;
+      if (!self) return;
+      if (is_lost) self->picker_.withdraw(slot, connection);
+      open->post([pool = std::move(self), slot](const strand_type&) {
+        if (const auto channel = pool->channels_.find(slot)) channel->recheck();
+      });
+    };
+  }
+
+  strand_awaitable<> run(std::shared_ptr<pool_core> self, std::unique_ptr<stop_at_exit> at_exit,
+                         strand_type strand) {
+    const auto stop_whatever_happens = std::move(at_exit);
+    co_await supervisor_.run(self, std::move(strand));
+  }
+
+  const std::shared_ptr<const checked_pool_options> shared_options_;
+  const checked_pool_options& options_ = *shared_options_;
+  const std::shared_ptr<const connector> connector_;
+  channel_picker<Clock> picker_;
+  const std::shared_ptr<closable_strand> strand_;
+  pool_names names_;
+  std::atomic<phase> phase_{phase::idle};
+  std::atomic<bool> over_limit_{false};  // why it is stopped
+  const actor_environment<Clock> actors_;
+  roster<actor> channels_;
+  supervisor<Clock> supervisor_;
+};
+
+}  // namespace conn_grpc::runtime

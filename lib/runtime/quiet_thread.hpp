@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <pthread.h>
+
+#include <csignal>
+#include <thread>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// A thread that receives no signals, as Asio's own threads: a signal of the program's is handled by one of the
+/// program's threads. @throws std::system_error
+template <class Body>
+std::thread quiet_thread(Body body) {
+  struct blocked {
+    blocked() {
+      sigset_t all;
+      ::sigfillset(&all);
+      ::pthread_sigmask(SIG_BLOCK, &all, &before);
+    }
+    ~blocked() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+    sigset_t before{};
+  };
+  const blocked inherited;
+  return std::thread(std::move(body));
+}
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/error.hpp>
+#include <conn_grpc/error.hpp>
+#include <conn_grpc/status.hpp>
+
+#include <string>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// `text`, and why there is no connection, if that is why the get failed: the last error of the first channel that is
+/// not connected and has one.
+/// @param channels pointers to objects with a `status()`.
+template <class Channels>
+std::string with_unavailable_reason(std::string text, error_code failed, const Channels& channels) {
+  if (failed != errc::not_connected && failed != errc::too_many_waiters &&
+      failed != boost::asio::error::operation_aborted)
+    return text;
+  bool all_are_down = !channels.empty();
+  for (const auto& c : channels) {
+    const auto status = c->status();
+    const bool down = status.state != channel_state::connected;
+    if (down && !status.last_error.empty()) return text + ": " + status.name + ": " + status.last_error;
+    all_are_down = all_are_down && down;
+  }
+  return all_are_down ? text + ": no attempt to connect has ended yet" : text;
+}
+
+}  // namespace conn_grpc::runtime

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "core/member_set.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <latch>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "support/catch.hpp"
+#include "support/test_members.hpp"
+
+using conn_grpc::errc;
+using members = conn_grpc::test::test_member_set<int>;
+
+namespace {
+
+std::string take(members& r, int times) {
+  std::string taken;
+  for (int i = 0; i < times; ++i) {
+    const auto next = r.pick();
+    taken += next ? std::to_string(**next) : "-";
+  }
+  return taken;
+}
+
+void insert(members& r, int slot) {
+  conn_grpc::test::insert(r, static_cast<std::size_t>(slot), std::make_shared<int>(slot));
+}
+
+}  // namespace
+
+TEST_CASE("the error of an empty set depends on what was called before", "[members]") {
+  members r;
+  CHECK(r.pick().error() == errc::not_started);
+  r.open();
+  CHECK(r.pick().error() == errc::not_connected);
+  r.close();
+  CHECK(r.pick().error() == errc::stopped);
+  r.open();
+  insert(r, 1);
+  CHECK(r.pick().error() == errc::stopped);
+  CHECK(r.size() == 0);
+}
+
+TEST_CASE("members take turns in the order of slots", "[members]") {
+  members r;
+  r.open();
+  insert(r, 3);
+  insert(r, 1);
+  insert(r, 2);
+  CHECK(r.size() == 3);
+  const std::string taken = take(r, 6);
+  CHECK((taken == "123123" || taken == "231231" || taken == "312312"));
+}
+
+TEST_CASE("a change continues with the next in turn", "[members]") {
+  members r;
+  r.open();
+  for (int slot = 1; slot <= 4; ++slot) insert(r, slot);
+  CHECK(take(r, 2) == "12");
+  r.erase(1, 0);
+  CHECK(take(r, 4) == "3423");
+  r.erase(4, 0);  // whose turn it was
+  CHECK(take(r, 3) == "232");
+  insert(r, 1);
+  insert(r, 4);
+  CHECK(take(r, 5) == "34123");
+  r.erase(7, 0);  // never was there
+  CHECK(take(r, 2) == "41");
+}
+
+TEST_CASE("over k x size picks each member is picked k times", "[members]") {
+  members r;
+  r.open();
+  for (int slot = 0; slot < 7; ++slot) insert(r, slot);
+  (void)take(r, 3);
+  std::array<int, 7> used{};
+  for (int i = 0; i < 7 * 1'000; ++i) ++used[static_cast<std::size_t>(**r.pick())];
+  for (const int count : used) CHECK(count == 1'000);
+}
+
+TEST_CASE("only the connection that is meant is erased", "[members]") {
+  members r;
+  r.open();
+  conn_grpc::test::insert(r, 0, std::make_shared<int>(1), 1);
+  conn_grpc::test::insert(r, 0, std::make_shared<int>(2), 2);  // replaces the first
+  CHECK(r.size() == 1);
+  CHECK(take(r, 2) == "22");
+  r.erase(0, 1);
+  CHECK(take(r, 1) == "2");
+  const auto picked = r.pick_member();
+  CHECK(picked->member->id == 2);
+  r.erase(0, 2);
+  CHECK(r.pick().error() == errc::not_connected);
+  CHECK(*picked->channel == 2);
+}
+
+TEST_CASE("a member that is erased is released at once", "[members]") {
+  members r;
+  r.open();
+  auto value = std::make_shared<int>(0);
+  const std::weak_ptr<int> watch = value;
+  conn_grpc::test::insert(r, 0, std::move(value));
+  auto taken = *r.pick();
+  r.erase(0, 0);
+  CHECK_FALSE(watch.expired());
+  taken.reset();
+  CHECK(watch.expired());
+
+  value = std::make_shared<int>(0);
+  conn_grpc::test::insert(r, 0, value);
+  CHECK(value.use_count() == 2);
+  r.close();
+  CHECK(value.use_count() == 1);
+}
+
+TEST_CASE("a member that a reader uses is kept until the next change after the reader has left", "[members]") {
+  members r;
+  r.open();
+  const auto value = std::make_shared<int>(0);
+  conn_grpc::test::insert(r, 0, value);
+  {
+    const conn_grpc::core::read_section inside;  // as if preempted in the middle of next()
+    r.erase(0, 0);
+    CHECK(value.use_count() == 2);
+    insert(r, 1);
+    CHECK(value.use_count() == 2);
+  }
+  insert(r, 2);
+  CHECK(value.use_count() == 1);
+}
+
+TEST_CASE("a thread that ends leaves its record to the next", "[members]") {
+  members r;
+  r.open();
+  insert(r, 1);
+  const conn_grpc::core::reader_record* first = nullptr;
+  const conn_grpc::core::reader_record* second = nullptr;
+  std::thread([&] { (void)r.pick(), first = conn_grpc::core::this_thread_record; }).join();
+  std::thread([&] { (void)r.pick(), second = conn_grpc::core::this_thread_record; }).join();
+  CHECK(first != nullptr);
+  CHECK(first == second);
+}
+
+TEST_CASE("a reader that was inside at a fork keeps nothing in the child", "[members]") {
+  members r;
+  r.open();
+  const auto value = std::make_shared<int>(0);
+  conn_grpc::test::insert(r, 0, value);
+  std::latch is_inside(1), forked(1);
+  std::thread reader([&] {
+    const conn_grpc::core::read_section inside;  // as if it had lost the processor in the middle of next()
+    is_inside.count_down();
+    forked.wait();
+  });
+  is_inside.wait();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    r.erase(0, 0);
+    const bool released = r.reclaim() && value.use_count() == 1;
+    insert(r, 1);
+    const bool works = take(r, 2) == "11";
+    ::_exit(released && works ? 0 : 1);
+  }
+  r.erase(0, 0);
+  CHECK(value.use_count() == 2);  // in the parent it is still inside
+  forked.count_down();
+  reader.join();
+  CHECK(r.reclaim());
+  CHECK(value.use_count() == 1);
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+// Readers take what writers insert and erase, all the time. A snapshot that is deleted too early is a use after free,
+// one that is published badly a race: this is for the sanitizers.
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/test_members.hpp"
+
+namespace {
+
+constexpr std::uint64_t alive = 0x0123456789abcdef;
+
+struct canary {
+  std::uint64_t state = alive;
+  ~canary() { state = 0; }
+};
+
+}  // namespace
+
+TEST_CASE("readers never see what is gone", "[members]") {
+  constexpr std::size_t slots = 4;
+  constexpr int changes = 2'000;
+  conn_grpc::test::test_member_set<canary> r;
+  r.open();
+  std::atomic<bool> done = false;
+  std::atomic<std::uint64_t> taken = 0;
+  std::atomic<std::uint64_t> dead = 0;
+
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i)
+    readers.emplace_back([&] {
+      do {
+        const auto next = r.pick();
+        if (!next) continue;
+        ++taken;
+        if ((*next)->state != alive) ++dead;
+      } while (!done);
+    });
+  std::vector<std::thread> writers;
+  for (std::size_t w = 0; w < 2; ++w)
+    writers.emplace_back([&, w] {
+      for (int i = 0; i < changes; ++i) {
+        const std::size_t slot = w * slots / 2 + static_cast<std::size_t>(i) % (slots / 2);
+        conn_grpc::test::insert(r, slot, std::make_shared<canary>());
+        std::this_thread::yield();
+        r.erase(slot, 0);
+      }
+    });
+  for (auto& t : writers) t.join();
+  done = true;
+  for (auto& t : readers) t.join();
+  CHECK(dead == 0);
+  CHECK(taken > 0);
+}
+
+TEST_CASE("turns are exact however many threads take them", "[members]") {
+  conn_grpc::test::test_member_set<std::atomic<int>> r;
+  r.open();
+  std::vector<std::shared_ptr<std::atomic<int>>> used;
+  for (std::size_t slot = 0; slot < 5; ++slot) 
+    conn_grpc::test::insert(r, slot, used.emplace_back(std::make_shared<std::atomic<int>>(0)));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5'000; ++i) ++**r.pick();
+    });
+  for (auto& t : threads) t.join();
+  for (const auto& count : used) CHECK(*count == 4'000);
+}
