@@ -133,7 +133,7 @@ class rotation {
 
  private:
   // The members themselves, not pointers to them: one cache miss less per get, and a pool of thousands costs what a
-  // pool of one does. What that takes from the writers is in docs/design.md.
+  // pool of one does. What that takes from the writers is in docs/design/published-snapshot.md.
   struct snapshot {
     snapshot(errc why_none, std::size_t size) : unavailable(why_none) {
       values.reserve(size);
