@@ -3,7 +3,7 @@
 //
 // get GREETER_SERVER: nanoseconds per get, and the ratio to a limit: one fetch_add, one modulo, and one copy of a
 // shared_ptr out of a vector that never changes. All ways but the typed one, which has a pool of its own, hand out the
-// same connected channels. "the rotation alone" is what try_get_channel() is made of. The second table sets ways
+// same connected channels. "the member set alone" is what try_get_channel() is made of. The second table sets ways
 // against one another that are not next to each other in the first.
 #include <conn_grpc/named.hpp>
 #include <conn_grpc/pool.hpp>
@@ -28,12 +28,13 @@
 #include <vector>
 
 #include "connected_pool.hpp"
-#include "core/rotation.hpp"
+#include "core/member_set.hpp"
 #include "get_rounds.hpp"
 #include "main.hpp"
 #include "other_pools.hpp"
 #include "process.hpp"
 #include "runtime/channel_picker.hpp"
+#include "runtime/member.hpp"
 #include "runtime/pool_probe.hpp"
 #include "support.hpp"
 #include "support/sockets.hpp"
@@ -80,52 +81,70 @@ constexpr comparison comparisons[] = {
      "2 threads, its fetch_add alone", 2},
 };
 
-/// What a pool answers gets with, and what it would be if the library had no telemetry. Not inlined, as in the library.
+using conn_grpc::runtime::if_none;
+using conn_grpc::runtime::member;
+
+/// A member for each of the channels.
+template <class Publish>
+void publish_each(const member_list& channels, Publish publish) {
+  for (std::size_t slot = 0; slot < channels.size(); ++slot)
+    publish(std::make_shared<const member>(member{slot, 0, channels[slot], nullptr}));
+}
+
+/// The picker of a pool, and what it would be if the library had no telemetry. Not inlined, as in the library.
 template <class Probe>
-class bare_source {
+class bare_picker {
  public:
-  explicit bare_source(const member_list& members) : source_(settings_, {}, {}) {
-    for (std::size_t slot = 0; slot < members.size(); ++slot) source_.add_slot("");
-    source_.open();
-    for (std::size_t slot = 0; slot < members.size(); ++slot) source_.publish(slot, members[slot]);
+  explicit bare_picker(const member_list& channels) : picker_(options_, {}, {}) {
+    picker_.open();
+    publish_each(channels, [this](const auto& published) { picker_.publish(published); });
   }
 
-  [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() { return source_.next(source_.observed()); }
+  [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() {
+    return picker_.is_observed() ? picker_.template pick_observed<if_none::fail>()
+                                 : picker_.template pick<if_none::fail>();
+  }
 
  private:
-  const conn_grpc::runtime::group_settings settings_{.name = {},
-                                                     .type_key = {},
-                                                     .address = {},
-                                                     .label = {},
-                                                     .status_interval = {},
-                                                     .max_restarts = 0,
-                                                     .restart_window = {},
-                                                     .telemetry = conn_grpc::telemetry::global(),
-                                                     .logger = {}};
-  conn_grpc::runtime::channel_picker<std::chrono::steady_clock, conn_grpc::channel_ptr, Probe> source_;
+  const conn_grpc::runtime::checked_pool_options options_{.name = {},
+                                                          .type_key = {},
+                                                          .label = {},
+                                                          .address = {},
+                                                          .status_interval = {},
+                                                          .max_restarts = 0,
+                                                          .restart_window = {},
+                                                          .backoff = {},
+                                                          .make_backoff = {},
+                                                          .attempt_limit = {},
+                                                          .stable_after = {},
+                                                          .on_connect = {},
+                                                          .on_disconnect = {},
+                                                          .telemetry = conn_grpc::telemetry::global(),
+                                                          .logger = {}};
+  conn_grpc::runtime::channel_picker<std::chrono::steady_clock, Probe> picker_;
 };
 
 struct no_probe {
-  explicit no_probe(const conn_grpc::runtime::group_settings&) {}
+  explicit no_probe(const conn_grpc::runtime::checked_pool_options&) {}
   static constexpr bool hears_gets() { return false; }
-  static void got(std::chrono::nanoseconds, std::string_view, std::string_view) {}
+  static void got(std::chrono::nanoseconds, const conn_grpc::runtime::channel_identity*, std::string_view) {}
   static void has_size(std::size_t, std::size_t) {}
 };
 
 /// One size, and all ways to get from it.
 struct pools {
   pools(const std::string& address, std::size_t size) : connected(address, size) {
-    rotation.open();
-    for (std::size_t slot = 0; auto& member : connected.members()) rotation.insert(slot++, member);
+    members.open();
+    publish_each(connected.members(), [this](const auto& published) { members.insert(published); });
   }
 
   connected_pool connected;
   limit_pool limit{connected.members()};
   mutex_pool mutex{connected.members()};
   snapshot_pool snapshot{connected.members()};
-  conn_grpc::core::rotation<conn_grpc::channel_ptr> rotation;
-  bare_source<conn_grpc::runtime::pool_probe> with_telemetry{connected.members()};
-  bare_source<no_probe> without_telemetry{connected.members()};
+  conn_grpc::core::member_set<member> members;
+  bare_picker<conn_grpc::runtime::pool_probe> with_telemetry{connected.members()};
+  bare_picker<no_probe> without_telemetry{connected.members()};
   std::size_t turn = 0;
 };
 
@@ -146,7 +165,7 @@ std::vector<way> ways(pools& p) {
   const auto ticket = [&p] { return p.limit.take_turn(); };
   const auto mutex = [&p] { return p.mutex.get(); };
   const auto snapshot = [&p] { return p.snapshot.get(); };
-  const auto rotation = [&p] { return p.rotation.next(); };
+  const auto members = [&p] { return p.members.pick(); };
   const auto with_telemetry = [&p] { return p.with_telemetry.next(); };
   const auto without_telemetry = [&p] { return p.without_telemetry.next(); };
   const auto try_get = [&pool] { return pool.try_get_channel(); };
@@ -158,7 +177,7 @@ std::vector<way> ways(pools& p) {
   using conn_grpc::event;
   return {
       {"1 thread", "the limit", threads(1, limit)},
-      {"1 thread", "the rotation alone", threads(1, rotation)},
+      {"1 thread", "the member set alone", threads(1, members)},
       {"1 thread", "try_get_channel()", threads(1, try_get)},
       {"1 thread", "mutex per get", threads(1, mutex)},
       {"1 thread", "atomic<shared_ptr<snapshot>>", threads(1, snapshot)},

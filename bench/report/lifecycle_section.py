@@ -63,8 +63,8 @@ QUESTIONS = (
               Check("CPU, conn_grpc", tuple((f"{n:,}", _ours(_OUTAGE, n)) for n in SIZES), None, " ms/s", 0)),
              _ALL_SIZES,
              "Both try again 100 ms after each failure; by default conn_grpc waits for 1 to 30 s. Every attempt is a "
-             "new gRPC channel, where gRPC goes on with the one it has; design.md says why. A thousand of either "
-             "need more CPUs than there are."),
+             "new gRPC channel, where gRPC goes on with the one it has; design/attempts.md says why. A thousand "
+             "of either need more CPUs than there are."),
     Question("`stop()`", "dropping as many channels of bare gRPC", "stated",
              (Check("until it returns", tuple((f"{n:,}", _ours(_STOP, n)) for n in SIZES), None, " ms"),
               Check("bare gRPC", tuple((f"{n:,}", _bare(_STOP, n)) for n in SIZES), None, " ms"),

@@ -29,7 +29,7 @@ of a `shared_ptr`.
 
 "Reach" is what was to be reached before anything was measured; what has none is "stated". It is held against the
 median. A "**no**" names the sizes where it is missed, unless that is all of them; the section of the question says why.
-[design.md](design.md#where-the-time-goes) has what each step on the way here gave.
+[performance.md](design/performance.md) has what each step on the way here gave.
 """
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the words and the behaviour of gRPC and protobuf depend on. docs/design.md has a table.
+// What the words and the behaviour of gRPC and protobuf depend on. docs/design/grpc-facts.md has a table.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
