@@ -4,8 +4,8 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
-#include <conn_grpc/detail/lookup.hpp>
 #include <conn_grpc/detail/get.hpp>
+#include <conn_grpc/detail/lookup.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -177,7 +177,7 @@ template <class Rep, class Period, asio::completion_token_for<void(error_code)> 
 auto async_connected(const detail::executor_or_context& where, std::string name, std::size_t count,
                      std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
   return detail::async_connected_by_key(where, std::move(name), count, detail::timeout_of(timeout),
-                                       std::forward<Token>(token));
+                                        std::forward<Token>(token));
 }
 
 }  // namespace conn_grpc

@@ -162,7 +162,7 @@ class static_channel : public detail::static_lifecycle<Derived, channel_options>
   static auto async_connected(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
                               Token&& token = {}) {
     return detail::async_connected_by_key(where, base::key(), 1, detail::timeout_of(timeout),
-                                         std::forward<Token>(token));
+                                          std::forward<Token>(token));
   }
 
   /// `channel::try_get()` of the instance that runs in this context.

@@ -171,7 +171,7 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   static auto async_connected(const detail::executor_or_context& where, std::size_t count,
                               std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_connected_by_key(where, base::key(), count, detail::timeout_of(timeout),
-                                         std::forward<Token>(token));
+                                          std::forward<Token>(token));
   }
 
   /// `pool::try_get_channel()` of the instance that runs in this context.

@@ -29,8 +29,8 @@ using unary_callback = std::function<void(grpc::Status)>;
 /// Calls `start` with the callback to give to gRPC.
 /// @param handler posts: it may be called by any thread.
 /// @param handler_context where it posts to.
-CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& handler_context, grpc::ClientContext& context,
-                               const std::function<void(unary_callback)>& start);
+CONN_GRPC_API void start_unary(unary_handler handler, asio::execution_context& handler_context,
+                               grpc::ClientContext& context, const std::function<void(unary_callback)>& start);
 
 }  // namespace detail
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/configuration.hpp>
 
+#include "config/configuration_file.hpp"
 #include "conn_grpc_config.pb.h"
 #include "core/option_checks.hpp"
-#include "config/configuration_file.hpp"
 
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/error.hpp>

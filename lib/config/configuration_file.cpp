@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "config/configuration_file.hpp"
 
-#include "core/option_checks.hpp"
 #include "core/environment_expansion.hpp"
+#include "core/option_checks.hpp"
 #include "grpc/grpc_compat.hpp"
 #include "schema.hpp"
 

@@ -95,7 +95,8 @@ void check_target(std::string_view field, std::string_view target) {
   split(path, [&](std::string_view address) {
     const auto port = host_and_port(address).second;
     if (port && !is_port(*port))
-      reject(field, "the port must be from 0 to 65535, http or https, is " + std::string(*port) + " in " + std::string(target));
+      reject(field, "the port must be from 0 to 65535, http or https, is " + std::string(*port) + " in " +
+                        std::string(target));
   });
 }
 

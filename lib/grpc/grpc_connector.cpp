@@ -115,8 +115,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
   return all;
 }
 
-/// A certificate fetch verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL does not
-/// verify resumed ones again. And it must not cost the attempt its reason when it is not answered.
+/// A certificate fetch verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL
+/// does not verify resumed ones again. And it must not cost the attempt its reason when it is not answered.
 ::grpc::ChannelArguments for_certificate_fetch(const channel_options& options) {
   return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)),
                    GRPC_SSL_SESSION_CACHE_ARG);

@@ -2,9 +2,9 @@
 #include <conn_grpc/tls.hpp>
 
 #include "core/option_checks.hpp"
-#include "runtime/file_reader.hpp"
 #include "grpc/grpc_compat.hpp"
 #include "grpc/tls_diagnosis.hpp"
+#include "runtime/file_reader.hpp"
 
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>

@@ -2,8 +2,8 @@
 #include "grpc/tls_diagnosis.hpp"
 
 #include "grpc/completion_thread.hpp"
-#include "runtime/file_reader.hpp"
 #include "grpc/pem.hpp"
+#include "runtime/file_reader.hpp"
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/create_channel.h>

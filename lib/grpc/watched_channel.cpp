@@ -332,7 +332,8 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     const std::lock_guard lock(mutex_);
     if (!channel_ || state_ == connection_state::lost) return;
     was_connected = state_ == connection_state::connected;
-    state_ = failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
+    state_ =
+        failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
     unmonitored_.reset();

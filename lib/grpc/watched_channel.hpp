@@ -108,11 +108,11 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;     // already while a certificate fetch looks into it
-  channel_ptr channel_;     // null once failed, taken or abandoned
+  std::string failure_;                                  // already while a certificate fetch looks into it
+  channel_ptr channel_;                                  // null once failed, taken or abandoned
   std::shared_ptr<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
   runtime::connection_observer changed_;                 // empty once abandoned
-  bool abandoned_ = false;  // while it connects
+  bool abandoned_ = false;                               // while it connects
 };
 
 /// What the actor holds. Destroying it abandons the channel.

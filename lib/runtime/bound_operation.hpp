@@ -2,8 +2,8 @@
 #pragma once
 
 #include "runtime/closable.hpp"
-#include "runtime/shutdown_registry.hpp"
 #include "runtime/last_resort.hpp"
+#include "runtime/shutdown_registry.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/cancellation_signal.hpp>

@@ -31,8 +31,8 @@ enum class if_none {
   wait,  // it ends in asio::error::would_block: the caller may wait. Also when other callers wait already
 };
 
-/// Picks the channel of each get: a connected one, or what the user's mock returns. A get that finds none may wait here.
-/// Reports gets to telemetry when a handler is attached. Thread-safe.
+/// Picks the channel of each get: a connected one, or what the user's mock returns. A get that finds none may wait
+/// here. Reports gets to telemetry when a handler is attached. Thread-safe.
 ///
 /// @tparam Probe another one for benchmarks, to see what telemetry costs.
 template <class Clock, class Probe = pool_probe>

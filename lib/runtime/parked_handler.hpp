@@ -41,7 +41,8 @@ class parked_handler final : public bound_operation<Args...> {
 
   /// @param handler posts: it may be called by any thread.
   /// @param handler_context where it posts to.
-  static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& handler_context, wait_registration where) {
+  static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& handler_context,
+                                              wait_registration where) {
     const auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto parked = std::make_shared<parked_handler>(std::move(handler), std::move(where));
     parked->bind(slot, handler_context, parked);

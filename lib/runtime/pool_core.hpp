@@ -76,8 +76,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return std::static_pointer_cast<pool_core>(name_registry::find(context, name));
   }
 
-  /// The channel of a get; see `channel_picker`. Throws what `mock` throws. A mock, or a telemetry handler that is called
-  /// for the get, may destroy the pool.
+  /// The channel of a get; see `channel_picker`. Throws what `mock` throws. A mock, or a telemetry handler that is
+  /// called for the get, may destroy the pool.
   template <if_none Then>
   [[nodiscard]] result_type pick() {
     if (!picker_.is_observed()) [[likely]]
@@ -98,7 +98,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return picker_.size_unless_waiting(needed); }
 
   /// See `channel_picker`. The caller shares the pool.
-  /// @param handler posts to `handler_context`: it may be called by any thread. Its cancellation, of any type, ends the waiting.
+  /// @param handler posts to `handler_context`: it may be called by any thread. Its cancellation, of any type, ends the
+  /// waiting.
   void wait_for_channel(typename parked_get::handler_type handler, boost::asio::execution_context& handler_context,
                         std::chrono::nanoseconds timeout) {
     const auto mine = picker_.take_ticket();
@@ -194,9 +195,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   typename roster<actor>::list make_channels() const {
     typename roster<actor>::list all;
     for (std::size_t slot = 0; slot < options_.pool_size; ++slot)
-      all.push_back(std::make_shared<actor>(
-          actors_, std::make_shared<const channel_identity>(
-                       channel_identity{slot, options_.channel_name(slot), options_.address})));
+      all.push_back(std::make_shared<actor>(actors_, std::make_shared<const channel_identity>(channel_identity{
+                                                         slot, options_.channel_name(slot), options_.address})));
     return all;
   }
 
@@ -331,8 +331,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     };
   }
 
-  strand_awaitable<> run(std::shared_ptr<pool_core> self, std::unique_ptr<stop_at_exit> at_exit,
-                         strand_type strand) {
+  strand_awaitable<> run(std::shared_ptr<pool_core> self, std::unique_ptr<stop_at_exit> at_exit, strand_type strand) {
     const auto stop_whatever_happens = std::move(at_exit);
     co_await supervisor_.run(self, std::move(strand));
   }

@@ -10,8 +10,8 @@
 
 namespace conn_grpc::runtime {
 
-/// The channels of a pool, connected or not. Changed on the strand, read by any thread: a reader gets the list as it was
-/// at that moment. Thread-safe.
+/// The channels of a pool, connected or not. Changed on the strand, read by any thread: a reader gets the list as it
+/// was at that moment. Thread-safe.
 template <class Channel>
 class roster {
  public:

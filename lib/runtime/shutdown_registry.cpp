@@ -25,7 +25,7 @@ void shutdown_registry::context_shutdown() noexcept {
 }
 
 shutdown_registration::shutdown_registration(boost::asio::execution_context& context,
-                                           std::weak_ptr<shutdown_listener> dependent)
+                                             std::weak_ptr<shutdown_listener> dependent)
     : registry_(shutdown_registry::of(context)), entry_{{}, std::move(dependent)} {
   std::unique_lock lock(registry_->mutex_);
   registry_->dependents_.push_back(entry_);

@@ -120,8 +120,8 @@ class supervisor {
         continue;
       }
       supervised->notify({.what = step::user_code_failed,
-                         .reason = what,
-                         .consequence = stopping_ ? "while stopping" : "too often, stopping"});
+                          .reason = what,
+                          .consequence = stopping_ ? "while stopping" : "too often, stopping"});
       supervised->notify({.what = step::stopped});
       give_up();
       co_return;

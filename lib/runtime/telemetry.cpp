@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/telemetry.hpp>
 
-#include "core/option_checks.hpp"
 #include "core/exception_text.hpp"
+#include "core/option_checks.hpp"
 #include "runtime/log_line.hpp"
 
 #include <spdlog/spdlog.h>

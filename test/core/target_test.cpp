@@ -15,12 +15,12 @@ using conn_grpc::test::has_text;
 
 TEST_CASE("every form of a target that gRPC knows is accepted", "[target]") {
   const auto* const target =
-      GENERATE("host", "host:0", "host:65535", "host:00080", "host:http", "host:https", "host:", "127.0.0.1:50051", "::1", "[::1]",
-               "[::1]:50051", "fe80::1:99999", "[fe80::1%25eth0]:1", "dns:host:50051", "dns:///host:50051",
-               "dns://1.1.1.1:53/host:50051", "dns://[::1]:99999/host", "ipv4:127.0.0.1:1,127.0.0.2:2",
-               "ipv6:[::1]:1,[::2]:65535", "ipv6:::1", "unix:/run/app:99999", "unix:relative", "unix:///run/app.sock",
-               "unix-abstract:name:99999", "vsock:2:99999", "xds:///app:99999", "google-c2p:///app",
-               "custom://authority/what:99999", "custom:///a,b:c:99999", "http://host", "dns:///");
+      GENERATE("host", "host:0", "host:65535", "host:00080", "host:http", "host:https", "host:", "127.0.0.1:50051",
+               "::1", "[::1]", "[::1]:50051", "fe80::1:99999", "[fe80::1%25eth0]:1", "dns:host:50051",
+               "dns:///host:50051", "dns://1.1.1.1:53/host:50051", "dns://[::1]:99999/host",
+               "ipv4:127.0.0.1:1,127.0.0.2:2", "ipv6:[::1]:1,[::2]:65535", "ipv6:::1", "unix:/run/app:99999",
+               "unix:relative", "unix:///run/app.sock", "unix-abstract:name:99999", "vsock:2:99999", "xds:///app:99999",
+               "google-c2p:///app", "custom://authority/what:99999", "custom:///a,b:c:99999", "http://host", "dns:///");
   CHECK_NOTHROW(check_target("address", target));
 }
 
@@ -48,7 +48,8 @@ TEST_CASE("a port that is none is refused by the name of the field", "[target]")
     FAIL(target + " was accepted");
   } catch (const boost::system::system_error& e) {
     CHECK(e.code() == conn_grpc::errc::invalid_options);
-    CHECK_THAT(e.what(), has_text("channel.address: the port must be from 0 to 65535, http or https, is ") && has_text(port));
+    CHECK_THAT(e.what(),
+               has_text("channel.address: the port must be from 0 to 65535, http or https, is ") && has_text(port));
   }
 }
 

@@ -289,7 +289,8 @@ TEST_CASE("a get that is begun while its handler's context is being destroyed", 
   fate begun_late;
   auto handler_context = std::make_unique<asio::io_context>();
   const bool first_of_all = GENERATE(false, true);  // has the context heard of us before?
-  if (!first_of_all) w.pool->async_get_channel(1h, asio::bind_executor(*handler_context, [](error_code, const channel_ptr&) {}));
+  if (!first_of_all)
+    w.pool->async_get_channel(1h, asio::bind_executor(*handler_context, [](error_code, const channel_ptr&) {}));
 
   const auto begin = [&w, &begun_late, executor = handler_context->get_executor()](int*) {
     w.pool->async_get_channel(1ms, asio::bind_executor(executor, begun_late.follow()));

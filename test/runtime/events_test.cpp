@@ -27,7 +27,7 @@ struct listening_fixture : pool_fixture {
 
   void listen(std::initializer_list<event> names) {
     options.telemetry->attach_many("test", std::span(names.begin(), names.size()),
-                                 [this](const telemetry_event& e) { trace.push_back(text(e)); });
+                                   [this](const telemetry_event& e) { trace.push_back(text(e)); });
   }
 };
 
@@ -42,7 +42,7 @@ TEST_CASE("on connect: published, event, on_connect; on loss: withdrawn, on_disc
   f.options.on_connect = [&] { f.trace.push_back(std::string("on_connect") + offered()); };
   f.options.on_disconnect = [&] { f.trace.push_back(std::string("on_disconnect") + offered()); };
   f.options.telemetry->attach_many("test", connections,
-                                 [&](const telemetry_event& e) { f.trace.push_back(text(e) + offered()); });
+                                   [&](const telemetry_event& e) { f.trace.push_back(text(e) + offered()); });
   f.run();
   f.advance(7ms);
   f.connector.last().succeed();
@@ -122,10 +122,11 @@ TEST_CASE("a channel's get tells channel_get alone, on success and on failure", 
   listening_fixture f;
   f.options.status_interval.reset();
   f.options.name = "alone";
-    f.listen(gets);
+  f.listen(gets);
   f.make_pool();
   (void)f.next();
-  CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone error=async_run has not been called, or has failed"});
+  CHECK(f.happened() ==
+        trace{"channel_get 0ms pool= channel=alone error=async_run has not been called, or has failed"});
   f.run();
   f.connector.last().succeed();
   f.drain();
@@ -264,10 +265,11 @@ TEST_CASE("a get that ends with what a mock throws is told with its text", "[moc
   pool_fixture f;
   f.mock = []() -> conn_grpc::runtime::channel_ptr { throw std::logic_error("no channel today"); };
   std::vector<std::string> told;
-  f.options.telemetry->attach_many("test", std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
-                                 [&](const conn_grpc::telemetry_event& e) {
-                                   told.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
-                                 });
+  f.options.telemetry->attach_many("test",
+                                   std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
+                                   [&](const conn_grpc::telemetry_event& e) {
+                                     told.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
+                                   });
   f.make_pool();
   CHECK_THROWS_AS(f.next(), std::logic_error);
   const std::vector<std::string> both{"channel_get: no channel today", "pool_get_channel: no channel today"};

@@ -202,7 +202,8 @@ TEST_CASE("a handler whose destructor reaches back", "[executors]") {
   CAPTURE(how);
   if (how == "its context goes") {
     auto handler_context = std::make_unique<asio::io_context>();
-    w.pool->wait_for_channel(conn_grpc::detail::posted_handler(handler(), handler_context->get_executor()), *handler_context, 100ms);
+    w.pool->wait_for_channel(conn_grpc::detail::posted_handler(handler(), handler_context->get_executor()),
+                             *handler_context, 100ms);
     handler_context.reset();
   } else {
     w.script->drops = how == "dropped";

@@ -60,7 +60,7 @@ TEST_CASE("turns are exact however many threads take them", "[members]") {
   conn_grpc::test::test_member_set<std::atomic<int>> r;
   r.open();
   std::vector<std::shared_ptr<std::atomic<int>>> used;
-  for (std::size_t slot = 0; slot < 5; ++slot) 
+  for (std::size_t slot = 0; slot < 5; ++slot)
     conn_grpc::test::insert(r, slot, used.emplace_back(std::make_shared<std::atomic<int>>(0)));
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)

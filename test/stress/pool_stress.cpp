@@ -34,7 +34,8 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
           if (const auto next = next_of(*pool)) taken += static_cast<unsigned>(object_of<int>(*next));
           if (i % 50 == 0) (void)pool->status();
           if (i % 10 == 0)
-            if (const auto found = storm_pool::find(context, "storm")) (void)found->pick<conn_grpc::runtime::if_none::fail>();
+            if (const auto found = storm_pool::find(context, "storm"))
+              (void)found->pick<conn_grpc::runtime::if_none::fail>();
           if (u == 1 && i % 100 == 0)
             telemetry->attach("storm", conn_grpc::event::channel_get, [&](const auto&) { ++heard; });
           if (u == 1 && i % 100 == 50) telemetry->detach("storm");

@@ -67,7 +67,8 @@ class user {
         case 0:
         case 1:
         case 2:
-          if (const auto found = pool_->pick<conn_grpc::runtime::if_none::wait>(); !found && found.error() == asio::error::would_block)
+          if (const auto found = pool_->pick<conn_grpc::runtime::if_none::wait>();
+              !found && found.error() == asio::error::would_block)
             pool_->wait_for_channel(handler(), context(), timeout);
           break;
         case 3:
@@ -116,7 +117,7 @@ TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancella
     pool->async_run([](error_code) {});
 
     const std::vector<asio::any_io_executor> executors{context.get_executor(), elsewhere.get_executor(),
-                                                   asio::make_strand(elsewhere), asio::system_executor()};
+                                                       asio::make_strand(elsewhere), asio::system_executor()};
     std::deque<user> users;
     std::vector<std::thread> threads;
     for (unsigned u = 0; u < executors.size(); ++u) {

@@ -32,7 +32,8 @@ template <class Rep, class Period>
 constexpr std::chrono::nanoseconds timeout_of(std::chrono::duration<Rep, Period> timeout) {
   using seconds = std::chrono::duration<long double>;
   if (!(timeout > timeout.zero())) return {};
-  return seconds(timeout) < seconds(no_timeout) ? std::chrono::ceil<std::chrono::nanoseconds>(seconds(timeout)) : no_timeout;
+  return seconds(timeout) < seconds(no_timeout) ? std::chrono::ceil<std::chrono::nanoseconds>(seconds(timeout))
+                                                : no_timeout;
 }
 
 using get_handler = asio::any_completion_handler<void(const fallback&, error_code, channel_ptr)>;
@@ -48,8 +49,8 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 /// The same. Null when the get has to wait: no channel is connected, or other callers wait already.
 [[nodiscard]] CONN_GRPC_API channel_ptr pick_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout);
 
-/// The same, without an exception for the error. A boost::system::system_error that the mock throws becomes its code: an
-/// exception of an initiating function leaves io_context::run if a coroutine calls it.
+/// The same, without an exception for the error. A boost::system::system_error that the mock throws becomes its code:
+/// an exception of an initiating function leaves io_context::run if a coroutine calls it.
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> pick_for_handler(
     pool_impl& pool, std::chrono::nanoseconds timeout);
 
@@ -64,7 +65,8 @@ CONN_GRPC_API void wait_for_size(pool_impl& pool, size_handler handler, asio::ex
 
 /// @param by_default where it is posted to, if it has no executor of its own.
 template <class Handler>
-void begin_get(Handler handler, const asio::any_io_executor& by_default, pool_impl& pool, std::chrono::nanoseconds timeout) {
+void begin_get(Handler handler, const asio::any_io_executor& by_default, pool_impl& pool,
+               std::chrono::nanoseconds timeout) {
   auto picked = pick_for_handler(pool, timeout);
   if (picked) {
     const auto failed = *picked ? error_code() : picked->error();
@@ -100,7 +102,8 @@ auto async_get(std::shared_ptr<pool_impl> from, std::chrono::nanoseconds timeout
 }
 
 template <asio::completion_token_for<void(error_code)> Token>
-auto async_connected(std::shared_ptr<pool_impl> from, std::size_t needed, std::chrono::nanoseconds timeout, Token&& token) {
+auto async_connected(std::shared_ptr<pool_impl> from, std::size_t needed, std::chrono::nanoseconds timeout,
+                     Token&& token) {
   auto begin = [needed, timeout](auto handler, const pool_target& target) {
     begin_connected(std::move(handler), target.get_executor(), *target.pool, needed, timeout);
   };
@@ -124,7 +127,8 @@ template <class Executor>
 
 template <class Executor>
 [[nodiscard]] CONN_GRPC_API asio::awaitable<void, Executor> connected(const std::shared_ptr<pool_impl>& from,
-                                                                      std::size_t needed, std::chrono::nanoseconds timeout) {
+                                                                      std::size_t needed,
+                                                                      std::chrono::nanoseconds timeout) {
   const auto pool = from;  // its owner may go while it waits
   auto known = size_unless_waiting(*pool, needed);
   if (!known) {
@@ -138,6 +142,7 @@ template <class Executor>
 extern template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                         std::chrono::nanoseconds timeout);
 extern template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
-                                                                       std::size_t needed, std::chrono::nanoseconds timeout);
+                                                                       std::size_t needed,
+                                                                       std::chrono::nanoseconds timeout);
 
 }  // namespace conn_grpc::detail

@@ -11,9 +11,9 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/get.hpp>
 #include <conn_grpc/detail/initiation.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
-#include <conn_grpc/detail/get.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
@@ -32,15 +32,15 @@ namespace conn_grpc::detail {
 /// @param name the name in the text of an exception.
 /// @throws boost::system::system_error with errc::not_started.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> find(asio::execution_context& context, std::string_view key,
-                                                           std::string_view name);
+                                                            std::string_view name);
 
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> try_get_by_key(asio::execution_context& context,
-                                                                             std::string_view key);
+                                                                              std::string_view key);
 [[nodiscard]] CONN_GRPC_API channel_ptr get_by_key(asio::execution_context& context, std::string_view key,
-                                                  std::string_view name);
+                                                   std::string_view name);
 CONN_GRPC_API void stop_by_key(asio::execution_context& context, std::string_view key);
 [[nodiscard]] CONN_GRPC_API pool_status status_by_key(asio::execution_context& context, std::string_view key,
-                                                        std::string_view name);
+                                                      std::string_view name);
 
 // In the context of the coroutine that awaits them. Both texts must live until then.
 
@@ -52,7 +52,7 @@ template <class Executor>
 
 template <class Executor>
 [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_by_key(std::string_view key, std::string_view name,
-                                                               std::chrono::nanoseconds timeout) {
+                                                                std::chrono::nanoseconds timeout) {
   const auto executor = co_await asio::this_coro::executor;
   const auto found = find(asio::query(executor, asio::execution::context), key, name);
   co_return co_await get<Executor>(found, timeout);
@@ -60,7 +60,7 @@ template <class Executor>
 
 template <class Executor>
 [[nodiscard]] asio::awaitable<void, Executor> connected_by_key(std::string_view key, std::string_view name,
-                                                              std::size_t needed, std::chrono::nanoseconds timeout) {
+                                                               std::size_t needed, std::chrono::nanoseconds timeout) {
   const auto executor = co_await asio::this_coro::executor;
   const auto found = find(asio::query(executor, asio::execution::context), key, name);
   co_await connected<Executor>(found, needed, timeout);
@@ -77,7 +77,8 @@ struct lookup_target : executor_target<asio::any_io_executor> {
 };
 
 template <asio::completion_token_for<void(error_code, channel_ptr)> Token>
-auto async_get_by_key(const executor_or_context& where, std::string key, std::chrono::nanoseconds timeout, Token&& token) {
+auto async_get_by_key(const executor_or_context& where, std::string key, std::chrono::nanoseconds timeout,
+                      Token&& token) {
   auto begin = [timeout](auto handler, const lookup_target& target) {
     if (const auto pool = target.find())
       begin_get(std::move(handler), target.executor, *pool, timeout);
@@ -90,8 +91,8 @@ auto async_get_by_key(const executor_or_context& where, std::string key, std::ch
 }
 
 template <asio::completion_token_for<void(error_code)> Token>
-auto async_connected_by_key(const executor_or_context& where, std::string key, std::size_t needed, std::chrono::nanoseconds timeout,
-                           Token&& token) {
+auto async_connected_by_key(const executor_or_context& where, std::string key, std::size_t needed,
+                            std::chrono::nanoseconds timeout, Token&& token) {
   auto begin = [needed, timeout](auto handler, const lookup_target& target) {
     if (const auto pool = target.find())
       begin_connected(std::move(handler), target.executor, *pool, needed, timeout);

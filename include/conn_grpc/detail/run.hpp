@@ -24,10 +24,11 @@ using run_handler = asio::any_completion_handler<void(const fallback&, error_cod
 /// @param type_key of a static_pool or static_channel; else empty.
 /// @throws boost::system::system_error with errc::invalid_options.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
-                                                                    const pool_options& options, std::string type_key);
+                                                                      const pool_options& options,
+                                                                      std::string type_key);
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
-                                                                    const channel_options& options,
-                                                                    std::string type_key);
+                                                                      const channel_options& options,
+                                                                      std::string type_key);
 
 /// @param handler may be called by any thread, in any function: it posts.
 CONN_GRPC_API void start(pool_impl& started, run_handler handler);
