@@ -112,7 +112,7 @@ completion_thread::completion_thread() {
 }
 
 std::shared_ptr<grpc_session> completion_thread::use() {
-  std::unique_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (forked_after_)
     throw unavailable(std::string("the process was forked after ") + forked_after_ +
                       " was started, and gRPC does not work in the child: fork before the first async_run, or exec");

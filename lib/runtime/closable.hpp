@@ -52,7 +52,10 @@ class rundown {
     auto now = state_.load();
     std::uint32_t next = 0;
     do {
-      if ((now & closing_bit) != 0) return nested ? void() : wait_for_users(0);
+      if ((now & closing_bit) != 0) {
+        if (!nested) wait_for_users(0);
+        return;
+      }
       next = nested ? now | shut_bit | closing_bit | deferred_bit : (now | shut_bit | closing_bit) + one_user;
     } while (!state_.compare_exchange_weak(now, next));
     if (nested) return;

@@ -36,7 +36,7 @@ class parked_handler final : public bound_operation<Args...> {
   /// The place where it waits, for as long as that exists.
   struct wait_registration {
     std::weak_ptr<waiting_place> place;
-    waiting_place::ticket ticket;
+    waiting_place::ticket ticket = 0;
   };
 
   /// @param handler posts: it may be called by any thread.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // Connections that end, on real sockets: what the pool says of them, and what it does next.
-#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/support/status.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <conn_grpc/pool.hpp>
-#include <conn_grpc/unary.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/environment.hpp"
@@ -23,12 +25,10 @@ namespace {
 
 /// One RPC that the server answers after a while.
 asio::awaitable<grpc::Status> slow_greeting(channel_ptr channel, std::chrono::milliseconds delay) {
-  const auto stub = Greeter::NewStub(channel);
-  grpc::ClientContext context;
   HelloRequest request;
   request.set_delay_ms(static_cast<std::int32_t>(delay.count()));
-  HelloReply reply;
-  co_return co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+  const auto answer = co_await greet(std::move(channel), request);
+  co_return answer.status;
 }
 
 /// Until an RPC of this length succeeds, each over a channel of `get`: how many do not?

@@ -94,7 +94,7 @@ class completion {
   /// Rethrows when the executor has kept or called it.
   template <class Accept>
   [[nodiscard]] bool hand_over(Accept accept) {
-    frame here(*this);
+    frame here(*this);  // NOLINT(misc-const-correctness): others find it, and change it
     serial_ = here.serial();
     try {
       accept(std::move(*this));

@@ -89,7 +89,7 @@ CONN_GRPC_API extern const char built_with __asm__(
         CONN_GRPC_THREAD_KEYWORD CONN_GRPC_RECYCLING CONN_GRPC_CACHE_SIZE CONN_GRPC_TYPEID);
 
 // One for each translation unit: of an inline variable the linker would check the first definition only.
-[[gnu::used, gnu::retain]] static const char* const this_unit_needs = &built_with;
+[[gnu::used, gnu::retain]] static constexpr const char* this_unit_needs = &built_with;
 
 }  // namespace detail
 }  // namespace conn_grpc

@@ -43,7 +43,7 @@ class initiation {
  private:
   // By value: the initiation may be destroyed as soon as another thread completes the operation.
   template <class Handler>
-  static void run(Handler handler, Target target, Begin begin) {
+  static void run(Handler handler, Target target, Begin begin) {  // NOLINT(performance-unnecessary-value-param)
     begin(std::move(handler), target);
   }
 
