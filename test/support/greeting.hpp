@@ -12,7 +12,7 @@
 
 namespace conn_grpc::test {
 
-/// Greets over the channel: who is it to the server?
+/// Greets over the channel, and returns the caller's address as the server sees it.
 inline asio::awaitable<std::string> peer_of(channel_ptr channel) {
   const auto stub = Greeter::NewStub(channel);
   grpc::ClientContext context;
