@@ -25,6 +25,7 @@ asio::awaitable<void> greet(conn_grpc::pool& pool) {
   auto stub = Greeter::NewStub(channel);
   grpc::ClientContext context;
   HelloRequest request;
+  request.set_name("world");
   HelloReply reply;
   auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
   std::cout << (status.ok() ? reply.message() : status.error_message()) << '\n';
