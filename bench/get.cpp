@@ -126,9 +126,9 @@ class bare_picker {
 
 struct no_probe {
   explicit no_probe(const conn_grpc::runtime::checked_pool_options&) {}
-  static constexpr bool hears_gets() { return false; }
-  static void got(std::chrono::nanoseconds, const conn_grpc::runtime::channel_identity*, std::string_view) {}
-  static void has_size(std::size_t, std::size_t) {}
+  static constexpr bool wants_gets() { return false; }
+  static void report_get(std::chrono::nanoseconds, const conn_grpc::runtime::channel_identity*, std::string_view) {}
+  static void report_size(std::size_t, std::size_t) {}
 };
 
 /// One size, and all ways to get from it.

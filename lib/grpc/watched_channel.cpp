@@ -22,22 +22,25 @@ using runtime::connection_state;
 
 namespace {
 
-// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load. When the
-// server itself has sent the words of a loss, one RPC of the connection completes that much later.
+// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a
+// machine under load. When the server itself has sent the words of a loss, one RPC of the
+// connection completes that much later.
 constexpr std::chrono::milliseconds time_to_notice_loss{250};
 
-// The same where nothing ends the wait earlier, so that every RPC that ends with its connection takes it: long enough
-// unless the machine is under load.
+// The same for a wait that nothing ends earlier, so every RPC that ends with its
+// connection takes all of it. It is long enough unless the machine is under load.
 constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
 
-// Longer than gRPC's own limit for a certificate fetch, which does not end one whose verifier has not answered yet.
+// Longer than gRPC's own limit for a certificate fetch, which does not end a fetch whose
+// verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_certificate_fetch{1'500};
 
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
 
-// A request that gRPC does not keep for a retry: it is larger than the default of GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A
-// service config may ask for retries of every method, and gRPC would retry until the deadline, and report only that.
+// A request that gRPC does not keep for a retry: it is larger than the default of
+// GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A service config may ask for retries of every
+// method. Then gRPC would retry until the deadline, and report only that.
 ::grpc::ByteBuffer request_without_retry() {
   static std::array<char, 256 * 1024 + 1> zeros;
   const ::grpc::Slice slice(zeros.data(), zeros.size(), ::grpc::Slice::STATIC_SLICE);
@@ -90,8 +93,9 @@ class watched_channel::unmonitored_connection {
   static inline std::atomic<std::size_t> count{0};
 };
 
-// A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
-// status is the only place where gRPC says why.
+// A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE,
+// without a byte on the wire. Its status is the only place where gRPC says why the
+// attempt failed.
 class watched_channel::reason_call final : public pending_completion {
  public:
   reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
@@ -106,7 +110,7 @@ class watched_channel::reason_call final : public pending_completion {
 
   void complete(bool) noexcept override {
     const std::string reason = call_->status.error_message();
-    call_.reset();  // holds the channel, which must be gone before the observer is notified
+    call_.reset();  // it holds the channel, which must be destroyed before the observer is notified
     watched_->failed(reason);
   }
 
@@ -114,7 +118,8 @@ class watched_channel::reason_call final : public pending_completion {
   struct call {
     explicit call(const channel_ptr& channel) : stub(channel) {
       context.set_wait_for_ready(false);
-      // Should the channel have recovered in between, this bounds the wait for a server that does not know the method.
+      // If the channel has recovered in between, this limits the wait for a server that
+      // does not know the method.
       context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
     }
 
@@ -129,7 +134,8 @@ class watched_channel::reason_call final : public pending_completion {
   std::unique_ptr<call> call_;
 };
 
-// gRPC is never called with mutex_ held: in any call it may run callbacks, the user's among them.
+// gRPC is never called with mutex_ held: in any call it may run callbacks, also the
+// user's.
 
 void watched_channel::start() {
   next_attempt_of_grpc_ = after(options_->first_backoff);
@@ -142,14 +148,14 @@ void watched_channel::begin() {
   switch (channel->GetState(false)) {
     case GRPC_CHANNEL_TRANSIENT_FAILURE:  // a lame channel: it never changes, so a watch would never complete
       return ask_for_reason();
-    case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: there is no connection that could be lost, nor watched
+    case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: it has no connection that could be lost, or watched
       const std::lock_guard lock(mutex_);
       state_ = connection_state::connected;
       return;
     }
     default:
-      // The watch first: it would never complete for a channel that had connected, lost its connection and was idle
-      // again before the watch began.
+      // The watch comes first. If it began later, the channel could have connected, lost
+      // its connection and become idle again. Then the watch would never complete.
       wait_for_change_from(channel, GRPC_CHANNEL_IDLE);
       channel->GetState(true);
   }
@@ -161,7 +167,7 @@ channel_ptr watched_channel::current() const {
 }
 
 void watched_channel::abandon() noexcept {
-  // Destroyed without the lock: a channel takes its time to close.
+  // Destroyed without the lock, because a channel takes long to close.
   channel_ptr dropped;
   runtime::connection_observer changed;
   {
@@ -174,8 +180,9 @@ void watched_channel::abandon() noexcept {
       return;
     }
   }
-  // After the time that gRPC gives one address it has gone on with the next one, and would go on with all of them. Half
-  // of that time later, so that it has not just begun.
+  // After the time that gRPC gives one address it continues with the next address, and
+  // would try all of them. Half of that time is added, so that the next attempt has not
+  // just begun.
   try {
     completion_thread::instance().call_later(options_->connect_timeout / 2 * 3,
                                              [self = shared_from_this()] { self->end(connection_state::failed); });
@@ -253,7 +260,8 @@ bool watched_channel::is_abandoned() const {
 }
 
 void watched_channel::connected(const channel_ptr& channel) {
-  // A certificate fetch verifies nothing, so its channel must not be handed out, even when it has connected.
+  // A certificate fetch verifies nothing, so its channel must not be handed out, even
+  // when it has connected.
   if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
   auto unmonitored = monitor_ ? nullptr : std::make_shared<unmonitored_connection>();
@@ -339,8 +347,9 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     unmonitored_.reset();
     changed = changed_;
   }
-  // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
-  // channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
+  // gRPC begins its next attempt as soon as its own backoff is over, counted from the
+  // beginning of the last attempt. A channel that is dropped at the beginning of an
+  // attempt leaves the socket open for ever. A moment later it does not.
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
     completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins

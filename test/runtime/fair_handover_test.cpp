@@ -59,13 +59,13 @@ TEST_CASE("a newcomer is completed after those that waited, while they are being
   fixture f;
   f.waits(1, {[&] {
             f.completed.emplace_back("first");
-            CHECK(f.room.anyone());
+            CHECK(f.room.must_queue());
             CHECK(f.waits(3, f.named("newcomer")));
           }});
   f.waits(2, f.named("second"));
   f.serve();
   CHECK(f.completed == std::vector<std::string>{"first", "second", "newcomer"});
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.room.must_queue());
   CHECK(f.rests == 0);
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("newcomers that keep coming do not keep the thread that completes them
   f.waits(1, {come_back});
   f.serve();
   CHECK(queued == 3);
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.room.must_queue());
 }
 
 TEST_CASE("no newcomer overtakes one that waited, however many come", "[waiting]") {
@@ -103,7 +103,7 @@ TEST_CASE("a waiter that leaves while newcomers are completed is completed befor
     CHECK(f.waits(3, f.named("waited")));
     f.room.cancel(3);
     f.open = true;
-    CHECK(f.room.anyone());
+    CHECK(f.room.must_queue());
     CHECK(f.waits(4, f.named("later")));
   }};
   f.waits(1, {[&] { f.waits(2, newcomer); }});
@@ -126,7 +126,7 @@ TEST_CASE("a thread completes a slice, and leaves the rest", "[waiting]") {
   CHECK(f.completed.back() == "newcomer");
   CHECK(f.rests == 1);
   CHECK_FALSE(f.room.delivering());
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.room.must_queue());
 }
 
 TEST_CASE("a rest has one owner: threads that complete a slice of it do not leave it again", "[waiting]") {

@@ -92,7 +92,7 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
   CHECK(f.ended == errc::restart_limit);
   CHECK(f.status(0).state == channel_state::stopped);
   CHECK(f.status(1).state == channel_state::stopped);
-  CHECK(f.status(0).last_error == "on_connect threw: something that is no std::exception; too often, stopping");
+  CHECK(f.status(0).last_error == "on_connect threw: an exception that is not a std::exception; too often, stopping");
   CHECK(f.next().error() == errc::stopped);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.io->stopped());

@@ -127,7 +127,7 @@ TEST_CASE("a handler that throws is detached, and logged with its id", "[telemet
   CHECK(heard.size() == 2);
   CHECK_FALSE(t.detach("bad one"));
   const std::string expected = "error conn_grpc: telemetry handler \"bad one\" threw on channel_get and was detached: ";
-  CHECK((lines.str() == expected + "ouch\n" || lines.str() == expected + "something that is no std::exception\n"));
+  CHECK((lines.str() == expected + "ouch\n" || lines.str() == expected + "an exception that is not a std::exception\n"));
 }
 
 TEST_CASE("who takes the id of a handler that throws keeps it", "[telemetry]") {

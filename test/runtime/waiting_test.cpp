@@ -114,7 +114,7 @@ TEST_CASE("no more than max_waiters wait", "[waiting]") {
   f.wait("b", 5'000ms);
   f.wait("c", 5'000ms);
   f.drain();
-  CHECK(f.answers() == trace{"c: max_waiters wait already"});
+  CHECK(f.answers() == trace{"c: as many callers wait as max_waiters allows"});
   f.advance(100ms);
   CHECK(f.answers() == trace{"a: no channel is connected"});
   f.wait("d", 5'000ms);
