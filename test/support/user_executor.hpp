@@ -52,7 +52,8 @@ class user_executor {
     if (script->drops) return;
     const bool refuses = script->refuses();
     if (refuses && !script->keeps_what_it_refuses) throw std::runtime_error("queue is full");
-    boost::asio::post(*context_, std::move(function));
+    // In a lambda, because post() would obey the executor that is associated with the function: this one.
+    boost::asio::post(*context_, [called = std::move(function)]() mutable { std::move(called)(); });
     if (refuses) throw std::runtime_error("no thread to wake");
     if (script->runs_at_once) std::thread([&context] { const_cast<boost::asio::io_context&>(context).poll(); }).join();
   }
