@@ -261,7 +261,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
     unmonitored_.reset();
-    changed = changed_;
+    changed.swap(changed_);  // there is nothing more to notify of
   }
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the
   // beginning of the last attempt. A channel that is dropped at the beginning of an
