@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Bars to the right, each with its name and its value, and the reach as a line across."""
+"""Horizontal bars, each with its name and its value, and the targets as lines across them."""
 from dataclasses import dataclass
 
 from data import Data
@@ -20,7 +20,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """Across all bars: what they are held against."""
+    """Across all bars: a target."""
 
     name: str
     value: Value
@@ -82,7 +82,7 @@ class Bars:
 def _lines(drawing: Drawing, x: Scale, lines: list[tuple[str, float]], bottom: float) -> None:
     for number, (name, value) in enumerate(lines):
         above = TOP - 10 - 15 * (len(lines) - 1 - number)
-        drawing.line(x.position(value), above, x.position(value), bottom, "reach")
+        drawing.line(x.position(value), above, x.position(value), bottom, "target")
         drawing.text(x.position(value) + 6, above + 4, name, css="over")
 
 

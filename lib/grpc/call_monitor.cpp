@@ -2,6 +2,7 @@
 #include "grpc/call_monitor.hpp"
 
 #include "grpc/completion_thread.hpp"
+#include "grpc/failure_reason.hpp"
 #include "grpc/watched_channel.hpp"
 
 #include <grpcpp/create_channel.h>

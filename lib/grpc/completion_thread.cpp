@@ -131,6 +131,9 @@ std::shared_ptr<grpc_session> completion_thread::use() {
   } catch (const std::system_error& e) {
     sessions_.pop_back();
     throw unavailable("the completion thread cannot be started: " + e.code().message());
+  } catch (...) {  // no memory: the next session would wait behind one that no thread serves
+    sessions_.pop_back();
+    throw;
   }
   const std::shared_ptr<grpc_session> shared(sessions_.back().get(), [this](grpc_session* s) { end(*s); });
   current_ = shared;

@@ -2,6 +2,7 @@
 #include <conn_grpc/unary.hpp>
 
 #include "grpc/call_monitor.hpp"
+#include "grpc/unmonitored_connection.hpp"
 #include "grpc/watched_channel.hpp"
 #include "runtime/bound_operation.hpp"
 
@@ -51,7 +52,7 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
     const auto deliver_later = [&] {
       return [self = shared_from_this(), status] { self->deliver(self->held(), status); };
     };
-    if (!monitor_ && names_lost_connection(status)) return watched_channel::await_loss_of_any(deliver_later());
+    if (!monitor_ && names_lost_connection(status)) return unmonitored_connection::await_loss_of_any(deliver_later());
     if (monitor_)
       if (const auto connection = monitor_->call_ended(status)) return connection->await_loss(deliver_later());
     deliver(held(), std::move(status));

@@ -2,17 +2,11 @@
 #include "grpc/watched_channel.hpp"
 
 #include "grpc/completion_thread.hpp"
+#include "grpc/failure_reason.hpp"
 
 #include <grpc/support/time.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/slice.h>
 
-#include <array>
-#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -27,25 +21,12 @@ namespace {
 // connection completes that much later.
 constexpr std::chrono::milliseconds time_to_notice_loss{250};
 
-// The same for a wait that nothing ends earlier, so every RPC that ends with its
-// connection takes all of it. It is long enough unless the machine is under load.
-constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
-
 // Longer than gRPC's own limit for a certificate fetch, which does not end a fetch whose
 // verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_certificate_fetch{1'500};
 
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
-
-// A request that gRPC does not keep for a retry: it is larger than the default of
-// GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A service config may ask for retries of every
-// method. Then gRPC would retry until the deadline, and report only that.
-::grpc::ByteBuffer request_without_retry() {
-  static std::array<char, 256 * 1024 + 1> zeros;
-  const ::grpc::Slice slice(zeros.data(), zeros.size(), ::grpc::Slice::STATIC_SLICE);
-  return {&slice, 1};
-}
 
 gpr_timespec after(std::chrono::milliseconds delay) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
@@ -77,61 +58,6 @@ class watched_channel::loss_watch final : public pending_completion {
  private:
   std::shared_ptr<watched_channel> watched_;
   std::function<void()> then_;
-};
-
-// Counts the connections whose channels have no monitor.
-class watched_channel::unmonitored_connection {
- public:
-  unmonitored_connection() { count.fetch_add(1, std::memory_order_relaxed); }
-  ~unmonitored_connection() { count.fetch_sub(1, std::memory_order_relaxed); }
-  unmonitored_connection(const unmonitored_connection&) = delete;
-  unmonitored_connection& operator=(const unmonitored_connection&) = delete;
-
-  static bool exists() { return count.load(std::memory_order_relaxed) > 0; }
-
- private:
-  static inline std::atomic<std::size_t> count{0};
-};
-
-// A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE,
-// without a byte on the wire. Its status is the only place where gRPC says why the
-// attempt failed.
-class watched_channel::reason_call final : public pending_completion {
- public:
-  reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
-      : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
-
-  void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_->reader =
-        call_->stub.PrepareUnaryCall(&call_->context, method_that_asks_for_reason, request_without_retry(), queue);
-    call_->reader->StartCall();
-    call_->reader->Finish(&call_->reply, &call_->status, tag);
-  }
-
-  void complete(bool) noexcept override {
-    const std::string reason = call_->status.error_message();
-    call_.reset();  // it holds the channel, which must be destroyed before the observer is notified
-    watched_->failed(reason);
-  }
-
- private:
-  struct call {
-    explicit call(const channel_ptr& channel) : stub(channel) {
-      context.set_wait_for_ready(false);
-      // If the channel has recovered in between, this limits the wait for a server that
-      // does not know the method.
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    }
-
-    ::grpc::GenericStub stub;
-    ::grpc::ClientContext context;
-    std::unique_ptr<::grpc::ClientAsyncResponseReader<::grpc::ByteBuffer>> reader;
-    ::grpc::ByteBuffer reply;
-    ::grpc::Status status;
-  };
-
-  std::shared_ptr<watched_channel> watched_;
-  std::unique_ptr<call> call_;
 };
 
 // gRPC is never called with mutex_ held: in any call it may run callbacks, also the
@@ -264,13 +190,12 @@ void watched_channel::connected(const channel_ptr& channel) {
   // when it has connected.
   if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
-  auto unmonitored = monitor_ ? nullptr : std::make_shared<unmonitored_connection>();
   runtime::connection_observer changed;
   {
     const std::lock_guard lock(mutex_);
     if (!abandoned_) {
       state_ = connection_state::connected;
-      unmonitored_ = std::move(unmonitored);
+      if (!monitor_) unmonitored_.emplace();
       changed = changed_;
     }
   }
@@ -280,12 +205,8 @@ void watched_channel::connected(const channel_ptr& channel) {
 }
 
 void watched_channel::ask_for_reason() {
-  const auto channel = current();
-  if (!channel) return;
-  auto call = std::make_unique<reason_call>(shared_from_this(), channel);
-  auto& starting = *call;
-  completion_thread::instance().submit(std::move(call),
-                                       [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
+  if (const auto channel = current())
+    ask_for_failure_reason(channel, [self = shared_from_this()](const std::string& reason) { self->failed(reason); });
 }
 
 // On the completion thread.
@@ -327,11 +248,6 @@ void watched_channel::await_loss(const std::function<void()>& then) {
   if (!is_pending) then();  // the process is exiting
 }
 
-void watched_channel::await_loss_of_any(const std::function<void()>& then) {
-  if (!unmonitored_connection::exists() || !completion_thread::instance().call_later(time_to_notice_any_loss, then))
-    then();
-}
-
 void watched_channel::end(connection_state outcome, std::string failure) {
   channel_ptr dropped;
   bool was_connected = false;
@@ -345,7 +261,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
     unmonitored_.reset();
-    changed = changed_;
+    changed.swap(changed_);  // there is nothing more to notify of
   }
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the
   // beginning of the last attempt. A channel that is dropped at the beginning of an

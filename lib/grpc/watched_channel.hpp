@@ -3,6 +3,7 @@
 
 #include "grpc/call_monitor.hpp"
 #include "grpc/tls_diagnosis.hpp"
+#include "grpc/unmonitored_connection.hpp"
 #include "runtime/connector.hpp"
 
 #include <grpc/grpc.h>
@@ -13,12 +14,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace conn_grpc::detail {
-
-/// The method of the RPC that asks a failed channel for its reason.
-inline constexpr const char* method_that_asks_for_reason = "/conn_grpc/why";
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
@@ -84,16 +83,9 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// named is noticed, or when no loss is noticed for 250 ms.
   void await_loss(const std::function<void()>& then);
 
-  /// The same for an RPC whose channel is not known. It may be a channel without a
-  /// monitor. So if any connection has such a channel, `then` is called 20 ms later.
-  /// Otherwise it is called at once, on this thread.
-  static void await_loss_of_any(const std::function<void()>& then);
-
  private:
   class watch;
   class loss_watch;
-  class unmonitored_connection;
-  class reason_call;
 
   void begin();
   [[nodiscard]] channel_ptr current() const;
@@ -111,11 +103,11 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;                                  // also set while a certificate fetch is made
-  channel_ptr channel_;                                  // null once failed, taken or abandoned
-  std::shared_ptr<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
-  runtime::connection_observer changed_;                 // empty once abandoned
-  bool abandoned_ = false;                               // abandoned while it was connecting
+  std::string failure_;                                // also set while a certificate fetch is made
+  channel_ptr channel_;                                // null once failed, taken or abandoned
+  std::optional<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
+  runtime::connection_observer changed_;               // empty once abandoned
+  bool abandoned_ = false;                             // abandoned while it was connecting
 };
 
 /// What the actor holds. Destroying it abandons the channel.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Connections that end, on real sockets: the reason of the loss, and the next attempt.
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -47,10 +48,14 @@ std::string address_of(const server_process& server) { return "127.0.0.1:" + std
 }  // namespace
 
 TEST_CASE("a channel whose RPCs failed with its connection is not handed out when their callers continue", "[loss]") {
+  const bool users_own = GENERATE(false, true);
+  CAPTURE(users_own);
   server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
-  conn_grpc::pool pool(io, {.pool_size = 3, .channel = seen.watch({.address = address_of(server)})});
+  auto options = seen.watch({.address = address_of(server)});
+  if (users_own) options.create_channel = grpc::CreateCustomChannel;
+  conn_grpc::pool pool(io, {.pool_size = 3, .channel = options});
   pool.async_run([](conn_grpc::error_code) {});
   int in_flight = 0;
   int dead_channels = 0;
@@ -72,7 +77,9 @@ TEST_CASE("a channel whose RPCs failed with its connection is not handed out whe
     REQUIRE(in_flight == 150);
     server.kill();
     co_await seen.until([&] { return in_flight == 0; });
-    CHECK(dead_channels == 0);
+    // With channels of the user's own the library guesses; on a machine under load it may guess wrong.
+    if (!users_own) CHECK(dead_channels == 0);
+    if (users_own && dead_channels > 0) WARN(dead_channels << " of 150 callers were given a dead channel");
   }());
 }
 

@@ -54,7 +54,9 @@ class user_executor {
     if (script->drops) return;
     const bool refuses = script->refuses();
     if (refuses && !script->keeps_refused) throw std::runtime_error("queue is full");
-    boost::asio::post(*context_, std::move(function));
+    // In a lambda, because post() would use the executor that is associated with the
+    // function: this one.
+    boost::asio::post(*context_, [called = std::move(function)]() mutable { std::move(called)(); });
     if (refuses) throw std::runtime_error("no thread to wake");
     if (script->runs_at_once) std::thread([&context] { const_cast<boost::asio::io_context&>(context).poll(); }).join();
   }
@@ -62,7 +64,8 @@ class user_executor {
   [[nodiscard]] boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
     return *context_;
   }
-  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
+  // Not static: of an executor that is known to have a property, Boost 1.83 takes a reference that does not bind.
+  [[nodiscard]] boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) const noexcept {
     return boost::asio::execution::blocking.never;
   }
   [[nodiscard]] user_executor require(boost::asio::execution::blocking_t::never_t) const { return *this; }
