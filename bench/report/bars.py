@@ -20,7 +20,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """Across all bars: a target."""
+    """A target, as a line across all bars."""
 
     name: str
     value: Value
@@ -65,7 +65,7 @@ class Bars:
         drawing.text((x.begin + x.end) / 2, bottom + 40, self.axis, anchor="middle")
 
     def _bars(self, drawing: Drawing, x: Scale, groups: Groups) -> list[tuple[float, float, float]]:
-        """Where each ends, and its value."""
+        """Returns where each bar ends, and its value."""
         y, ends = float(TOP), []
         for name, bars in groups:
             drawing.text(x.begin - 8, y + 14, name, anchor="end", css="dim")

@@ -68,7 +68,7 @@ class Curves:
 
 
 def _curve(drawing: Drawing, curve: Curve, points: list[Point], x: Scale, y: Scale) -> Point:
-    """Where it ends."""
+    """Returns where the curve ends."""
     places = [(x.position(px), y.position(py)) for px, py in points]
     drawing.path(places, COLOURS[curve.colour], curve.dashed)
     for px, py in places:
@@ -77,7 +77,7 @@ def _curve(drawing: Drawing, curve: Curve, points: list[Point], x: Scale, y: Sca
 
 
 def _names(drawing: Drawing, ends: list[tuple[str, Point, Curve | None]], right: float) -> None:
-    """Beside the ends of the curves, moved apart where they would overlap."""
+    """Writes the names beside the ends of the curves, moved apart where they would overlap."""
     ends.sort(key=lambda end: end[1][1])
     heights = spread([end[1][1] for end in ends], LINE, TOP, BOTTOM)
     for (name, (x, y), curve), height in zip(ends, heights):
@@ -89,7 +89,7 @@ def _names(drawing: Drawing, ends: list[tuple[str, Point, Curve | None]], right:
 
 
 def spread(heights: list[float], apart: float, low: float, high: float) -> list[float]:
-    """Sorted heights, moved as far as it takes to be so far apart and to stay inside."""
+    """Sorted heights, moved as far as needed to be `apart` from one another and to stay inside."""
     moved = list(heights)
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + apart)

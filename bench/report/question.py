@@ -20,7 +20,7 @@ class Question:
         return [check.measured(data) for check in self.checks]
 
     def verdicts(self, data: Data) -> list[str]:
-        """A single one if it is the same for all lines."""
+        """Returns one verdict if it is the same for all lines."""
         lines = [check.verdict(data) for check in self.checks]
         return lines[:1] if len(set(lines)) == 1 and not lines[0].startswith("**no**:") else lines
 

@@ -2,7 +2,8 @@
 """Drawings that can be read on a light and on a dark page: each has its own background."""
 from xml.sax.saxutils import escape
 
-# Okabe and Ito's, which colour-blind people can tell apart; shapes and dashes differ, too.
+# Okabe and Ito's colours, which colour-blind people can distinguish. Shapes and dashes
+# differ, too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 STYLE = """

@@ -8,8 +8,8 @@
 namespace conn_grpc::detail {
 namespace {
 
-// Longer than gRPC takes from the end of an RPC to the state that follows from it, unless the
-// machine is under load. Nothing ends this wait earlier, so it is short.
+// Longer than gRPC takes from the end of an RPC to the state that follows from it, unless
+// the machine is under load. Nothing ends this wait earlier, so it is short.
 constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
 
 }  // namespace

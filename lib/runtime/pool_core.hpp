@@ -284,9 +284,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (!strand_->try_post(posted)) post_to_system_executor(std::move(posted));
   }
 
-  /// Completes the waiters that a thread has left, a slice for each turn of the strand,
-  /// so that other handlers of the context run in between. When it is destroyed uncalled,
-  /// with its context or because the context is gone, it completes all of them at once.
+  /// Completes the waiters that a thread has left, a slice for each turn of the strand.
+  /// So other handlers of the context run in between. When it is destroyed uncalled, with
+  /// its context or because the context is gone, it completes all of them at once.
   class delivery {
    public:
     explicit delivery(std::shared_ptr<pool_core> pool) : pool_(std::move(pool)) {}

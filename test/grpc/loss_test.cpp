@@ -77,7 +77,8 @@ TEST_CASE("a channel whose RPCs failed with its connection is not handed out whe
     REQUIRE(in_flight == 150);
     server.kill();
     co_await seen.until([&] { return in_flight == 0; });
-    // With channels of the user's own the library guesses; on a machine under load it may guess wrong.
+    // With channels of the user's own the library guesses. On a machine under load the
+    // guess may be wrong.
     if (!users_own) CHECK(dead_channels == 0);
     if (users_own && dead_channels > 0) WARN(dead_channels << " of 150 callers were given a dead channel");
   }());

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Lack of memory on real sockets: memory_test GREETER_SERVER. Each run of a small service has one allocation of the
-// library fail, the first, the second, and so on. The service must get std::bad_alloc, go on, or be terminated, as
-// lifecycle.hpp says. It must not hang, and not crash.
+// Lack of memory on real sockets: memory_test GREETER_SERVER. In each run of a small
+// service one allocation of the library fails: the first, the second, and so on. The
+// service must get std::bad_alloc, continue, or be terminated, as lifecycle.hpp says. It
+// must not hang, and not crash.
 //
-// Only allocations by code of libconn_grpc.so fail, since gRPC ends the process when it has no memory. Each run is a
-// process of its own, forked before it uses gRPC.
+// Only allocations by code of libconn_grpc.so fail, because gRPC ends the process when it
+// has no memory. Each run is a process of its own, forked before it uses gRPC.
 #include <link.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,7 +75,7 @@ void* allocate(std::size_t size, const void* caller) {
 enum outcome : int { served = 0, served_without_failure = 10, refused = 11 };
 
 /// Connects, makes an RPC, stops.
-/// @param ended what the get, or the RPC, ended with.
+/// @param ended the result of the get, or of the RPC.
 asio::awaitable<void> use(conn_grpc::pool& pool, std::string& ended) {
   try {
     const auto channel = co_await pool.get_channel(5s);
@@ -99,7 +100,7 @@ int serve(const std::string& address, std::intptr_t failing) {
     return refused;
   }
   const bool failed = allocations_left.exchange(never) < 0;
-  if (ended.find("no channel is connected") != std::string::npos) return EXIT_FAILURE;  // for 5 s: it never recovers
+  if (ended.find("no channel is connected") != std::string::npos) return EXIT_FAILURE;  // after 5 s: it never recovers
   return failed ? served : ended == "greeted" ? served_without_failure : EXIT_FAILURE;
 }
 
@@ -122,7 +123,7 @@ int main(int argc, char** argv) {
   for (std::intptr_t failing = 0;; ++failing) {
     const pid_t child = ::fork();
     if (child == 0) {
-      ::close(STDERR_FILENO);  // std::terminate would say each time why
+      ::close(STDERR_FILENO);  // std::terminate would write its reason each time
       ::_exit(serve(address, failing));
     }
     int status = 0;

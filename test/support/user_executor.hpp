@@ -64,7 +64,8 @@ class user_executor {
   [[nodiscard]] boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
     return *context_;
   }
-  // Not static: of an executor that is known to have a property, Boost 1.83 takes a reference that does not bind.
+  // Not static: for an executor that has the property statically, Boost 1.83 takes a
+  // reference that does not bind.
   [[nodiscard]] boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) const noexcept {
     return boost::asio::execution::blocking.never;
   }
