@@ -6,7 +6,7 @@
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/require.hpp>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -52,7 +52,9 @@ class user_executor {
     if (script->drops) return;
     const bool refuses = script->refuses();
     if (refuses && !script->keeps_what_it_refuses) throw std::runtime_error("queue is full");
-    boost::asio::post(*context_, std::move(function));
+    // Not asio::post(*context_, function): the function may name this executor as its handler's, and asio::post would
+    // dispatch to it, without end. Asio's own timers do not compile with such an executor.
+    boost::asio::require(context_->get_executor(), boost::asio::execution::blocking.never).execute(std::move(function));
     if (refuses) throw std::runtime_error("no thread to wake");
     if (script->runs_at_once) std::thread([&context] { const_cast<boost::asio::io_context&>(context).poll(); }).join();
   }
