@@ -20,6 +20,7 @@ namespace conn_grpc::detail {
 namespace {
 
 constexpr std::string_view refused = "certificate verify failed";
+// gRPC 1.83 goes on after these words: with a full stop, or with a cause.
 constexpr std::string_view no_handshaker = "Failed to create security handshaker";
 // With TLS 1.3 a client's handshake succeeds even when its certificate is refused. Then
 // the connection closes. For gRPC 1.51 this is like any other connection that closes.
@@ -147,7 +148,7 @@ void tls_diagnosis::explain(const std::string& reason, const std::string& found,
   if (const auto at = found.find(verification_report_begins); at != found.npos)
     return then(reason + ": " + found.substr(at + verification_report_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
-  if (ends(no_handshaker))
+  if (reason.find(no_handshaker) != reason.npos)
     reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);
   else if (std::ranges::any_of(closed, ends))
     reading::start(*background_.reader, [files = background_.files] { return about_the_client(files); }, reason, then);
