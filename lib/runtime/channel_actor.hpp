@@ -142,7 +142,8 @@ class channel_actor {
     auto& session = *made.session;
     const auto begin = Clock::now();
     call_user("backoff.reset", [&] { backoff.reset(); });
-    if (!session.publish()) {  // lost meanwhile
+    if (!session.publish()) {  // the connection was lost meanwhile
+      closes_in_order_ = false;
       notify({.what = step::connect_failed, .took = made.took, .reason = session.failure(options().attempt_limit)});
       co_return retry::after_backoff;
     }
