@@ -20,14 +20,15 @@
 
 namespace conn_grpc::bench {
 
-/// Each context has one of its own, with the options there are when it begins.
+/// Each context has one of its own, with the options that are set when it begins.
 struct typed_pool : static_pool<typed_pool> {
   static pool_options options() { return next_options; }
   static inline pool_options next_options;
 };
 
-/// A pool whose channels are all connected, and a typed one. Their io_context runs on a thread of its own, which then
-/// sleeps, or runs the coroutines that are measured; so does another thread, which has nothing to do with the pool.
+/// A pool whose channels are all connected, and a typed one. Their io_context runs on a
+/// thread of its own, which sleeps, or runs the coroutines that are measured. Another
+/// thread does the same, and has nothing to do with the pool.
 class connected_pool {
  public:
   connected_pool(const std::string& address, std::size_t size)

@@ -15,8 +15,8 @@
 
 namespace conn_grpc::bench {
 
-/// What `measure` returns, in a process of its own. This one must have no threads, and gRPC must not have been used in
-/// it. Bounded: the child is killed after a minute.
+/// Returns what `measure` returns in a process of its own. This process must have no
+/// threads, and must not have used gRPC. The child is killed after a minute.
 template <class Measure>
 auto in_own_process(Measure measure) {
   using result_type = decltype(measure());

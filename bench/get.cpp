@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // What does a get cost?
 //
-// get GREETER_SERVER: nanoseconds per get, and the ratio to a limit: one fetch_add, one modulo, and one copy of a
-// shared_ptr out of a vector that never changes. All ways but the typed one, which has a pool of its own, hand out the
-// same connected channels. "the member set alone" is what try_get_channel() is made of. The second table sets ways
-// against one another that are not next to each other in the first.
+// get GREETER_SERVER: nanoseconds per get, and the ratio to a limit. The limit is one
+// fetch_add, one modulo, and one copy of a shared_ptr from a vector that never changes.
+// All ways hand out the same connected channels, except the typed one, which has a pool
+// of its own. try_get_channel() uses "the member set alone". The second table compares
+// ways that are not next to each other in the first.
 #include <conn_grpc/named.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/telemetry.hpp>
@@ -46,9 +47,9 @@ using namespace conn_grpc::bench;
 
 constexpr std::size_t sizes[] = {1, 5, 1'000};
 constexpr std::size_t rounds = 101;
-constexpr double budget_ms = 60'000;  // when the machine is busy and rounds have to be repeated
+constexpr double budget_ms = 60'000;  // for a busy machine, on which rounds have to be repeated
 
-/// The first way of a group is what the others are compared with.
+/// The other ways of a group are compared with its first way.
 struct way {
   std::string group;
   std::string name;
@@ -91,7 +92,8 @@ void publish_each(const member_list& channels, Publish publish) {
     publish(std::make_shared<const member>(member{slot, 0, channels[slot], nullptr}));
 }
 
-/// The picker of a pool, and what it would be if the library had no telemetry. Not inlined, as in the library.
+/// The picker of a pool, and what it would be if the library had no telemetry. Not
+/// inlined, as in the library.
 template <class Probe>
 class bare_picker {
  public:
@@ -126,12 +128,12 @@ class bare_picker {
 
 struct no_probe {
   explicit no_probe(const conn_grpc::runtime::checked_pool_options&) {}
-  static constexpr bool hears_gets() { return false; }
-  static void got(std::chrono::nanoseconds, const conn_grpc::runtime::channel_identity*, std::string_view) {}
-  static void has_size(std::size_t, std::size_t) {}
+  static constexpr bool wants_gets() { return false; }
+  static void report_get(std::chrono::nanoseconds, const conn_grpc::runtime::channel_identity*, std::string_view) {}
+  static void report_size(std::size_t, std::size_t) {}
 };
 
-/// One size, and all ways to get from it.
+/// All ways to get from pools of one size.
 struct pools {
   pools(const std::string& address, std::size_t size) : connected(address, size) {
     members.open();
@@ -148,7 +150,7 @@ struct pools {
   std::size_t turn = 0;
 };
 
-/// With a handler attached to an event.
+/// Measures with a handler attached to an event.
 std::function<double()> attached(conn_grpc::event name, const std::function<double()>& measure) {
   return [=] {
     const auto& telemetry = conn_grpc::telemetry::global();
@@ -208,7 +210,8 @@ const way& first_of_group(const std::vector<way>& all, const way& w) {
   return *std::ranges::find(all, w.group, &way::group);
 }
 
-/// One for each size, and the same ways in each. Every way is measured with all sizes, one after the other.
+/// The ways of each size; all sizes have the same ways. Every way is measured with all
+/// sizes, one after the other.
 std::vector<std::vector<way>> measure(const std::string& address) {
   std::vector<std::unique_ptr<pools>> candidates;
   std::vector<std::vector<way>> measured;
@@ -221,7 +224,7 @@ std::vector<std::vector<way>> measure(const std::string& address) {
     for (std::size_t i = 0; i < measured.front().size(); ++i)
       for (auto& of_size : measured) of_size[i].ns.push_back(of_size[i].measure());
   for (auto& of_size : measured)
-    for (auto& w : of_size) w.measure = nullptr;  // it has a strand of a context that is about to go
+    for (auto& w : of_size) w.measure = nullptr;  // it holds a strand of a context that will be destroyed
   return measured;
 }
 

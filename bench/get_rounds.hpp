@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// One round of gets: on one thread or several that begin at once, called plainly or awaited.
+// One round of gets: on one thread, or on several that begin at once, called plainly or
+// awaited.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -21,14 +22,16 @@
 
 namespace conn_grpc::bench {
 
-constexpr int gets_per_round = 20'000;  // a millisecond at most, but for the strand: often nobody else wants the CPU
+// A round takes a millisecond at most, except with the strand. Often no other process wants
+// the CPU in that time.
+constexpr int gets_per_round = 20'000;
 
 struct timing {
   double ms;
   bool disturbed;
 };
 
-/// Threads that do the same, and begin when all of them are there.
+/// Threads that do the same, and begin when all of them are ready.
 class race {
  public:
   explicit race(std::size_t threads) : shares_(threads) {}
@@ -36,7 +39,7 @@ class race {
   void begin(std::size_t thread) {
     auto& mine = shares_[thread];
     ++ready_;
-    while (ready_ < shares_.size()) std::this_thread::yield();  // sleeping at a barrier, one would wake up late
+    while (ready_ < shares_.size()) std::this_thread::yield();  // a thread that sleeps at a barrier wakes up late
     mine.preemptions = preemptions_of_this_thread();
     mine.begin = watch_.ms();
   }
@@ -46,7 +49,7 @@ class race {
     mine.preemptions = preemptions_of_this_thread() - mine.preemptions;
   }
 
-  /// From the first that began to the last that ended.
+  /// The time from the begin of the first thread to the end of the last thread.
   [[nodiscard]] timing result() const {
     const auto [first, last] = std::ranges::minmax(shares_, {}, &share::begin);
     const double ms = std::ranges::max(shares_, {}, &share::end).end - first.begin;
@@ -80,7 +83,8 @@ timing on_threads(std::size_t threads, Get get) {
   return all.result();
 }
 
-/// `co_await get()`, in one coroutine on each of the executors, which are threads of their own.
+/// `co_await get()`, in one coroutine on each of the executors, which are threads of
+/// their own.
 template <class Get>
 timing in_coroutines(const std::vector<asio::any_io_executor>& executors, Get get) {
   race all(executors.size());
@@ -96,8 +100,9 @@ timing in_coroutines(const std::vector<asio::any_io_executor>& executors, Get ge
   return all.result();
 }
 
-/// Nanoseconds per get. Other processes may take the CPU away, or delay one of two threads until the other is alone:
-/// such a round says nothing, and is repeated. If they never stop, it is not a number.
+/// Nanoseconds per get. Other processes may take the CPU away, or delay one of two
+/// threads until the other is alone. Such a round says nothing, and is repeated. Not a
+/// number when every round is disturbed.
 template <class Round>
 double undisturbed(Round round) {
   for (int tries = 0; tries < 20; ++tries)

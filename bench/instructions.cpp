@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// How many instructions does a get take? For `check-instructions`, which runs it under callgrind: instructions, unlike
-// nanoseconds, are the same each time.
+// How many instructions does a get take? `check-instructions` runs this under callgrind:
+// instructions, unlike nanoseconds, are the same each time.
 #include <conn_grpc/named.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/static_pool.hpp>
@@ -52,7 +52,7 @@ struct typed_pool : conn_grpc::static_pool<typed_pool> {
 
 template <class Measured>
 void count(const char* name, Measured measured) {
-  measured();  // what is done once
+  measured();  // what is done only once
   CALLGRIND_ZERO_STATS;
   measured();
   CALLGRIND_DUMP_STATS_AT(name);
@@ -65,7 +65,7 @@ void count_calls(const char* name, Get get) {
   });
 }
 
-/// All in one coroutine, in this thread.
+/// All gets in one coroutine, on this thread.
 template <class Get>
 void count_awaits(const char* name, asio::io_context& io, Get get) {
   count(name, [&] {
@@ -84,7 +84,7 @@ void count_awaits(const char* name, asio::io_context& io, Get get) {
 }  // namespace
 
 int main() try {
-  ::setenv("GRPC_VERBOSITY", "NONE", 1);  // it says that an in-process channel is no client channel
+  ::setenv("GRPC_VERBOSITY", "NONE", 1);  // gRPC would log that an in-process channel is no client channel
   grpc::AsyncGenericService service;
   grpc::ServerBuilder builder;
   builder.RegisterAsyncGenericService(&service);

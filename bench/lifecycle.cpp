@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // What do N channels cost, and how fast are loss and return?
 //
-// lifecycle GREETER_SERVER [--full]: conn_grpc beside the same number of plain gRPC channels, watched by hand. Each
-// measurement is made in a process of its own, whose memory and threads are nobody else's, and by turns. What a process
-// does that keeps idle channels is set against the same process just before: gRPC is up, and has nothing to do.
+// lifecycle GREETER_SERVER [--full]: conn_grpc beside the same number of plain gRPC
+// channels, watched by hand. Each measurement is made in a process of its own, which has
+// memory and threads of its own, and by turns. A process that keeps idle channels is
+// compared with the same process just before: gRPC is up, and has nothing to do.
 #include <grpcpp/create_channel.h>
 
 #include <algorithm>
@@ -35,7 +36,8 @@ using conn_grpc::test::server_process;
 constexpr std::size_t fewest_runs = 5;
 constexpr std::chrono::milliseconds idle_window(1000), outage_window(400);  // per run
 
-/// What one channel takes is short, and whatever else the machine does shows in it; what it takes to measure it, too.
+/// A run with one channel is short, so other work of the machine shows in it. It can be
+/// repeated more often.
 constexpr std::size_t runs_of(int n) { return n == 1 ? 11 : n == 100 ? 9 : n == 1'000 ? 7 : fewest_runs; }
 
 struct measurement {
@@ -65,7 +67,8 @@ constexpr row means[] = {
     {"CPU while the server is away, ms/s", 0, [](const measurement& m) { return m.outage.cpu_ms; }},
 };
 
-/// The same in a process that has no such channels yet, and in one whose channels are connected and idle.
+/// The same in a process that has no channels yet, and when its channels are connected
+/// and idle.
 struct idle_row {
   const char* what;
   int digits;
@@ -81,14 +84,15 @@ void expect(bool reached, const char* what) {
   if (!reached) throw std::runtime_error(std::string("timed out: ") + what);
 }
 
-/// Per second, of a process that is left alone.
+/// The usage per second of a process that does nothing.
 usage watch_idly(std::chrono::milliseconds window) {
   const auto before = usage::now();
   std::this_thread::sleep_for(window);
   return (usage::now() - before) / std::chrono::duration<double>(window).count();
 }
 
-/// Until what was allocated for connecting is freed, and threads have come to rest: hardly any CPU time is used.
+/// Waits until hardly any CPU time is used: memory of the connecting is freed, and
+/// threads have come to rest.
 void settle() {
   constexpr std::chrono::milliseconds look(200);
   constexpr double at_rest_ms_per_s = 1;
@@ -98,8 +102,9 @@ void settle() {
 
 double resident_kib() { return static_cast<double>(conn_grpc::test::resident_kib()); }
 
-/// What gRPC and conn_grpc need once per process is not what N channels cost.
-/// @return KiB that the first of them takes, and leaves behind.
+/// Makes one channel first: what gRPC and conn_grpc need once per process is not what N
+/// channels cost.
+/// @return KiB that this channel takes, and leaves behind.
 template <class Subject>
 double warm_up(const std::string& address) {
   const double before = resident_kib();
@@ -109,14 +114,16 @@ double warm_up(const std::string& address) {
   return resident_kib() - before;
 }
 
-/// @param phase 0 to 1: the server comes back in this part of the time between two attempts. Else a few channels always
-/// find it just in time, or always just too late.
+/// @param phase 0 to 1: the part of the time between two attempts after which the server
+/// comes back. With one phase for all runs, a few channels would always find the server
+/// just in time, or always just too late.
 template <class Subject>
 measurement live_through(const std::string& executable, int n, double phase) {
   const reserved_port port;
   std::optional<server_process> server(std::in_place, executable, port.address());
-  // With the last channel of a process gRPC 1.51 ends its threads, and waits up to a second for one that sleeps
-  // (PosixEventEngine, ThreadPool::Quiesce). That hits plain channels in one run of six; it is not what is measured.
+  // gRPC 1.51 ends its threads with the last channel of a process, and waits up to a
+  // second for a thread that sleeps (PosixEventEngine, ThreadPool::Quiesce). That affects
+  // plain channels in one run of six, and is not what is measured.
   const auto last_channel = grpc::CreateChannel(port.address(), grpc::InsecureChannelCredentials());
   measurement m{};
   warm_up<plain_channels>(port.address());
@@ -182,7 +189,8 @@ void report(int n, const std::vector<measurement>& library, const std::vector<me
   result.print();
 }
 
-/// What idle channels add has to be told from what an idle process does now and then: hence the most that one did.
+/// Idle channels have to be compared with what an idle process does now and then. So the
+/// table has the most that an idle process did.
 void report_idleness(int n, const std::vector<measurement>& library, const std::vector<measurement>& plain) {
   table result({"N = " + std::to_string(n) + ", idle", "no channels", "at most", "conn_grpc", "plain gRPC"});
   for (const auto& r : idleness) {
@@ -196,9 +204,9 @@ void report_idleness(int n, const std::vector<measurement>& library, const std::
                                                     {"conn_grpc", mean(ours)},
                                                     {"plain gRPC", mean(theirs)}};
     std::vector<std::string> line{r.what};
-    for (const auto& [whose, value] : cells) {
+    for (const auto& [subject, value] : cells) {
       line.push_back(number(value, r.digits));
-      record("lifecycle", std::string(whose) + ": idle, " + r.what, n, value);
+      record("lifecycle", std::string(subject) + ": idle, " + r.what, n, value);
     }
     result.add(std::move(line));
   }
@@ -217,7 +225,7 @@ void compare(const std::string& executable, int n, const stopwatch& since_begin,
     const auto theirs = [&] {
       plain.push_back(in_own_process([&] { return live_through<plain_channels>(executable, n, phase); }));
     };
-    run % 2 == 0 ? ours() : theirs();  // whoever is first has it no better
+    run % 2 == 0 ? ours() : theirs();  // in turn, so that neither is always the first
     run % 2 == 0 ? theirs() : ours();
   }
   if (plain.empty()) {

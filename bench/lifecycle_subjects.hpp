@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// N channels kept connected: by conn_grpc, and by the least code that does the same with gRPC alone. Both say to a
-// tally how many are connected.
+// N channels that are kept connected: by conn_grpc, and by the least code that does the
+// same with gRPC alone. Both count in a tally how many are connected.
 #pragma once
 
 #include <conn_grpc/pool.hpp>
@@ -22,7 +22,8 @@
 
 namespace conn_grpc::bench {
 
-// Both have: stop(), after which nothing is retried; and a destructor that waits until every connection is let go of.
+// Both have stop(), after which nothing is retried, and a destructor that waits until
+// every connection is released.
 
 /// As short as gRPC's own backoff can be.
 constexpr std::chrono::milliseconds retry_delay(100);
@@ -103,7 +104,7 @@ class plain_channels {
   }
 
   void stop() {
-    std::vector<channel_ptr> dropped;  // without the lock, after it: that is what ends the watches
+    std::vector<channel_ptr> dropped;  // dropped after the lock is released, which ends the watches
     const std::lock_guard lock(mutex_);
     for (auto& w : watches_) dropped.push_back(std::move(w.channel));
   }
@@ -126,7 +127,7 @@ class plain_channels {
     }
   }
 
-  // With mutex_ held.
+  // Called with mutex_ held.
   void look(watch& w) {
     const auto state = w.channel->GetState(true);
     const bool ready = state == GRPC_CHANNEL_READY;

@@ -12,8 +12,8 @@
 
 namespace conn_grpc::bench {
 
-/// NAME GREETER_SERVER [OPTION]: calls `measure` with the path of that program, and whether the option was given. With
-/// as many open files as are allowed.
+/// NAME GREETER_SERVER [OPTION]: calls `measure` with the path of that program, and
+/// whether the option was given. As many files may be open as the system allows.
 /// @param option null when there is none.
 template <class Measure>
 int run_benchmark(const char* name, int argc, char** argv, const char* option, Measure measure) try {
@@ -32,7 +32,7 @@ int run_benchmark(const char* name, int argc, char** argv, const char* option, M
   return 1;
 }
 
-/// The same, with such a server running. `measure` is called with its address.
+/// The same, with a running server. Calls `measure` with its address.
 template <class Measure>
 int run_benchmark_with_server(const char* name, int argc, char** argv, Measure measure) {
   return run_benchmark(name, argc, argv, nullptr, [&](const std::string& executable, bool) {

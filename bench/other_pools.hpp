@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Other ways to write a pool, with none of the work that keeps its channels connected. Members never change.
+// Other ways to write a pool, without the work that keeps its channels connected. Their
+// members never change.
 #pragma once
 
 #include <conn_grpc/options.hpp>
@@ -22,7 +23,7 @@ namespace conn_grpc::bench {
 
 using member_list = std::vector<channel_ptr>;
 
-/// The least that it takes to hand out shared pointers in turn.
+/// The least work that hands out shared pointers in turn.
 class limit_pool {
  public:
   explicit limit_pool(member_list members) : members_(std::move(members)) {}
@@ -63,7 +64,7 @@ class snapshot_pool {
 
 inline asio::awaitable<channel_ptr> awaited(limit_pool& pool) { co_return pool.get(); }
 
-/// What a pool costs that lives on a strand and is asked there.
+/// A get from a pool that lives on a strand: a hop to the strand and back.
 inline auto over_strand(limit_pool& pool, asio::io_context& io) {
   return [&pool, strand = asio::make_strand(io)]() -> asio::awaitable<channel_ptr> {
     co_await asio::post(asio::bind_executor(strand, asio::use_awaitable));

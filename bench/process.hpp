@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the kernel says about this process, and another one.
+// What the kernel says about this process, and about another one.
 #pragma once
 
 #include <sys/resource.h>
@@ -43,7 +43,7 @@ struct usage {
   return static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6;
 }
 
-/// Asks for as many open files as we are allowed, and says how many that is.
+/// Raises the limit of open files as far as it is allowed, and returns it.
 inline std::size_t raise_file_limit() {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -52,7 +52,7 @@ inline std::size_t raise_file_limit() {
   return static_cast<std::size_t>(files.rlim_cur);
 }
 
-/// How often somebody else took the CPU away from the calling thread.
+/// How often the kernel took the CPU away from the calling thread.
 [[nodiscard]] inline double preemptions_of_this_thread() {
   rusage self{};
   ::getrusage(RUSAGE_THREAD, &self);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 // What does an RPC through the pool cost?
 //
-// rpc GREETER_SERVER: unary RPCs per second, and CPU time of this process per RPC, with 1, 64 and 1,000 in flight, on
-// one connection and on five. Coroutines that get a channel, make a stub and await `unary` on an io_context with one
-// thread, against gRPC's callback API, each callback of which begins the next RPC: on gRPC's own thread, which no
-// program that has an io_context can do; by way of the io_context; and by way of a coroutine there, with the least code
-// that awaits a callback, which cannot be cancelled, and must not be destroyed meanwhile.
+// rpc GREETER_SERVER: unary RPCs per second, and CPU time of this process per RPC, with
+// 1, 64 and 1,000 in flight, on one connection and on five. Coroutines get a channel,
+// make a stub and await `unary`, on an io_context with one thread. They are compared with
+// gRPC's callback API, each callback of which begins the next RPC:
+// - on gRPC's own thread, which no program that has an io_context can do;
+// - by way of the io_context;
+// - by way of a coroutine there, with the least code that awaits a callback. Such a
+//   coroutine cannot be cancelled, and must not be destroyed meanwhile.
 //
-// The client and the server want both of two CPUs, so a round can be a third faster than the next. Hence many short
-// ones.
+// The client and the server want both of two CPUs, so one round can be a third faster
+// than the next. So there are many short rounds.
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -102,7 +105,7 @@ void compare(const std::string& address, std::size_t channels) {
   for (std::size_t round = 0; round < rounds && spent.ms() < budget_ms; ++round) {
     for (std::size_t i = 0; i < std::size(loads); ++i) {
       for (std::size_t j = 0; j < ways.size(); ++j) {
-        auto& w = ways[round % 2 == 0 ? j : ways.size() - 1 - j];  // whoever is first has it no better
+        auto& w = ways[round % 2 == 0 ? j : ways.size() - 1 - j];  // in turn, so that no way is always the first
         const auto measured = w.measure(loads[i]);
         w.per_second[i].push_back(measured.per_second);
         w.cpu_us[i].push_back(measured.cpu_us);

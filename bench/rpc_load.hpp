@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// RPCs, so many at once, each followed by the next: through a pool, in coroutines; and with gRPC's callback API alone.
+// RPCs, a number of them at once, each followed by the next: through a pool in
+// coroutines, and with gRPC's callback API alone.
 #pragma once
 
 #include <conn_grpc/pool.hpp>
@@ -43,7 +44,7 @@ namespace conn_grpc::bench {
 
 using greeter = test::Greeter;
 
-/// So many callers, each with one RPC in flight, until it is over. Thread-safe.
+/// A number of callers, each with one RPC in flight, until the load is over. Thread-safe.
 class load {
  public:
   load(int callers, std::chrono::milliseconds server_takes) : callers_(callers), running_(callers) {
@@ -54,7 +55,7 @@ class load {
   [[nodiscard]] int callers() const { return callers_; }
   [[nodiscard]] const test::HelloRequest& request() const { return request_; }
 
-  // What a caller does.
+  // For the callers.
 
   [[nodiscard]] bool is_over() const { return over_.load(std::memory_order_relaxed); }
 
@@ -71,17 +72,17 @@ class load {
     if (--running_ == 0) all_left_.notify_all();
   }
 
-  // What the one who measures does.
+  // For the measurement.
 
   [[nodiscard]] double answers() const { return static_cast<double>(answers_.load(std::memory_order_relaxed)); }
 
-  /// Throws when an RPC failed.
+  /// Ends the load. Throws when an RPC has failed.
   void end() {
     over_ = true;
     std::unique_lock lock(mutex_);
     if (!all_left_.wait_for(lock, std::chrono::seconds(15), [this] { return running_ == 0; })) {
       std::fputs("RPCs do not end\n", stderr);
-      std::abort();  // they refer to this
+      std::abort();  // they refer to this object
     }
     if (!failure_.empty()) throw std::runtime_error("an RPC failed: " + failure_);
   }
@@ -108,8 +109,9 @@ struct throughput {
   double cpu_us = 0;  // of this process, per RPC
 };
 
-/// Of what `subject` does with the load while it is in full swing: after, and for as long as, each caller has been
-/// answered twice on average. Many that begin at once take turns for a while.
+/// Measures `subject` under full load. The window begins when each caller has been
+/// answered twice on average. It lasts for `window`, and until each has been answered
+/// twice more. Callers that begin at once take turns for a while.
 /// @param meanwhile called at the beginning and at the end of the window.
 template <class Subject, class Meanwhile>
 throughput measure(Subject& subject, load& all, std::chrono::milliseconds window, Meanwhile meanwhile) {
@@ -136,8 +138,9 @@ throughput measure(Subject& subject, load& all, std::chrono::milliseconds window
   return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3};
 }
 
-/// An io_context on a thread of its own. It waits for a timer, as every service's waits for something: an io_context
-/// that does not is woken up by a cheaper call to the kernel.
+/// An io_context on a thread of its own. It waits for a timer, as the io_context of a
+/// service waits for something. An io_context that waits for nothing is woken up by a
+/// cheaper call to the kernel.
 class running_context {
  public:
   running_context() = default;
@@ -179,7 +182,7 @@ class pooled_calls {
   pooled_calls(const pooled_calls&) = delete;
   pooled_calls& operator=(const pooled_calls&) = delete;
 
-  /// What it returns, here nothing, must live until the load has ended.
+  /// The result, here nothing, must exist until the load has ended.
   std::nullptr_t start(load& all) {
     return spawn_callers(context_.get(), all, [&] { return call(all); });
   }
@@ -198,8 +201,9 @@ class pooled_calls {
   pool pool_;
 };
 
-/// Stubs of connected channels, in turn: a caller does not take the one after its last, which would keep those together
-/// that were answered together, and spare gRPC most of its writes.
+/// Stubs of connected channels, in turn. A caller does not take the stub after its last
+/// one. That would keep those callers together that were answered together, and would
+/// spare gRPC most of its writes.
 class stubs_in_turn {
  public:
   stubs_in_turn(const std::string& address, std::size_t channels) {
@@ -220,7 +224,8 @@ class stubs_in_turn {
   std::atomic<std::size_t> turn_{0};
 };
 
-/// The callback of each RPC begins the next. `Resume` says where: it is called by gRPC's threads with what goes on.
+/// The callback of each RPC begins the next RPC. `Resume` decides where: gRPC's threads
+/// call it with the continuation.
 template <class Resume>
 class plain_calls {
  public:
@@ -259,21 +264,22 @@ class plain_calls {
   stubs_in_turn stubs_;
 };
 
-/// On gRPC's thread that called back.
+/// Continues on gRPC's thread that has called back.
 constexpr auto at_once = [](auto go_on) { go_on(); };
 
-/// On an io_context: the least that a program does whose RPCs end where the rest of it runs.
+/// Continues on an io_context: the least that a program does whose RPCs end where the
+/// rest of it runs.
 inline auto posted_to(asio::io_context& io) {
   return [&io](auto go_on) { asio::post(io, go_on); };
 }
 
-/// Coroutines that await a callback, in the least code that does so.
+/// Coroutines that await a callback, with the least code that does so.
 class awaited_calls {
  public:
   awaited_calls(asio::io_context& io, const std::string& address, std::size_t channels)
       : io_(io), stubs_(address, channels) {}
 
-  /// What it returns, here nothing, must live until the load has ended.
+  /// The result, here nothing, must exist until the load has ended.
   std::nullptr_t start(load& all) {
     return spawn_callers(io_, all, [&] { return call(all); });
   }

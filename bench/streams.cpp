@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // What do more connections buy?
 //
-// streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels, from a server that allows so many
-// RPCs at once per connection and takes 20 ms for each. There are always twice as many callers as that. The ratio is to
-// as many times what one channel does in the same round. That ends where client and server use nine tenths of all CPUs:
-// then the last column says so.
+// streams GREETER_SERVER: RPCs per second through pools of 1, 2, 5 and 10 channels. The
+// server allows a number of RPCs at once per connection, and takes 20 ms for each. There
+// are always twice as many callers as it allows. The ratio compares with one channel in
+// the same round, times the number of channels. It falls where client and server use nine
+// tenths of all CPUs: then the last column says so.
 #include <chrono>
 #include <cstddef>
 #include <cstdio>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What all benchmarks need: medians and tables. Times on shared machines are noise, so every number is a median, and is
-// set against a limit or a reference measured in the same run, right before or after it.
+// What all benchmarks need: medians and tables. Times on shared machines vary, so every
+// number is a median. It is compared with a limit or a reference that is measured in the
+// same run, right before or after it.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,7 @@ namespace conn_grpc::bench {
 /// What was measured, once per round. Not a number where the measurement failed.
 using samples = std::vector<double>;
 
-/// Of those that are numbers; not a number when there are none.
+/// The median of the values that are numbers. Not a number when there are none.
 [[nodiscard]] inline double median(samples values) {
   std::erase_if(values, [](double value) { return !std::isfinite(value); });
   if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
@@ -29,7 +30,8 @@ using samples = std::vector<double>;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// What stands for many rounds, and how far they scatter, if that is known.
+/// The value that stands for many rounds, and how far the rounds scatter, if that is
+/// known.
 struct typical {
   double value = std::numeric_limits<double>::quiet_NaN();
   double spread = std::numeric_limits<double>::quiet_NaN();  // half of the rounds are no farther from the value
@@ -43,12 +45,12 @@ struct typical {
   return of;
 }
 
-/// For what happens now and then: of many short windows, most see nothing.
+/// For what happens now and then: most of many short windows see nothing of it.
 [[nodiscard]] inline double mean(const samples& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-/// Of the ratios within each round: what slows a whole round down cancels out.
+/// Compares within each round, so that what slows a whole round down cancels out.
 [[nodiscard]] inline typical typical_ratio(const samples& values, const samples& references) {
   samples ratios(std::min(values.size(), references.size()));
   for (std::size_t round = 0; round < ratios.size(); ++round) ratios[round] = values[round] / references[round];
@@ -64,9 +66,9 @@ struct typical {
 }
 [[nodiscard]] inline std::string number(typical of, int digits) { return number(of.value, digits); }
 
-/// For whoever draws it: appends a line "series, x, value, spread", with tabs, to BENCH_DATA/<bench>.tsv; without the
-/// last when there is none. Nothing is written when the environment does not name that folder, or for what is not a
-/// number.
+/// For the report: appends a line "series, x, value, spread", with tabs, to
+/// BENCH_DATA/<bench>.tsv. The spread is left out when there is none. Writes nothing when
+/// the environment does not name that folder, or for a value that is not a number.
 inline void record(const std::string& bench, const std::string& series, double x, typical of) {
   const char* folder = std::getenv("BENCH_DATA");
   if (folder == nullptr || !std::isfinite(of.value)) return;
@@ -79,13 +81,15 @@ inline void record(const std::string& bench, const std::string& series, double x
   record(bench, series, x, typical{.value = value});
 }
 
-/// Makes the compiler believe that somebody looks at the object, and that all memory may have changed.
+/// Makes the compiler assume that the object is read, and that all memory may have
+/// changed.
 template <class T>
 void keep(const T& object) {
   asm volatile("" : : "r"(&object) : "memory");
 }
 
-/// Columns as wide as they need to be; the first to the left, numbers to the right.
+/// Columns are as wide as they need to be. The first is aligned to the left, numbers to
+/// the right.
 class table {
  public:
   explicit table(std::vector<std::string> head) : rows_{std::move(head)} {}
@@ -115,7 +119,7 @@ class table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// Says what the numbers below must not be taken for.
+/// Warns that the numbers are those of an unoptimised build.
 inline void warn_unless_optimized() {
 #ifndef __OPTIMIZE__
   std::puts("NOT OPTIMIZED: configure with --buildtype=release before believing any of this.");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Bars to the right, each with its name and its value, and the reach as a line across."""
+"""Horizontal bars, each with its name and its value, and the targets as lines across them."""
 from dataclasses import dataclass
 
 from data import Data
@@ -20,7 +20,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """Across all bars: what they are held against."""
+    """A target, as a line across all bars."""
 
     name: str
     value: Value
@@ -65,7 +65,7 @@ class Bars:
         drawing.text((x.begin + x.end) / 2, bottom + 40, self.axis, anchor="middle")
 
     def _bars(self, drawing: Drawing, x: Scale, groups: Groups) -> list[tuple[float, float, float]]:
-        """Where each ends, and its value."""
+        """Returns where each bar ends, and its value."""
         y, ends = float(TOP), []
         for name, bars in groups:
             drawing.text(x.begin - 8, y + 14, name, anchor="end", css="dim")
@@ -82,7 +82,7 @@ class Bars:
 def _lines(drawing: Drawing, x: Scale, lines: list[tuple[str, float]], bottom: float) -> None:
     for number, (name, value) in enumerate(lines):
         above = TOP - 10 - 15 * (len(lines) - 1 - number)
-        drawing.line(x.position(value), above, x.position(value), bottom, "reach")
+        drawing.line(x.position(value), above, x.position(value), bottom, "target")
         drawing.text(x.position(value) + 6, above + 4, name, css="over")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Curves over a number of something, each with its name at its end, and the reach as a line across."""
+"""Curves over a number of something, each with its name at its end, and the target as a line across."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,8 +29,8 @@ class Curves:
     y_axis: str
     curves: tuple[Curve, ...]
     logarithmic: bool = False  # of the y axis; the x axis is
-    reach: float | None = None
-    reach_name: str = ""
+    target: float | None = None
+    target_name: str = ""
     y_from: float = 0  # where a linear y axis begins
 
     def draw(self, data: Data) -> str | None:
@@ -38,19 +38,19 @@ class Curves:
         if not drawn:
             return None
         drawing = Drawing(WIDTH, HEIGHT, self.title)
-        names = [curve.name for curve, _ in drawn] + ([self.reach_name] if self.reach is not None else [])
+        names = [curve.name for curve, _ in drawn] + ([self.target_name] if self.target is not None else [])
         right = WIDTH - 34 - CHARACTER * max(map(len, names))
-        ys = [y for _, points in drawn for _, y in points] + ([self.reach] if self.reach is not None else [])
+        ys = [y for _, points in drawn for _, y in points] + ([self.target] if self.target is not None else [])
         xs = sorted({x for _, points in drawn for x, _ in points})
         x_scale = Scale(xs[0], xs[-1], LEFT + 14, right - 10, logarithmic=xs[0] > 0)
         y_scale = Scale(*range_of(ys, self.logarithmic, self.y_from), BOTTOM, TOP, self.logarithmic)
         self._axes(drawing, x_scale, y_scale, xs, right)
         ends: list[tuple[str, Point, Curve | None]] = [
             (curve.name, _curve(drawing, curve, points, x_scale, y_scale), curve) for curve, points in drawn]
-        if self.reach is not None:
-            at = y_scale.position(self.reach)
-            drawing.line(LEFT, at, right, at, "reach")
-            ends.append((self.reach_name, (right, at), None))
+        if self.target is not None:
+            at = y_scale.position(self.target)
+            drawing.line(LEFT, at, right, at, "target")
+            ends.append((self.target_name, (right, at), None))
         _names(drawing, ends, right)
         return drawing.render()
 
@@ -68,7 +68,7 @@ class Curves:
 
 
 def _curve(drawing: Drawing, curve: Curve, points: list[Point], x: Scale, y: Scale) -> Point:
-    """Where it ends."""
+    """Returns where the curve ends."""
     places = [(x.position(px), y.position(py)) for px, py in points]
     drawing.path(places, COLOURS[curve.colour], curve.dashed)
     for px, py in places:
@@ -77,19 +77,19 @@ def _curve(drawing: Drawing, curve: Curve, points: list[Point], x: Scale, y: Sca
 
 
 def _names(drawing: Drawing, ends: list[tuple[str, Point, Curve | None]], right: float) -> None:
-    """Beside the ends of the curves, moved apart where they would overlap."""
+    """Writes the names beside the ends of the curves, moved apart where they would overlap."""
     ends.sort(key=lambda end: end[1][1])
     heights = spread([end[1][1] for end in ends], LINE, TOP, BOTTOM)
     for (name, (x, y), curve), height in zip(ends, heights):
         if curve is None:
-            drawing.line(x, y, right + 14, height, "reach")
+            drawing.line(x, y, right + 14, height, "target")
         else:
             drawing.path([(x, y), (right + 14, height)], COLOURS[curve.colour], curve.dashed)
         drawing.text(right + 20, height + 4, name)
 
 
 def spread(heights: list[float], apart: float, low: float, high: float) -> list[float]:
-    """Sorted heights, moved as far as it takes to be so far apart and to stay inside."""
+    """Sorted heights, moved as far as needed to be `apart` from one another and to stay inside."""
     moved = list(heights)
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + apart)

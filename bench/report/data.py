@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""What the benchmarks left in the data folder: NAME.tsv, NAME.txt and NAME.run of each, and machine.tsv."""
+"""What the benchmarks write to the data folder: NAME.tsv, NAME.txt and NAME.run of each, and machine.tsv."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +7,7 @@ PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint")
 
 
 class Figure(float):
-    """What stands for many rounds; half of them are no farther from it than the spread, if that is known."""
+    """The median of many rounds. Half of them differ from it by no more than the spread, if that is known."""
 
     spread: float | None = None
 

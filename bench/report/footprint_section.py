@@ -23,16 +23,17 @@ def _seconds(name: str) -> Value:
 _GRPCPP, _GRPC = _size("libgrpc++"), _size("libgrpc")
 
 QUESTIONS = (
-    Question("library size", "gRPC's own libraries", "stated",
+    Question("library size", "gRPC's own libraries", "none",
              (Check("conn_grpc", only(_size("conn_grpc")), None, " KiB", 0),
               Check("libgrpc++, libgrpc", (("libgrpc++", _GRPCPP), ("libgrpc", _GRPC)), None, " KiB", 0),
-              Check("conn_grpc, of both", only(quotient(_size("conn_grpc"), total(_GRPCPP, _GRPC)))))),
+              Check("conn_grpc, ratio to both", only(quotient(_size("conn_grpc"), total(_GRPCPP, _GRPC)))))),
     Question("time to compile a user's file with `pool.hpp`", "the same file including only `grpcpp.h` and Asio",
              "≤ 1.15×",
              (Check("all of Asio (`boost/asio.hpp`)", only(_ratio(_POOL_WITH_ALL)), at_most(1.15)),
               Check("six headers of Asio", only(_ratio(_POOL_WITH_SOME)), at_most(1.15)),
               Check("`pool.hpp` and the six, without `grpcpp.h`", only(_ratio(_ALONE)), at_most(1.15))), "",
-             "The same file with and without `pool.hpp`. In the last line `pool.hpp` brings what it needs of gRPC."),
+             "The file is the same with and without `pool.hpp`. In the last line `pool.hpp` includes what it needs of "
+             "gRPC."),
 )
 
 PLOTS = (
@@ -42,7 +43,7 @@ PLOTS = (
                            Bar("gRPC and six headers of Asio", _seconds("gRPC and six headers of Asio")),
                            Bar("the same and pool.hpp ", _seconds(_POOL_WITH_SOME), ours=True),
                            Bar("the six and pool.hpp alone", _seconds(_ALONE), ours=True))),
-          ("one #include alone", (Bar("grpcpp/grpcpp.h", _seconds("only #include <grpcpp/grpcpp.h>")),
+          ("only one #include", (Bar("grpcpp/grpcpp.h", _seconds("only #include <grpcpp/grpcpp.h>")),
                                   Bar("boost/asio.hpp", _seconds("only #include <boost/asio.hpp>")),
                                   Bar("conn_grpc/pool.hpp", _seconds("only #include <conn_grpc/pool.hpp>"),
                                       ours=True)))),
@@ -51,6 +52,7 @@ PLOTS = (
 
 SECTION = Section("footprint", "What does the library add to a program, and to compiling one?",
                   "The six headers are `awaitable`, `co_spawn`, `detached`, `io_context`, `steady_timer` and "
-                  "`use_awaitable`. The file waits for a timer, gets a channel and is spawned; without `pool.hpp`, "
-                  "from a pool that is only declared. CPU time of the compiler, median of the rounds.",
+                  "`use_awaitable`. The file spawns a coroutine that waits for a timer and gets a channel. Without "
+                  "`pool.hpp` it gets the channel from a pool that is only declared. The figure is the CPU time of the "
+                  "compiler, the median of the rounds.",
                   QUESTIONS, PLOTS)

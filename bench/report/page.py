@@ -1,35 +1,51 @@
 # SPDX-License-Identifier: BSL-1.0
-"""docs/benchmarks.md, out of the sections."""
+"""docs/benchmarks.md and its appendix, docs/benchmarks/appendix.md, made from the sections."""
 import textwrap
 
 from data import PROGRAMS, Data
 from question import Question, Section
+from row import Plot
 
 MOST_BY_OTHERS = 5  # % of all CPUs
+GENERATED = "<!-- Written by bench/run: edit bench/report instead. -->"
 
-INTRODUCTION = """# Benchmarks
+FRONT = f"""# Benchmarks
 
-<!-- Written by bench/run: edit bench/report instead. -->
+{GENERATED}
+
+conn_grpc is compared with bare gRPC. A get is also compared with *the limit*, the simplest code that returns channels
+in turn: a `fetch_add`, a modulo, and the copy of a `shared_ptr`. Each figure is a median. Each ratio is the median of
+the ratios within each run, so it is not the quotient of the two figures beside it. Half of the runs are within ±. The
+targets were set before the first measurement. The [appendix](benchmarks/appendix.md) has all other results, and how to
+measure again.
+"""
+
+APPENDIX = f"""# Benchmarks: appendix
+
+{GENERATED}
+
+[benchmarks.md](../benchmarks.md) has the six results that decide whether to use the library. This page has the other
+results, the outputs of the programs, and how to measure:
 
 ```sh
-bench/run               # installs, builds, measures for fifteen minutes, alone on the machine, and writes this page
+bench/run               # installs, builds, measures for fifteen minutes, alone on the machine, and writes both pages
 bench/run get rpc       # measures these two again
-bench/run --render      # writes the page again
+bench/run --render      # writes the pages again; needs Python only
 ```
 
 Every figure is a median of several runs, except CPU time and context switches, which are means. A ratio is the median
-of the ratios within each run, to something measured in the same run: what slows a whole run down cancels out there, and
-so it is not the quotient of the two medians beside it, which may be of different runs. Half of all runs are within what
-± says, where there is one. Seconds depend on the machine, ratios less so.
+of the ratios within each run, to something measured in the same run. So what slows a whole run down cancels out. The
+ratio is not the quotient of the two medians beside it, which may be of different runs. Half of all runs are within ±,
+where the page has one. Seconds depend on the machine, ratios depend less on it.
 
-Debian has no other pool of gRPC channels, nor another way for Asio to await an RPC. So gRPC and Asio themselves are run
-beside the library, and how other pools hand out what they have is re-stated in
-[other_pools.hpp](../bench/other_pools.hpp). "The limit" is what no pool can do without: one `fetch_add`, and one copy
-of a `shared_ptr`.
+Debian has no other pool of gRPC channels, and no other way for Asio to await an RPC. So the library is compared with
+gRPC and Asio themselves. [other_pools.hpp](../../bench/other_pools.hpp) has the ways in which other pools return
+their connections. *The limit* is the simplest code that returns channels in turn: one `fetch_add`, one modulo, and one
+copy of a `shared_ptr`.
 
-"Reach" is what was to be reached before anything was measured; what has none is "stated". It is held against the
-median. A "**no**" names the sizes where it is missed, unless that is all of them; the section of the question says why.
-[performance.md](design/performance.md) has what each step on the way here gave.
+A target was set before the first measurement. It is compared with the median. A **no** names the sizes that miss the
+target, unless all of them do. The sections below the table explain why. [performance.md](../design/performance.md)
+lists the steps of the optimisation, with what each of them gave.
 """
 
 
@@ -38,10 +54,15 @@ def _warnings(data: Data) -> list[str]:
     commits = {run.get("commit", "unknown") for run in runs}
     reasons = []
     if len(commits) > 1 or any("changed" in commit for commit in commits):
-        reasons.append("**Not one measurement:** the programs are of different commits, or of changed ones.")
+        reasons.append("> **Not one measurement:** the programs are of different commits, or of changed ones.\n")
     if any(int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS for run in runs):
-        reasons.append(f"**Not alone:** before a program began, others used more than {MOST_BY_OTHERS} % of the CPUs.")
+        reasons.append("> **Not alone:** before a program began, other processes used more than "
+                       f"{MOST_BY_OTHERS} % of the CPUs.\n")
     return reasons
+
+
+def _filled(paragraph: str, indent: str = "") -> str:
+    return textwrap.fill(paragraph, 120, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -49,38 +70,56 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
+def _plots(plots: list[Plot], drawn: dict[str, str], folder: str) -> list[str]:
+    return [f"![{plot.title}]({folder}{plot.file})" for plot in plots if plot.file in drawn]
+
+
+def _machine_line(data: Data) -> str:
+    units = {"CPU": "", "cores": " cores", "memory": " of memory", "system": "", "compiler": ""}
+    parts = [data.machine[name] + unit for name, unit in units.items() if name in data.machine]
+    parts += [f"{name} {data.machine[name]}" for name in ("gRPC", "Boost") if name in data.machine]
+    return f"Machine, for client and server: {'; '.join(parts) or 'unknown'}.\n"
+
+
+def front(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
+    """docs/benchmarks.md. @param drawn: the plots that exist, by file name."""
+    rows = [row for section in sections for row in section.rows]
+    table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met"],
+                   [row.cells(data) for row in rows])
+    texts = ["\n\n".join([f"## {row.title}", _filled(row.meaning),
+                          *_plots([row.plot] if row.plot else [], drawn, "benchmarks/")]) + "\n" for row in rows]
+    return "\n".join([FRONT, _machine_line(data), *_warnings(data), table, *texts])
+
+
 def _machine(data: Data) -> str:
     rows = [[name, value] for name, value in data.machine.items()]
     runs = [[f"`{name}`", run.get("date", ""), f"`{run.get('commit', '')}`", f"{run.get('seconds', '')} s",
              run.get("others before", "")] for name in PROGRAMS if (run := data.runs.get(name))]
     return ("## The machine\n\n" + _table(["", ""], rows) + "\n" +
-            _table(["program", "measured", "commit", "took", "CPUs used by others before"], runs))
+            _table(["program", "measured", "commit", "took", "CPU use of other processes before"], runs))
 
 
 def _answer(question: Question, data: Data) -> list[str]:
     title = f"{question.title}<br>({question.at})" if question.at else question.title
-    return [title, question.against, question.reach, "<br>".join(question.measured(data)),
+    return [title, question.against, question.target, "<br>".join(question.measured(data)),
             "<br>".join(question.verdicts(data))]
 
 
-def _summary(sections: list[Section], data: Data) -> str:
+def _results(sections: list[Section], data: Data) -> str:
     rows = [_answer(question, data) for section in sections for question in section.questions]
-    return "## Summary\n\n" + _table(["question", "measured against", "reach", "measured", "holds?"], rows)
+    return "## Results\n\n" + _table(["question", "compared with", "target", "measured", "target met?"], rows)
 
 
 def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
-    notes = [textwrap.fill(f"- {question.title}: {question.note}", 120, subsequent_indent="  ", break_on_hyphens=False)
-             for question in section.questions if question.note]
-    parts = [f"## {section.title}", textwrap.fill(section.how, 120, break_on_hyphens=False), "\n".join(notes)]
-    for plot in section.plots:
-        if plot.file in drawn:
-            parts.append(f"![{plot.title}](benchmarks/{plot.file})")
+    notes = [_filled(f"- {question.title}: {question.note}", "  ") for question in section.questions if question.note]
     printed = data.printed.get(section.program)
-    parts.append(f"What `bench/{section.program}` printed:\n\n```\n{printed}\n```" if printed else "Not measured.")
+    output = f"Output of `bench/{section.program}`:\n\n```\n{printed}\n```" if printed else "Not measured."
+    parts = [f"## {section.title}", _filled(section.how), "\n".join(notes), *_plots(list(section.plots), drawn, ""),
+             output]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def page(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
-    """@param drawn: the plots that there are, by file name."""
-    return "\n".join([INTRODUCTION, *(f"> {warning}\n" for warning in _warnings(data)), _machine(data),
-                      _summary(sections, data), *(_section(section, drawn, data) for section in sections)])
+def appendix(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
+    """docs/benchmarks/appendix.md. @param drawn: the plots that exist, by file name."""
+    return "\n".join([APPENDIX, *_warnings(data), _machine(data), _results(sections, data),
+                      *(_section(section, drawn, data) for section in sections)])

@@ -13,10 +13,10 @@ class Scale:
     logarithmic: bool = False
 
     def position(self, value: float) -> float:
-        f = math.log if self.logarithmic else float
         if self.high == self.low:
             return self.begin
-        return self.begin + (f(value) - f(self.low)) / (f(self.high) - f(self.low)) * (self.end - self.begin)
+        low, high, at = (math.log(x) if self.logarithmic else x for x in (self.low, self.high, value))
+        return self.begin + (at - low) / (high - low) * (self.end - self.begin)
 
     def ticks(self) -> list[float]:
         if self.logarithmic:

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Drawings that can be read on a light and on a dark page: each brings its background along."""
+"""Drawings that can be read on a light and on a dark page: each has its own background."""
 from xml.sax.saxutils import escape
 
-# Okabe and Ito's, which colour-blind people can tell apart; shapes and dashes differ, too.
+# Okabe and Ito's colours, which colour-blind people can distinguish. Shapes and dashes
+# differ, too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 STYLE = """
   text { font: 13px system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #1f2328; }
   .page { fill: #ffffff; } .title { font-size: 15px; font-weight: 600; } .dim { fill: #59636e; }
   .over { paint-order: stroke; stroke: #ffffff; stroke-width: 5; }
-  .axis { stroke: #59636e; } .grid { stroke: #d1d9e0; } .reach { stroke: #1f2328; stroke-dasharray: 7 4; }
+  .axis { stroke: #59636e; } .grid { stroke: #d1d9e0; } .target { stroke: #1f2328; stroke-dasharray: 7 4; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .page { fill: #0d1117; } .dim { fill: #9198a1; }
     .over { stroke: #0d1117; }
-    .axis { stroke: #9198a1; } .grid { stroke: #30363d; } .reach { stroke: #e6edf3; }
+    .axis { stroke: #9198a1; } .grid { stroke: #30363d; } .target { stroke: #e6edf3; }
   }
 """
 CHARACTER = 7.8  # pixels, at most on average

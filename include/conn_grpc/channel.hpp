@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// A single gRPC channel that is kept connected.
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -23,192 +26,327 @@ template <class Executor>
 class channel_with_default;
 }
 
-/// One gRPC channel with a TCP connection of its own, kept connected. Under load one connection may be too few: servers
-/// limit the streams of each; see `pool`.
+/// A gRPC channel with its own TCP connection, which is kept connected between
+/// `async_run` and `stop()`.
 ///
-/// Thread-safety, destruction and cancellation: see `lifecycle`.
+/// Servers limit the number of streams of a connection, so a single connection may be too
+/// few under load. A `pool` has several.
+///
+/// *Thread safety*: Any thread may call any function, also while other threads call
+/// functions of the same object. No thread may be calling a function while the object is
+/// being destroyed. A get that still waits is no such call.
+///
+/// *Executor*: The channel works on a strand of the executor that it was constructed
+/// with.
+///
+/// *Lifetime*: The channel may be destroyed in any state: while it runs, inside one of
+/// its own callbacks, before or after its execution context. Destruction stops the
+/// channel and waits for nothing. Channels that were handed out stay valid. From then on
+/// they are ordinary gRPC channels.
 class CONN_GRPC_API channel : public lifecycle {
  public:
-  /// Touches no network.
-  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
+  /// Checks the options. Touches no network: the channel connects after `async_run`.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options. The text
+  /// names the field that is wrong. It names `executor` when the executor is empty, or
+  /// when its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE).
+  ///
+  /// *Executor*: The channel works on a strand of `executor`.
+  ///
+  /// *Lifetime*: The execution context may be destroyed before or after the channel.
   channel(executor_type executor, channel_options options);
 
-  /// The same with the context's executor. Touches no network.
-  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
+  /// Checks the options, and uses the executor of `context`. Touches no network: the
+  /// channel connects after `async_run`.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options. The text
+  /// names the field that is wrong. It names `executor` when the executor is empty, or
+  /// when its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE).
+  ///
+  /// *Executor*: The channel works on a strand of the context's executor.
+  ///
+  /// *Lifetime*: The execution context may be destroyed before or after the channel.
   template <std::derived_from<asio::execution_context> Context>
   channel(Context& context, channel_options options)
       : channel(executor_type(context.get_executor()), std::move(options)) {}
 
-  /// The gRPC channel while it is connected, or why there is none.
+  /// Returns the gRPC channel if it is connected, or an error. Never blocks.
   ///
-  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it.
+  /// It takes no lock, allocates nothing and makes no system call, unless it calls a
+  /// telemetry handler or `channel_options::mock`.
   ///
-  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. Throws only what `channel_options::mock`
-  /// throws.
+  /// *Errors*: Returns errc::not_connected, errc::not_started before `async_run`, or
+  /// errc::stopped after `stop()`. Throws only what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread.
+  /// *Thread safety*: Any thread may call this function at any time.
+  ///
+  /// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+  /// after the object is destroyed.
   [[nodiscard]] boost::system::result<channel_ptr> try_get() { return detail::try_pick(*impl()); }
 
-  /// `try_get()` for coroutines: never waits.
+  /// Returns the gRPC channel if it is connected, to a coroutine. Never waits.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected, errc::not_started or errc::stopped. The
-  /// text says what the last attempt failed with.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected,
+  /// errc::not_started before `async_run`, or errc::stopped after `stop()`. With
+  /// errc::not_connected, the text has the last error of the channel
+  /// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own. *Lifetime*: the channel must exist when
-  /// it is awaited.
-  /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor; see
-  /// `pool::get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The object must exist when the result is awaited. The returned gRPC
+  /// channel stays valid after its connection is lost, and after the object is destroyed.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `channel.get<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get() {
     co_return detail::pick_or_throw(*impl());
   }
 
-  /// The same, but while it is not connected it waits until it is, for `timeout` at most. Any number may wait; they are
-  /// served first come, first served. Does not wait before `async_run`, after `stop()`, or for a `timeout` that is not
-  /// above zero.
+  /// Returns the gRPC channel to a coroutine. While it is not connected, the coroutine
+  /// waits until it is, for `timeout` at most.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
-  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`. The text says what the last attempt
-  /// failed with.
+  /// Any number of callers may wait. They complete in the order in which they began. The
+  /// function does not wait before `async_run`, after `stop()`, or with a `timeout` of
+  /// zero or less.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected after
+  /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
+  /// `stop()`, also when that happens during the waiting. With errc::not_connected, the
+  /// text has the last error of the channel (`channel_status::last_error`). Also throws
+  /// what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the channel's execution context keeps the
-  /// time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// the channel.
   ///
-  /// *Lifetime*: the channel must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the channel's execution context.
+  ///
+  /// *Lifetime*: The channel must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `channel.get<E>(timeout)` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get(std::chrono::duration<Rep, Period> timeout) {
     return detail::get<Executor>(impl(), detail::timeout_of(timeout));
   }
 
-  /// `get()` for any completion token; signature void(error_code, channel_ptr). The handler's associated allocator is
-  /// used.
+  /// Passes the gRPC channel, if it is connected, to any completion token. Never waits.
+  /// The completion signature is void(error_code, channel_ptr).
   ///
-  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. When `channel_options::mock` throws a
-  /// boost::system::system_error, the handler is called with its code; anything else leaves the initiating function.
+  /// *Errors*: Completes with errc::not_connected, errc::not_started before `async_run`,
+  /// or errc::stopped after `stop()`. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler receives its code. Any other exception of
+  /// the mock leaves the initiating function.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the channel must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor.
+  ///
+  /// *Lifetime*: The channel must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get(Token&& token = {}) {
     return detail::async_get(impl(), {}, std::forward<Token>(token));
   }
 
-  /// `get(timeout)` for any completion token; signature void(error_code, channel_ptr). The handler's associated
-  /// allocator is used. Does not wait before `async_run`, after `stop()`, or for a `timeout` that is not above zero.
+  /// Passes the gRPC channel to any completion token. While it is not connected, the
+  /// operation waits until it is, for `timeout` at most. The completion signature is
+  /// void(error_code, channel_ptr).
   ///
-  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`. When `channel_options::mock` throws a boost::system::system_error, the
-  /// handler is called with its code; anything else leaves the initiating function.
+  /// Any number of operations may wait. They complete in the order in which they began.
+  /// The operation does not wait before `async_run`, after `stop()`, or with a `timeout`
+  /// of zero or less.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
+  /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
+  /// happens during the waiting. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler receives its code. Any other exception of
+  /// the mock leaves the initiating function.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the channel must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor. The timeout ends only while a thread runs the channel's
+  /// execution context.
+  ///
+  /// *Lifetime*: The channel must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_get(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// Waits until the channel is connected: what a service does before it says that it is ready. With a `mock` it does
-  /// not wait.
+  /// Waits until the channel is connected. A service awaits this before it reports that
+  /// it is ready. With `channel_options::mock` it does not wait.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`. The text says what the last attempt failed with.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started before
+  /// `async_run`. Throws errc::stopped after `stop()`, also when that happens during the
+  /// waiting.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// the channel.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the channel's execution context keeps the
-  /// time.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Lifetime*: the channel must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get()`.
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The channel must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `channel.connected<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<void, Executor> connected() {
     return detail::connected<Executor>(impl(), 1, detail::no_timeout);
   }
 
-  /// The same, but waits for `timeout` at most.
+  /// Waits until the channel is connected, for `timeout` at most. A service awaits this
+  /// before it reports that it is ready. With `channel_options::mock` it does not wait.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
-  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`. The text says what the last attempt
-  /// failed with.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected after
+  /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
+  /// `stop()`, also when that happens during the waiting. With errc::not_connected, the
+  /// text has the last error of the channel (`channel_status::last_error`).
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// the channel.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the channel's execution context keeps the
-  /// time.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Lifetime*: the channel must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get()`.
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the channel's execution context.
+  ///
+  /// *Lifetime*: The channel must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `channel.connected<E>(timeout)` in an
+  /// `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::chrono::duration<Rep, Period> timeout) {
     return detail::connected<Executor>(impl(), 1, detail::timeout_of(timeout));
   }
 
-  /// `connected()` for any completion token; signature void(error_code).
+  /// Waits until the channel is connected. Takes any completion token. The completion
+  /// signature is void(error_code). With `channel_options::mock` it does not wait.
   ///
-  /// *Errors*: errc::stopped after `stop()` or when that happens meanwhile, errc::not_started before `async_run`.
+  /// *Errors*: Completes with errc::not_started before `async_run`. Completes with
+  /// errc::stopped after `stop()`, also when that happens during the waiting.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the channel must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor.
+  ///
+  /// *Lifetime*: The channel must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(Token&& token = {}) {
     return detail::async_connected(impl(), 1, detail::no_timeout, std::forward<Token>(token));
   }
 
-  /// `connected(timeout)` for any completion token; signature void(error_code).
+  /// Waits until the channel is connected, for `timeout` at most. Takes any completion
+  /// token. The completion signature is void(error_code). With `channel_options::mock` it
+  /// does not wait.
   ///
-  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`.
+  /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
+  /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
+  /// happens during the waiting.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the channel must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor. The timeout ends only while a thread runs the channel's
+  /// execution context.
+  ///
+  /// *Lifetime*: The channel must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_connected(impl(), 1, detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// *Thread safety*: any thread. Locks the status for the time of a copy.
+  /// Returns the state of the channel, its attempts and its last error.
+  ///
+  /// *Thread safety*: Any thread may call this function. It locks the status while it
+  /// copies it.
   [[nodiscard]] channel_status status() const;
 
-  /// The same with another default token; see `pool::rebind_executor`.
+  /// Names a type that differs from `channel` only in the default completion token of its
+  /// operations. It is used by `as_default_on_t` of Asio's tokens:
+  ///
+  ///     using tuple_channel =
+  ///         asio::as_tuple_t<asio::use_awaitable_t<>>::as_default_on_t<conn_grpc::channel>;
   template <class Executor>
   struct rebind_executor {
+    /// A `channel` whose operations have the default token of `Executor`.
     using other = detail::channel_with_default<Executor>;
   };
 };

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// All of conn_grpc.
 #pragma once
+
+/// @file
+/// Includes all headers of conn_grpc.
+
+/// @namespace conn_grpc
+/// Keeps gRPC channels connected, for programs that use Boost.Asio.
 
 #include <conn_grpc/backoff.hpp>
 #include <conn_grpc/channel.hpp>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// Gets by name.
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
@@ -15,51 +18,82 @@
 
 namespace conn_grpc {
 
-/// The next channel of the pool that runs under this name in an execution context, or the channel of the `channel` that
-/// does, or why there is none.
+/// Returns the next connected channel of the pool or `channel` that runs under `name` in
+/// `context`, or an error.
 ///
-/// A name is taken from `async_run` to `stop()`. Never blocks, but for a look into a table under a mutex when nothing
-/// runs under it, or when names were taken or freed since the calling thread last asked.
+/// A pool or channel has its name from `async_run` to `stop()`. The function never
+/// blocks, except for a look into a table under a mutex. It looks there if nothing runs
+/// under the name. It also does so for a thread's first look-up of the name after any
+/// name was claimed or released.
 ///
-/// *Errors*: errc::not_connected, or errc::not_started when nothing runs under this name. Throws only what
-/// `channel_options::mock` throws.
+/// *Errors*: Returns errc::not_started if nothing runs under the name, or
+/// errc::not_connected. Returns errc::stopped if `stop()` is called meanwhile. Throws
+/// only what `channel_options::mock` throws.
 ///
-/// *Thread safety*: any thread.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+/// after the pool is destroyed.
 [[nodiscard]] inline boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context,
                                                                         std::string_view name) {
   return detail::try_get_by_key(context, name);
 }
 
-/// The same for coroutines, in the execution context of the coroutine that awaits it. Never waits.
+/// Returns the next connected channel of the pool or `channel` that runs under `name`, to
+/// a coroutine. It looks in the execution context of the coroutine that awaits the
+/// result. Never waits.
 ///
-/// *Errors*: throws boost::system::system_error with errc::not_started when none runs there, else with
-/// errc::not_connected. The text says what the last attempt failed with.
+/// *Errors*: Throws boost::system::system_error with errc::not_started if nothing runs
+/// under the name, or errc::not_connected. Throws errc::stopped if `stop()` is called
+/// meanwhile. With errc::not_connected, the text has the last error of a channel
+/// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
 ///
-/// *Cancellation*: none, because it does not wait.
+/// *Cancellation*: None, because the operation does not wait.
 ///
-/// *Thread safety*: any thread. *Executor*: the coroutine stays on its own.
-/// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor; see
-/// `pool::get_channel()`.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The coroutine stays on its own executor.
+///
+/// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+/// after the pool is destroyed.
+/// @tparam Executor The executor type of the awaiting coroutine, if it is not
+/// asio::any_io_executor: `conn_grpc::get_channel<E>(name)` in an
+/// `asio::awaitable<T, E>`.
 template <class Executor = asio::any_io_executor>
 [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::string name) {
   const auto executor = co_await asio::this_coro::executor;
   co_return detail::get_by_key(asio::query(executor, asio::execution::context), name, name);
 }
 
-/// The same, but while nothing is connected it waits, for `timeout` at most, as `pool::get_channel(timeout)` does. It
-/// does not wait until something runs under this name.
+/// Returns the next connected channel of the pool or `channel` that runs under `name`, to
+/// a coroutine. It looks in the execution context of the coroutine that awaits the
+/// result. While no channel is connected, the coroutine waits for one, for `timeout` at
+/// most.
 ///
-/// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there,
-/// errc::not_connected after `timeout`, errc::stopped when it is stopped meanwhile, errc::too_many_waiters at once when
-/// `pool_options::max_waiters` wait already. The text says what the last attempt failed with.
+/// Waiters complete in the order in which they began. The function does not wait until
+/// something runs under the name. It does not wait with a `timeout` of zero or less
+/// either.
 ///
-/// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+/// *Errors*: Throws boost::system::system_error with errc::not_started at once if nothing
+/// runs under the name. Throws errc::not_connected after `timeout`, or errc::stopped if
+/// `stop()` is called during the waiting. Throws errc::too_many_waiters at once when
+/// `pool_options::max_waiters` gets wait already. With errc::not_connected and
+/// errc::too_many_waiters, the text has the last error of a channel
+/// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
 ///
-/// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-/// keeps the time.
+/// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
+/// The text of the exception then has the last error of a channel.
 ///
-/// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @tparam Executor as for `get_channel(name)`.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+/// thread runs the execution context of that executor.
+///
+/// *Lifetime*: The pool may be stopped and destroyed while the coroutine waits. The
+/// waiting then ends with errc::stopped.
+/// @tparam Executor The executor type of the awaiting coroutine, if it is not
+/// asio::any_io_executor: `conn_grpc::get_channel<E>(name, timeout)` in an
+/// `asio::awaitable<T, E>`.
 template <class Executor = asio::any_io_executor, class Rep, class Period>
 [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::string name,
                                                                  std::chrono::duration<Rep, Period> timeout) {
@@ -68,111 +102,234 @@ template <class Executor = asio::any_io_executor, class Rep, class Period>
   co_return co_await detail::get<Executor>(found, detail::timeout_of(timeout));
 }
 
-/// `get_channel(name)` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up
-/// in the execution context of `where` when the operation begins.
+/// Passes the next connected channel of the pool or `channel` that runs under `name` to
+/// any completion token. Never waits. The completion signature is void(error_code,
+/// channel_ptr).
 ///
-/// *Errors*: errc::not_started when none runs there, else errc::not_connected. What `channel_options::mock` throws: see
-/// `pool::async_get_channel`.
+/// *Errors*: Completes with errc::not_started if nothing runs under the name, or
+/// errc::not_connected. Completes with errc::stopped if `stop()` is called meanwhile.
+/// When `channel_options::mock` throws a boost::system::system_error, the handler
+/// receives its code. Any other exception of the mock leaves the initiating function.
 ///
-/// *Executor*: the handler's associated executor, by default that of `where`, calls it; see `pool::async_get_channel`.
+/// *Cancellation*: None, because the operation does not wait.
 ///
-/// *Cancellation*: none, because it does not wait.
+/// *Thread safety*: Any thread may call this function.
 ///
-/// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @param where an executor, or an execution context.
+/// *Executor*: The handler's associated executor calls the handler. The default is the
+/// executor of `where`. Asio must be able to query that executor for its execution
+/// context. The handler is never called inside the initiating function, unless its
+/// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+/// handler is posted to the executor of the pool that was found. If there is none, or it
+/// throws, too, the handler is posted to the system executor.
+///
+/// *Lifetime*: The execution context of `where` must exist when the operation begins.
+/// Until it completes, the operation is outstanding work of the handler's executor. If
+/// the execution context of that executor is destroyed first, the handler is destroyed
+/// and not called. The context of an asio::any_completion_handler must outlive the
+/// completion.
+///
+/// *Allocator*: The handler's associated allocator is used only in the initiating
+/// function and on the handler's executor. Its memory is freed before the handler is
+/// called. A handler that is destroyed without a call frees its memory where it is
+/// destroyed.
+/// @param where An executor or an execution context. The function looks in the execution
+/// context of `where` when the operation begins.
 template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
 auto async_get_channel(const detail::executor_or_context& where, std::string name, Token&& token = {}) {
   return detail::async_get_by_key(where, std::move(name), {}, std::forward<Token>(token));
 }
 
-/// `get_channel(name, timeout)` for any completion token; signature void(error_code, channel_ptr). What runs there is
-/// looked up in the execution context of `where` when the operation begins.
+/// Passes the next connected channel of the pool or `channel` that runs under `name` to
+/// any completion token. While no channel is connected, the operation waits for one, for
+/// `timeout` at most. The completion signature is void(error_code, channel_ptr).
 ///
-/// *Errors*: errc::not_started when none runs there, errc::not_connected after `timeout`, errc::stopped when it is
-/// stopped meanwhile, errc::too_many_waiters at once when `pool_options::max_waiters` wait already. What
-/// `channel_options::mock` throws: see `pool::async_get_channel`.
+/// Waiters complete in the order in which they began. The operation does not wait until
+/// something runs under the name. It does not wait with a `timeout` of zero or less
+/// either.
 ///
-/// *Executor*: the handler's associated executor, by default that of `where`, calls it; see `pool::async_get_channel`.
+/// *Errors*: Completes with errc::not_started at once if nothing runs under the name.
+/// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop()` is
+/// called during the waiting. Completes with errc::too_many_waiters at once when
+/// `pool_options::max_waiters` gets wait already. When `channel_options::mock` throws a
+/// boost::system::system_error, the handler receives its code. Any other exception of the
+/// mock leaves the initiating function.
 ///
-/// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+/// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
+/// once with asio::error::operation_aborted.
 ///
-/// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @param where an executor, or an execution context.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The handler's associated executor calls the handler. The default is the
+/// executor of `where`. Asio must be able to query that executor for its execution
+/// context. The handler is never called inside the initiating function, unless its
+/// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+/// handler is posted to the executor of the pool that was found. If there is none, or it
+/// throws, too, the handler is posted to the system executor. The timeout ends only while
+/// a thread runs the execution context of `where`.
+///
+/// *Lifetime*: The execution context of `where` must exist when the operation begins. The
+/// pool may be stopped and destroyed during the waiting. The operation then completes
+/// with errc::stopped. Until it completes, the operation is outstanding work of the
+/// handler's executor. If the execution context of that executor is destroyed first, the
+/// handler is destroyed and not called. The context of an asio::any_completion_handler
+/// must outlive the completion.
+///
+/// *Allocator*: The handler's associated allocator is used only in the initiating
+/// function and on the handler's executor. Its memory is freed before the handler is
+/// called. A handler that is destroyed without a call frees its memory where it is
+/// destroyed.
+/// @param where An executor or an execution context. The function looks in the execution
+/// context of `where` when the operation begins.
 template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
 auto async_get_channel(const detail::executor_or_context& where, std::string name,
                        std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
   return detail::async_get_by_key(where, std::move(name), detail::timeout_of(timeout), std::forward<Token>(token));
 }
 
-/// Waits until `count` channels of the pool that runs under this name are connected, all at the same time, or the
-/// `channel` that does; in the execution context of the coroutine that awaits it. Not counted by
-/// `pool_options::max_waiters`.
+/// Waits until at least `count` channels of the pool that runs under `name` are connected
+/// at the same time. For a `channel` of that name, `count` is 0 or 1. The function looks
+/// in the execution context of the coroutine that awaits the result.
 ///
-/// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there, errc::stopped when
-/// it is stopped meanwhile, asio::error::invalid_argument when `count` is above `pool_size`. The text says what the
-/// last attempt failed with.
+/// `pool_options::max_waiters` does not limit these waiters. With `channel_options::mock`
+/// the function does not wait. It does not wait until something runs under the name
+/// either.
 ///
-/// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+/// *Errors*: Throws boost::system::system_error with errc::not_started at once if nothing
+/// runs under the name. Throws errc::stopped if `stop()` is called during the waiting.
+/// Throws asio::error::invalid_argument if `count` is above `pool_size`.
 ///
-/// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-/// keeps the time.
+/// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
+/// The text of the exception then has the last error of a channel.
 ///
-/// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @tparam Executor as for `get_channel(name)`.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The coroutine stays on its own executor.
+///
+/// *Lifetime*: The pool may be stopped and destroyed while the coroutine waits. The
+/// waiting then ends with errc::stopped.
+/// @tparam Executor The executor type of the awaiting coroutine, if it is not
+/// asio::any_io_executor: `conn_grpc::connected<E>(name)` in an `asio::awaitable<T, E>`.
 template <class Executor = asio::any_io_executor>
 [[nodiscard]] asio::awaitable<void, Executor> connected(std::string name, std::size_t count = 1) {
   co_await detail::connected_by_key<Executor>(name, name, count, detail::no_timeout);
 }
 
-/// The same, but waits for `timeout` at most.
+/// Waits until at least `count` channels of the pool that runs under `name` are connected
+/// at the same time, for `timeout` at most. For a `channel` of that name, `count` is 0 or
+/// 1. The function looks in the execution context of the coroutine that awaits the
+/// result.
 ///
-/// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there,
-/// errc::not_connected after `timeout`, errc::stopped when it is stopped meanwhile, asio::error::invalid_argument when
-/// `count` is above `pool_size`. The text says what the last attempt failed with.
+/// `pool_options::max_waiters` does not limit these waiters. With `channel_options::mock`
+/// the function does not wait. It does not wait until something runs under the name
+/// either.
 ///
-/// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+/// *Errors*: Throws boost::system::system_error with errc::not_started at once if nothing
+/// runs under the name. Throws errc::not_connected after `timeout`, or errc::stopped if
+/// `stop()` is called during the waiting. Throws asio::error::invalid_argument if `count`
+/// is above `pool_size`. With errc::not_connected, the text has the last error of a
+/// channel (`channel_status::last_error`).
 ///
-/// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-/// keeps the time.
+/// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
+/// The text of the exception then has the last error of a channel.
 ///
-/// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @tparam Executor as for `get_channel(name)`.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+/// thread runs the execution context of that executor.
+///
+/// *Lifetime*: The pool may be stopped and destroyed while the coroutine waits. The
+/// waiting then ends with errc::stopped.
+/// @tparam Executor The executor type of the awaiting coroutine, if it is not
+/// asio::any_io_executor: `conn_grpc::connected<E>(name, count, timeout)` in an
+/// `asio::awaitable<T, E>`.
 template <class Executor = asio::any_io_executor, class Rep, class Period>
 [[nodiscard]] asio::awaitable<void, Executor> connected(std::string name, std::size_t count,
                                                         std::chrono::duration<Rep, Period> timeout) {
   co_await detail::connected_by_key<Executor>(name, name, count, detail::timeout_of(timeout));
 }
 
-/// `connected(name, count)` for any completion token; signature void(error_code). What runs there is looked up in the
-/// execution context of `where` when the operation begins.
+/// Waits until at least `count` channels of the pool that runs under `name` are connected
+/// at the same time. Takes any completion token. For a `channel` of that name, `count` is
+/// 0 or 1. The completion signature is void(error_code).
 ///
-/// *Errors*: errc::not_started when none runs there, errc::stopped when it is stopped meanwhile,
-/// asio::error::invalid_argument when `count` is above `pool_size`.
+/// `pool_options::max_waiters` does not limit these waiters. With `channel_options::mock`
+/// the operation does not wait. It does not wait until something runs under the name
+/// either.
 ///
-/// *Executor*: the handler's associated executor, by default that of `where`, calls it; see `pool::async_get_channel`.
+/// *Errors*: Completes with errc::not_started at once if nothing runs under the name.
+/// Completes with errc::stopped if `stop()` is called during the waiting. Completes with
+/// asio::error::invalid_argument if `count` is above `pool_size`.
 ///
-/// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+/// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
+/// once with asio::error::operation_aborted.
 ///
-/// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @param where an executor, or an execution context.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The handler's associated executor calls the handler. The default is the
+/// executor of `where`. Asio must be able to query that executor for its execution
+/// context. The handler is never called inside the initiating function, unless its
+/// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+/// handler is posted to the executor of the pool that was found. If there is none, or it
+/// throws, too, the handler is posted to the system executor.
+///
+/// *Lifetime*: The execution context of `where` must exist when the operation begins. The
+/// pool may be stopped and destroyed during the waiting. The operation then completes
+/// with errc::stopped. Until it completes, the operation is outstanding work of the
+/// handler's executor. If the execution context of that executor is destroyed first, the
+/// handler is destroyed and not called. The context of an asio::any_completion_handler
+/// must outlive the completion.
+///
+/// *Allocator*: The handler's associated allocator is used only in the initiating
+/// function and on the handler's executor. Its memory is freed before the handler is
+/// called. A handler that is destroyed without a call frees its memory where it is
+/// destroyed.
+/// @param where An executor or an execution context. The function looks in the execution
+/// context of `where` when the operation begins.
 template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
 auto async_connected(const detail::executor_or_context& where, std::string name, std::size_t count,
                      Token&& token = {}) {
   return detail::async_connected_by_key(where, std::move(name), count, detail::no_timeout, std::forward<Token>(token));
 }
 
-/// `connected(name, count, timeout)` for any completion token; signature void(error_code). What runs there is looked up
-/// in the execution context of `where` when the operation begins.
+/// Waits until at least `count` channels of the pool that runs under `name` are connected
+/// at the same time, for `timeout` at most. Takes any completion token. For a `channel`
+/// of that name, `count` is 0 or 1. The completion signature is void(error_code).
 ///
-/// *Errors*: errc::not_started when none runs there, errc::not_connected after `timeout`, errc::stopped when it is
-/// stopped meanwhile, asio::error::invalid_argument when `count` is above `pool_size`.
+/// `pool_options::max_waiters` does not limit these waiters. With `channel_options::mock`
+/// the operation does not wait. It does not wait until something runs under the name
+/// either.
 ///
-/// *Executor*: the handler's associated executor, by default that of `where`, calls it; see `pool::async_get_channel`.
+/// *Errors*: Completes with errc::not_started at once if nothing runs under the name.
+/// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop()` is
+/// called during the waiting. Completes with asio::error::invalid_argument if `count` is
+/// above `pool_size`.
 ///
-/// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+/// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
+/// once with asio::error::operation_aborted.
 ///
-/// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-/// @param where an executor, or an execution context.
+/// *Thread safety*: Any thread may call this function.
+///
+/// *Executor*: The handler's associated executor calls the handler. The default is the
+/// executor of `where`. Asio must be able to query that executor for its execution
+/// context. The handler is never called inside the initiating function, unless its
+/// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+/// handler is posted to the executor of the pool that was found. If there is none, or it
+/// throws, too, the handler is posted to the system executor. The timeout ends only while
+/// a thread runs the execution context of `where`.
+///
+/// *Lifetime*: The execution context of `where` must exist when the operation begins. The
+/// pool may be stopped and destroyed during the waiting. The operation then completes
+/// with errc::stopped. Until it completes, the operation is outstanding work of the
+/// handler's executor. If the execution context of that executor is destroyed first, the
+/// handler is destroyed and not called. The context of an asio::any_completion_handler
+/// must outlive the completion.
+///
+/// *Allocator*: The handler's associated allocator is used only in the initiating
+/// function and on the handler's executor. Its memory is freed before the handler is
+/// called. A handler that is destroyed without a call frees its memory where it is
+/// destroyed.
+/// @param where An executor or an execution context. The function looks in the execution
+/// context of `where` when the operation begins.
 template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
 auto async_connected(const detail::executor_or_context& where, std::string name, std::size_t count,
                      std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// The options of a channel and of a pool.
+
 #include <grpcpp/channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -19,127 +22,184 @@ class logger;
 
 namespace conn_grpc {
 
+/// What a get returns: a gRPC channel, shared by its pool and all callers.
 using channel_ptr = std::shared_ptr<grpc::Channel>;
 
-/// How one channel connects. Name the fields in this order. Checked by the constructors of `channel` and `pool`, which
-/// throw boost::system::system_error with errc::invalid_options and the name of the first field that is wrong.
+/// How a channel connects. In a designated initializer, name the fields in this order.
 ///
-/// Every function in here but `mock` is called on the channel's strand, one call at a time, and must not block: while
-/// it runs, no channel of the same pool makes progress. What it throws restarts that channel (see
-/// `lifecycle::async_run`). A pool keeps one copy of each function, which all of its channels call: the state of a
-/// function object is shared by the whole pool.
+/// *Errors*: The constructors of `channel` and `pool` check the options. They throw
+/// boost::system::system_error with errc::invalid_options and the name of the first field
+/// that is wrong.
+///
+/// *Executor*: Each function in here, except `mock`, is called on the channel's strand,
+/// one call at a time. It must not block: meanwhile no channel of the same pool makes
+/// progress. An exception of a function restarts the channel, as `lifecycle::async_run`
+/// describes.
+///
+/// *Lifetime*: A pool keeps a single copy of each function, and all of its channels call
+/// that copy. So they share the state of a function object.
 struct channel_options {
-  /// The name used for look-up, `conn_grpc::get_channel(name)`, and in logs, status, telemetry and exceptions. Unique
-  /// among the channels and pools that run in its execution context (errc::name_taken); when empty it cannot be looked
-  /// up. The channels of a pool are named "<pool>/<index>" instead, and cannot be looked up.
+  /// The name used for look-up (`conn_grpc::get_channel(name)`), and in logs, status,
+  /// telemetry and exceptions.
+  ///
+  /// It must be unique among the channels and pools that run in its execution context.
+  /// Otherwise `async_run` ends with errc::name_taken. A channel with an empty name
+  /// cannot be looked up. The channels of a pool do not use this name: they are named
+  /// `<pool>/<index>`, and cannot be looked up.
   std::string name{};
 
-  /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051", "unix:/run/app.sock", "xds:///app".
-  /// Must not be empty. A port must be from 0 to 65535, "http" or "https", unless `create_channel` is set. To gRPC
-  /// "host" without a port is port 443, and "http://host" is no target.
+  /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051",
+  /// "unix:/run/app.sock", "xds:///app". Must not be empty.
+  ///
+  /// Give a port: to gRPC, a host name without a port means port 443. This does not hold
+  /// for an IP address. A port must be from 0 to 65535, or "http" or "https", unless
+  /// `create_channel` is set. "http://host" is no target.
   std::string address{};
 
-  /// Null: grpc::InsecureChannelCredentials().
+  /// The credentials of the connection, for example those of `tls_credentials`. Null
+  /// means grpc::InsecureChannelCredentials().
   std::shared_ptr<grpc::ChannelCredentials> credentials{};
 
-  /// Given to gRPC as they are, with these exceptions:
+  /// The channel arguments. They are passed to gRPC unchanged, with these exceptions:
   ///
-  ///  - Of an argument that was set twice the last one counts (to gRPC, the first), so that code can override what was
-  ///    loaded from a file.
-  ///  - GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1: every channel has a connection of its own.
-  ///  - GRPC_ARG_MIN_RECONNECT_BACKOFF_MS and GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS are always `connect_timeout`. They
-  ///    limit the attempt at one address, and name resolution.
-  ///  - GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, unless it is set here, is the lesser of 1 s and 4/5 of
-  ///    `connect_timeout`. gRPC does not end the attempt at an address before it is over.
-  ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off: gRPC would close connections without RPCs.
+  ///  - If an argument is set twice, the last value counts (to gRPC alone, the first). So
+  ///    code can override what was loaded from a file.
+  ///  - GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL is always 1, so that every channel has its own
+  ///    connection.
+  ///  - GRPC_ARG_MIN_RECONNECT_BACKOFF_MS and GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS are
+  ///    always `connect_timeout`. They limit the attempt at an address, and name
+  ///    resolution.
+  ///  - GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, unless it is set here, is 4/5 of
+  ///    `connect_timeout` and at most 1 s. Before that time, gRPC does not end the
+  ///    attempt at an address.
+  ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off. Otherwise gRPC
+  ///    would close connections without RPCs.
   ///
-  /// With GRPC_ARG_KEEPALIVE_TIME_MS among them, the attempt after a loss uses the lost gRPC channel again: gRPC keeps
-  /// in the channel that a server has found the pings too frequent.
+  /// With GRPC_ARG_KEEPALIVE_TIME_MS, the attempt after a loss uses the lost gRPC channel
+  /// again. A server may have found the pings too frequent, and gRPC keeps that knowledge
+  /// in the channel.
   grpc::ChannelArguments arguments{};
 
-  /// Handed to `make_backoff`.
+  /// The limits of the backoff, which are passed to `make_backoff`.
   backoff_range backoff{};
 
-  /// Makes the channel's backoff policy: called for each channel when it starts, and again when user code that threw
-  /// restarts it. Empty: exponential_backoff. Must not return null.
+  /// Makes the channel's backoff policy. Called for each channel when it starts, and
+  /// again when an exception of user code restarts it. Empty means `exponential_backoff`.
+  /// Must not return null.
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff{};
 
-  /// How long name resolution may take, and then the attempt at each address, TLS included. Above zero. gRPC ends the
-  /// attempt, and the reason is in its words; it takes 100 ms at least. An attempt that gRPC does not end is given up
-  /// after 9 times this: more than eight silent addresses, or a resolver or a `create_channel` without such limits.
+  /// The limit for name resolution, and then for the attempt at each address, TLS
+  /// included. Above zero.
   ///
-  /// A peer that accepts and stays silent may see a second connection as gRPC ends the attempt. It is closed soon
-  /// after.
+  /// gRPC ends the attempt, after 100 ms at the earliest, and gives the reason. The
+  /// library abandons an attempt that gRPC has not ended after 9 times this limit. That
+  /// happens with more than eight silent addresses, or with a resolver or a
+  /// `create_channel` that has no such limits.
+  ///
+  /// A peer that accepts and stays silent may see a second connection when gRPC ends the
+  /// attempt. That connection is closed soon afterwards.
   std::chrono::milliseconds connect_timeout{20'000};
 
-  /// A connection that lived at least this long is replaced at once when it is lost. After a shorter one the channel
-  /// waits for its backoff, so that a server that accepts and drops cannot make a hot loop. Above zero.
+  /// How long a connection must have lived to be replaced at once when it is lost. Above
+  /// zero.
   ///
-  /// A shorter one that the server closed in order, as one with a short maximum connection age does, is replaced
-  /// without a backoff, twice per `stable_after` at most. Closed in order means: RPCs of `unary` were in flight and go
-  /// on, or RPCs had succeeded and none ended with the connection. A connection without RPCs counts as the one before
-  /// it.
+  /// After a shorter connection the channel waits for its backoff. So a server that
+  /// accepts and drops connections cannot cause a busy loop.
+  ///
+  /// A shorter connection that the server closed in order is replaced without a backoff,
+  /// twice per `stable_after` at most. A server with a short maximum connection age
+  /// closes connections in order. The channel assumes this if RPCs of `unary` were in
+  /// flight and go on. It also assumes it if RPCs had succeeded and none ended with the
+  /// connection. For a connection without RPCs it assumes the same as for the connection
+  /// before.
   std::chrono::milliseconds stable_after{1'000};
 
-  /// Log one line per transition, at debug level, which spdlog does not show before this call:
-  /// spdlog::set_level(spdlog::level::debug). Without it, only what user code threw is logged.
+  /// Whether the channel logs a line for each transition, at debug level. spdlog does not
+  /// show that level before spdlog::set_level(spdlog::level::debug). When false, the
+  /// channel logs only exceptions of user code.
   bool debug = false;
 
-  /// Where the lines go. Null: spdlog::default_logger() as it is when the channel is constructed.
+  /// The logger of those lines. Null means the spdlog::default_logger() of the time when
+  /// the channel is constructed.
   std::shared_ptr<spdlog::logger> logger{};
 
-  /// Called after the channel was published, once per connection. A `stop()` that comes just then, from another thread
-  /// or another channel's callback, withdraws it before.
+  /// Called once per connection, after the channel was published. A `stop()` of another
+  /// thread, or of another channel's callback, may come in between. It withdraws the
+  /// channel before this call.
   std::function<void()> on_connect{};
 
-  /// Called after the channel was withdrawn, once per connection that `on_connect` returned for; also when `stop()`
-  /// ends the connection. The status has the reason of a loss by then. telemetry's channel_disconnected follows.
+  /// Called after the channel was withdrawn, once per connection for which `on_connect`
+  /// returned. It is also called when `stop()` ends the connection. `status()` has the
+  /// reason of a loss by then. The event channel_disconnected follows.
   std::function<void()> on_disconnect{};
 
-  /// Makes a new gRPC channel for each attempt, from the address, the credentials and the arguments above, completed as
-  /// described there. Empty: as grpc::CreateCustomChannel. Must not return null.
+  /// Makes a gRPC channel for each attempt, from the address, the credentials and the
+  /// arguments. The arguments are completed as described at `arguments`. If it is empty,
+  /// the library makes the channel, as grpc::CreateCustomChannel does. Must not return
+  /// null.
   ///
-  /// It is not called for the attempt after a loss when `arguments` ask for keepalive: that attempt uses the lost
-  /// channel again. The RPCs of its channels are not followed. So the reason of a loss is "closed by the peer", which
-  /// never counts as closed in order. A channel is withdrawn when its state changes, which may be after its RPCs have
-  /// failed. Pass the arguments on: without them `connect_timeout` does not limit what gRPC does.
+  /// Pass the arguments on. Without them `connect_timeout` does not limit what gRPC does.
+  ///
+  /// If the `arguments` ask for keepalive, the attempt after a loss does not call this
+  /// function: it uses the lost channel again.
+  ///
+  /// The library does not follow the RPCs of these channels. So the reason of a loss is
+  /// "closed by the peer", which never counts as closed in order. The channel is
+  /// withdrawn when its state changes, which may be after its RPCs have failed.
   std::function<channel_ptr(const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>&,
                             const grpc::ChannelArguments&)>
       create_channel{};
 
-  /// For tests of services: when set, every get is answered by it, in every state of the channel or pool, by the
-  /// thread that gets. (By name or type it is found only while it runs.) Null means errc::not_connected. What it
-  /// throws, the get throws; a handler is called with the code of a boost::system::system_error. The channel connects
-  /// all the same, once it runs.
+  /// For tests of services. If it is set, it answers every get, in every state of the
+  /// channel or pool. By name or type, the channel or pool is found only while it runs.
+  /// Null means errc::not_connected. The channel still connects once it runs.
+  ///
+  /// *Errors*: A get throws what this function throws. A handler receives the code of a
+  /// boost::system::system_error.
+  ///
+  /// *Thread safety*: The thread that calls the get calls this function, so several
+  /// threads may call it at the same time.
   std::function<channel_ptr()> mock{};
 
-  /// Where events are reported. Null: telemetry::global().
+  /// Where the channel or pool reports its events. Null means `telemetry::global()`.
   std::shared_ptr<conn_grpc::telemetry> telemetry{};
 
-  /// How often what user code throws restarts a channel, over all channels of a pool, before it ends `async_run` with
-  /// errc::restart_limit: this many times within any `restart_window`, which must be above zero.
+  /// How many exceptions of user code may restart channels within any `restart_window`.
+  /// All channels of a pool count together. One more exception ends `async_run` with
+  /// errc::restart_limit.
   std::size_t max_restarts = 3;
+  /// The time window of `max_restarts`. Above zero.
   std::chrono::milliseconds restart_window{5'000};
 };
 
-/// A pool is `pool_size` channels with the same options.
+/// The options of a pool, whose `pool_size` channels have the same `channel` options. In
+/// a designated initializer, name the fields in this order.
+///
+/// *Errors*: The constructor of `pool` checks the options. It throws
+/// boost::system::system_error with errc::invalid_options and the name of the first field
+/// that is wrong.
 struct pool_options {
-  /// The name used for look-up, `conn_grpc::get_channel(name)`, and in logs, status, telemetry and exceptions. Unique
-  /// among the channels and pools that run in its execution context (errc::name_taken); when empty it cannot be looked
-  /// up.
+  /// The name used for look-up (`conn_grpc::get_channel(name)`), and in logs, status,
+  /// telemetry and exceptions.
+  ///
+  /// It must be unique among the channels and pools that run in its execution context.
+  /// Otherwise `async_run` ends with errc::name_taken. A pool with an empty name cannot
+  /// be looked up.
   std::string name{};
 
-  /// How many channels, hence how many TCP connections. Zero is a pool that is always errc::not_connected. At most
-  /// 100,000.
+  /// The number of channels, which is the number of TCP connections. At most 100,000.
+  /// With zero, every get fails with errc::not_connected.
   std::size_t pool_size = 1;
 
+  /// The options of each channel of the pool.
   channel_options channel{};
 
-  /// How often the pool reports its size to telemetry, besides when it starts (event::pool_status). Above zero.
+  /// The interval of the event pool_status, which reports the size of the pool. It is
+  /// also emitted when the pool starts. Above zero.
   std::chrono::milliseconds status_interval{5'000};
 
-  /// How many gets may wait for a channel at a time (`get_channel(timeout)`). The next one ends at once with
-  /// errc::too_many_waiters. 0: any number.
+  /// How many gets with a timeout may wait for a channel at the same time. The next one
+  /// fails at once with errc::too_many_waiters. Zero means any number.
   std::size_t max_waiters = 0;
 };
 

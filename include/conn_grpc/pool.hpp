@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// A pool of gRPC channels that are kept connected.
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -24,202 +27,346 @@ template <class Executor>
 class pool_with_default;
 }
 
-/// `pool_options::pool_size` gRPC channels, each with a TCP connection of its own, kept connected and handed out in
-/// turn.
+/// A pool of `pool_options::pool_size` gRPC channels. Each channel has its own TCP
+/// connection. The pool keeps the channels connected between `async_run` and `stop()`,
+/// and hands them out in turn.
 ///
-/// There is no checkout: any number of RPCs may use a channel at once, and a channel that was handed out need not be
-/// given back. Thread-safety, destruction and cancellation: see `lifecycle`.
+/// Callers do not give channels back: any number of RPCs may use a channel at the same
+/// time.
+///
+/// *Thread safety*: Any thread may call any function, also while other threads call
+/// functions of the same object. No thread may be calling a function while the object is
+/// being destroyed. A get that still waits is no such call.
+///
+/// *Executor*: The pool works on a strand of the executor that it was constructed with.
+///
+/// *Lifetime*: The pool may be destroyed in any state: while it runs, inside one of its
+/// own callbacks, before or after its execution context. Destruction stops the pool and
+/// waits for nothing. Channels that were handed out stay valid. From then on they are
+/// ordinary gRPC channels.
 class CONN_GRPC_API pool : public lifecycle {
  public:
-  /// Touches no network.
-  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
+  /// Checks the options. Touches no network: the pool connects after `async_run`.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options. The text
+  /// names the field that is wrong. It names `executor` when the executor is empty, or
+  /// when its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE).
+  ///
+  /// *Executor*: The pool works on a strand of `executor`.
+  ///
+  /// *Lifetime*: The execution context may be destroyed before or after the pool.
   pool(executor_type executor, pool_options options);
 
-  /// The same with the context's executor. Touches no network.
-  /// @throws boost::system::system_error with errc::invalid_options and the name of the field that is wrong.
+  /// Checks the options, and uses the executor of `context`. Touches no network: the pool
+  /// connects after `async_run`.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options. The text
+  /// names the field that is wrong. It names `executor` when the executor is empty, or
+  /// when its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE).
+  ///
+  /// *Executor*: The pool works on a strand of the context's executor.
+  ///
+  /// *Lifetime*: The execution context may be destroyed before or after the pool.
   template <std::derived_from<asio::execution_context> Context>
   pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
 
-  /// The connected channel whose turn it is, or why there is none. Over any k x current_size gets each connected
-  /// channel is returned k times: every get takes a turn.
+  /// Returns the connected channel whose turn it is, or an error. Never blocks.
   ///
-  /// Never blocks: no lock, no allocation, no system call, unless telemetry is attached to it.
+  /// Every get takes a turn: over any k × `current_size` gets, each connected channel is
+  /// returned k times. The function takes no lock, allocates nothing and makes no system
+  /// call, unless it calls a telemetry handler or `channel_options::mock`.
   ///
-  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. Throws only what `channel_options::mock`
-  /// throws.
+  /// *Errors*: Returns errc::not_connected, errc::not_started before `async_run`, or
+  /// errc::stopped after `stop()`. Throws only what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread.
+  /// *Thread safety*: Any thread may call this function at any time.
+  ///
+  /// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+  /// after the pool is destroyed.
   [[nodiscard]] boost::system::result<channel_ptr> try_get_channel() { return detail::try_pick(*impl()); }
 
-  /// `try_get_channel()` for coroutines: never waits.
+  /// Returns the connected channel whose turn it is, to a coroutine. Never waits.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected, errc::not_started or errc::stopped. The
-  /// text says what the last attempt failed with.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected,
+  /// errc::not_started before `async_run`, or errc::stopped after `stop()`. With
+  /// errc::not_connected, the text has the last error of a channel
+  /// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own. *Lifetime*: the pool must exist when it
-  /// is awaited.
-  /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor: `co_await
-  /// pool.get_channel<asio::io_context::executor_type>()` in an asio::awaitable<T, asio::io_context::executor_type>.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. The returned gRPC
+  /// channel stays valid after its connection is lost, and after the pool is destroyed.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `pool.get_channel<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel() {
     co_return detail::pick_or_throw(*impl());
   }
 
-  /// The same, but while no channel is connected it waits for one, for `timeout` at most. Waiters are served first
-  /// come, first served: a newcomer with a timeout does not overtake earlier waiters. Does not wait before `async_run`,
-  /// after `stop()`, or for a `timeout` that is not above zero.
+  /// Returns the connected channel whose turn it is, to a coroutine. While no channel is
+  /// connected, the coroutine waits for one, for `timeout` at most.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
-  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and errc::too_many_waiters at once
-  /// when `pool_options::max_waiters` wait already. The text says what the last attempt failed with.
+  /// Waiters complete in the order in which they began. A get with a timeout does not
+  /// overtake earlier waiters. The function does not wait before `async_run`, after
+  /// `stop()`, with a `timeout` of zero or less, or for a pool of size 0.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected after
+  /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
+  /// `stop()`, also when that happens during the waiting. Throws errc::too_many_waiters
+  /// at once when `pool_options::max_waiters` gets wait already. With errc::not_connected
+  /// and errc::too_many_waiters, the text has the last error of a channel
+  /// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
-  /// time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the pool's execution context.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `pool.get_channel<E>(timeout)` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
     return detail::get<Executor>(impl(), detail::timeout_of(timeout));
   }
 
-  /// `get_channel()` for any completion token; signature void(error_code, channel_ptr).
+  /// Passes the connected channel whose turn it is to any completion token. Never waits.
+  /// The completion signature is void(error_code, channel_ptr).
   ///
-  /// The handler's associated allocator, unless that is std::allocator, holds the handler: it allocates in this
-  /// function, and deallocates on the handler's executor, before the handler is called. A handler that is destroyed
-  /// uncalled is deallocated where it is destroyed.
+  /// *Errors*: Completes with errc::not_connected, errc::not_started before `async_run`,
+  /// or errc::stopped after `stop()`. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler receives its code. Any other exception of
+  /// the mock leaves the initiating function.
   ///
-  /// *Errors*: errc::not_connected, errc::not_started or errc::stopped. When `channel_options::mock` throws a
-  /// boost::system::system_error, the handler is called with its code; anything else leaves the initiating function.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Lifetime*: The pool must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(Token&& token = {}) {
     return detail::async_get(impl(), {}, std::forward<Token>(token));
   }
 
-  /// `get_channel(timeout)` for any completion token; signature void(error_code, channel_ptr). The handler's associated
-  /// allocator is used. Does not wait before `async_run`, after `stop()`, or for a `timeout` that is not above zero.
+  /// Passes the connected channel whose turn it is to any completion token. While no
+  /// channel is connected, the operation waits for one, for `timeout` at most. The
+  /// completion signature is void(error_code, channel_ptr).
   ///
-  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`, and errc::too_many_waiters at once when `pool_options::max_waiters` wait
-  /// already. When `channel_options::mock` throws a boost::system::system_error, the handler is called with its code;
-  /// anything else leaves the initiating function.
+  /// Waiters complete in the order in which they began. A get with a timeout does not
+  /// overtake earlier waiters. The operation does not wait before `async_run`, after
+  /// `stop()`, with a `timeout` of zero or less, or for a pool of size 0.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
+  /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
+  /// happens during the waiting. Completes with errc::too_many_waiters at once when
+  /// `pool_options::max_waiters` gets wait already. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler receives its code. Any other exception of
+  /// the mock leaves the initiating function.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor. The timeout ends only while a thread runs the pool's execution
+  /// context.
+  ///
+  /// *Lifetime*: The pool must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_get(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// Waits until at least `count` channels are connected, all at the same time: what a service does before it says that
-  /// it is ready. With a `mock` it does not wait. Not counted by `pool_options::max_waiters`.
+  /// Waits until at least `count` channels are connected at the same time. A service
+  /// awaits this before it reports that it is ready.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`, and asio::error::invalid_argument when `count` is above `pool_size`. The
-  /// text says what the last attempt failed with.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the function does not wait.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started before
+  /// `async_run`. Throws errc::stopped after `stop()`, also when that happens during the
+  /// waiting. Throws asio::error::invalid_argument if `count` is above `pool_size`.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
-  /// time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `pool.connected<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count = 1) {
     return detail::connected<Executor>(impl(), count, detail::no_timeout);
   }
 
-  /// The same, but waits for `timeout` at most. Not counted by `pool_options::max_waiters`.
+  /// Waits until at least `count` channels are connected at the same time, for `timeout`
+  /// at most. A service awaits this before it reports that it is ready.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_connected after `timeout`, errc::stopped after
-  /// `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and asio::error::invalid_argument
-  /// when `count` is above `pool_size`. The text says what the last attempt failed with.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the function does not wait.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_connected after
+  /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
+  /// `stop()`, also when that happens during the waiting. Throws
+  /// asio::error::invalid_argument if `count` is above `pool_size`. With
+  /// errc::not_connected, the text has the last error of a channel
+  /// (`channel_status::last_error`).
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the pool's execution context keeps the
-  /// time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: the pool must exist when it is awaited. It may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the pool's execution context.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed
+  /// while the coroutine waits. The waiting then ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `pool.connected<E>(count, timeout)` in an
+  /// `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> connected(std::size_t count,
                                                           std::chrono::duration<Rep, Period> timeout) {
     return detail::connected<Executor>(impl(), count, detail::timeout_of(timeout));
   }
 
-  /// `connected(count)` for any completion token; signature void(error_code).
+  /// Waits until at least `count` channels are connected at the same time. Takes any
+  /// completion token. The completion signature is void(error_code).
   ///
-  /// *Errors*: errc::stopped after `stop()` or when that happens meanwhile, errc::not_started before `async_run`, and
-  /// asio::error::invalid_argument when `count` is above `pool_size`.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the operation does not wait.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Errors*: Completes with errc::not_started before `async_run`. Completes with
+  /// errc::stopped after `stop()`, also when that happens during the waiting. Completes
+  /// with asio::error::invalid_argument if `count` is above `pool_size`.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor.
+  ///
+  /// *Lifetime*: The pool must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, Token&& token = {}) {
     return detail::async_connected(impl(), count, detail::no_timeout, std::forward<Token>(token));
   }
 
-  /// `connected(count, timeout)` for any completion token; signature void(error_code).
+  /// Waits until at least `count` channels are connected at the same time, for `timeout`
+  /// at most. Takes any completion token. The completion signature is void(error_code).
   ///
-  /// *Errors*: errc::not_connected after `timeout`, errc::stopped after `stop()` or when that happens meanwhile,
-  /// errc::not_started before `async_run`, and asio::error::invalid_argument when `count` is above `pool_size`.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the operation does not wait.
   ///
-  /// *Executor*: the handler is called by its associated executor, which must know its execution context, by default
-  /// `get_executor()`; never within this function, unless its associated immediate executor (Boost 1.82) says so. When
-  /// that executor throws, the handler is posted to `get_executor()`, and when that throws, too, to the system
-  /// executor.
+  /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
+  /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
+  /// happens during the waiting. Completes with asio::error::invalid_argument if `count`
+  /// is above `pool_size`.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: the pool must exist when this is called, not when the operation is
-  /// initiated. Waiting is work of the handler's executor; when its execution context is destroyed, the handler is
-  /// destroyed uncalled, as Asio does. The context of an asio::any_completion_handler must outlive the completion.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is
+  /// `get_executor()`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to `get_executor()`. If that throws, too, the handler is posted to
+  /// the system executor. The timeout ends only while a thread runs the pool's execution
+  /// context.
+  ///
+  /// *Lifetime*: The pool must exist when this function is called, but not when the
+  /// operation begins or completes. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_connected(impl(), count, detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// *Thread safety*: any thread. Locks each channel's status for the time of a copy.
+  /// Returns the sizes of the pool, and the state, the attempts and the last error of
+  /// each channel.
+  ///
+  /// *Thread safety*: Any thread may call this function. It locks the status of each
+  /// channel while it copies it.
   [[nodiscard]] pool_status status() const { return full_status(); }
 
-  /// The same with another default token, for `as_default_on_t` of Asio's tokens:
+  /// Names a type that differs from `pool` only in the default completion token of its
+  /// operations. It is used by `as_default_on_t` of Asio's tokens:
   ///
-  ///     using pool = asio::as_tuple_t<asio::use_awaitable_t<>>::as_default_on_t<conn_grpc::pool>;
+  ///     using tuple_pool =
+  ///         asio::as_tuple_t<asio::use_awaitable_t<>>::as_default_on_t<conn_grpc::pool>;
   template <class Executor>
   struct rebind_executor {
+    /// A `pool` whose operations have the default token of `Executor`.
     using other = detail::pool_with_default<Executor>;
   };
 };

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// A pool that is found by its type.
+
 #include <conn_grpc/detail/static_lifecycle.hpp>
 
 #include <chrono>
@@ -9,164 +12,311 @@
 
 namespace conn_grpc {
 
-/// A pool that is a type: it need not be handed to the code that uses it.
+/// A pool that is found by its type, so code that uses it needs no reference to an
+/// object.
 ///
 ///     struct demo_pool : conn_grpc::static_pool<demo_pool> {
-///       static conn_grpc::pool_options options() { return {.pool_size = 5, .channel = {.address = "localhost:50051"}};
+///       static conn_grpc::pool_options options() {
+///         return {.pool_size = 5, .channel = {.address = "localhost:50051"}};
 ///       }
 ///     };
 ///     demo_pool::async_run(io, asio::detached);
 ///     auto channel = co_await demo_pool::get_channel();
 ///
-/// When `options()` leaves the name empty it is that of the type, without namespaces: two types `a::greeter` and
-/// `b::greeter` have to set one, if they run in one context (errc::name_taken).
+/// Each execution context has its own instance, from `async_run` to `stop`. If
+/// `options()` leaves the name empty, the name is that of the type, without namespaces.
+/// So two types `a::greeter` and `b::greeter` must set a name if they run in the same
+/// context. Otherwise `async_run` ends with errc::name_taken.
 ///
-/// Each execution context has one of its own. `async_run` and `stop`: see `detail::static_lifecycle`.
+/// *Thread safety*: Any thread may call any function.
 template <class Derived>
 class static_pool : public detail::static_lifecycle<Derived, pool_options> {
   using base = detail::static_lifecycle<Derived, pool_options>;
 
  public:
-  /// `pool::get_channel()` of the instance that runs in the execution context of the coroutine that awaits it. Never
-  /// waits.
+  /// Returns the connected channel of the instance whose turn it is, to a coroutine. It
+  /// looks for the instance in the execution context of the coroutine that awaits the
+  /// result. Never waits.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_started when none runs there, else with
-  /// errc::not_connected. The text says what the last attempt failed with.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started if no instance
+  /// runs there, or errc::not_connected. Throws errc::stopped if `stop` is called
+  /// meanwhile. With errc::not_connected, the text has the last error of a channel
+  /// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own.
-  /// @tparam Executor of the coroutine that awaits it, where that is not asio::any_io_executor; see
-  /// `pool::get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+  /// after the instance has ended.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `demo_pool::get_channel<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get_channel() {
     return detail::get_by_key<Executor>(base::key(), base::type_name());
   }
 
-  /// `pool::get_channel(timeout)` of that instance. It does not wait for `async_run`.
+  /// Returns the connected channel of the instance whose turn it is, to a coroutine. It
+  /// looks for the instance in the execution context of the coroutine that awaits the
+  /// result. While no channel is connected, the coroutine waits for one, for `timeout` at
+  /// most.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there,
-  /// errc::not_connected after `timeout`, errc::stopped when it is stopped meanwhile, errc::too_many_waiters at once
-  /// when `pool_options::max_waiters` wait already. The text says what the last attempt failed with.
+  /// Waiters complete in the order in which they began. The function does not wait for
+  /// `async_run`, with a `timeout` of zero or less, or for a pool of size 0.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started at once if no
+  /// instance runs there. Throws errc::not_connected after `timeout`, or errc::stopped if
+  /// `stop` is called during the waiting. Throws errc::too_many_waiters at once when
+  /// `pool_options::max_waiters` gets wait already. With errc::not_connected and
+  /// errc::too_many_waiters, the text has the last error of a channel
+  /// (`channel_status::last_error`). Also throws what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-  /// keeps the time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the execution context of that executor.
+  ///
+  /// *Lifetime*: The instance may be stopped while the coroutine waits. The waiting then
+  /// ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `demo_pool::get_channel<E>(timeout)` in an
+  /// `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<channel_ptr, Executor> get_channel(std::chrono::duration<Rep, Period> timeout) {
     return detail::get_by_key<Executor>(base::key(), base::type_name(), detail::timeout_of(timeout));
   }
 
-  /// `pool::connected(count)` of that instance. It does not wait for `async_run`.
+  /// Waits until at least `count` channels of the instance are connected at the same
+  /// time. It looks for the instance in the execution context of the coroutine that
+  /// awaits the result.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there, errc::stopped
-  /// when it is stopped meanwhile, asio::error::invalid_argument when `count` is above `pool_size`. The text says what
-  /// the last attempt failed with.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the function does not wait. It does not wait for `async_run`
+  /// either.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started at once if no
+  /// instance runs there. Throws errc::stopped if `stop` is called during the waiting.
+  /// Throws asio::error::invalid_argument if `count` is above `pool_size`.
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-  /// keeps the time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The instance may be stopped while the coroutine waits. The waiting then
+  /// ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `demo_pool::connected<E>()` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] static asio::awaitable<void, Executor> connected(std::size_t count = 1) {
     return detail::connected_by_key<Executor>(base::key(), base::type_name(), count, detail::no_timeout);
   }
 
-  /// `pool::connected(count, timeout)` of that instance. It does not wait for `async_run`.
+  /// Waits until at least `count` channels of the instance are connected at the same
+  /// time, for `timeout` at most. It looks for the instance in the execution context of
+  /// the coroutine that awaits the result.
   ///
-  /// *Errors*: throws boost::system::system_error with errc::not_started at once when none runs there,
-  /// errc::not_connected after `timeout`, errc::stopped when it is stopped meanwhile, asio::error::invalid_argument
-  /// when `count` is above `pool_size`. The text says what the last attempt failed with.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the function does not wait. It does not wait for `async_run`
+  /// either.
   ///
-  /// *Cancellation*: any type ends the waiting at once with asio::error::operation_aborted.
+  /// *Errors*: Throws boost::system::system_error with errc::not_started at once if no
+  /// instance runs there. Throws errc::not_connected after `timeout`, or errc::stopped if
+  /// `stop` is called during the waiting. Throws asio::error::invalid_argument if `count`
+  /// is above `pool_size`. With errc::not_connected, the text has the last error of a
+  /// channel (`channel_status::last_error`).
   ///
-  /// *Thread safety*: any thread. *Executor*: the coroutine stays on its own; the execution context in which it runs
-  /// keeps the time.
+  /// *Cancellation*: Any type ends the waiting at once with
+  /// asio::error::operation_aborted. The text of the exception then has the last error of
+  /// a channel.
   ///
-  /// *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @tparam Executor as for `get_channel()`.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the execution context of that executor.
+  ///
+  /// *Lifetime*: The instance may be stopped while the coroutine waits. The waiting then
+  /// ends with errc::stopped.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `demo_pool::connected<E>(count, timeout)` in an
+  /// `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] static asio::awaitable<void, Executor> connected(std::size_t count,
                                                                  std::chrono::duration<Rep, Period> timeout) {
     return detail::connected_by_key<Executor>(base::key(), base::type_name(), count, detail::timeout_of(timeout));
   }
 
-  /// `get_channel()` for any completion token; signature void(error_code, channel_ptr). What runs there is looked up in
-  /// the execution context of `where` when the operation begins.
+  /// Passes the connected channel of the instance whose turn it is to any completion
+  /// token. Never waits. The completion signature is void(error_code, channel_ptr).
   ///
-  /// *Errors*: errc::not_started when none runs there, else errc::not_connected. What `channel_options::mock` throws:
-  /// see `pool::async_get_channel`.
+  /// *Errors*: Completes with errc::not_started if no instance runs there, or
+  /// errc::not_connected. Completes with errc::stopped if `stop` is called meanwhile.
+  /// When `channel_options::mock` throws a boost::system::system_error, the handler
+  /// receives its code. Any other exception of the mock leaves the initiating function.
   ///
-  /// *Executor*: the handler's associated executor, by default that of `where`, calls it; see
-  /// `pool::async_get_channel`.
+  /// *Cancellation*: None, because the operation does not wait.
   ///
-  /// *Cancellation*: none, because it does not wait.
+  /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @param where an executor, or an execution context.
+  /// *Executor*: The handler's associated executor calls the handler. The default is the
+  /// executor of `where`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to the executor of the instance. If there is none, or it throws,
+  /// too, the handler is posted to the system executor.
+  ///
+  /// *Lifetime*: The execution context of `where` must exist when the operation begins.
+  /// Until it completes, the operation is outstanding work of the handler's executor. If
+  /// the execution context of that executor is destroyed first, the handler is destroyed
+  /// and not called. The context of an asio::any_completion_handler must outlive the
+  /// completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
+  /// @param where An executor or an execution context. The function looks in the
+  /// execution context of `where` when the operation begins.
   template <asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get_channel(const detail::executor_or_context& where, Token&& token = {}) {
     return detail::async_get_by_key(where, base::key(), {}, std::forward<Token>(token));
   }
 
-  /// `get_channel(timeout)` for any completion token; signature void(error_code, channel_ptr). What runs there is
-  /// looked up in the execution context of `where` when the operation begins.
+  /// Passes the connected channel of the instance whose turn it is to any completion
+  /// token. While no channel is connected, the operation waits for one, for `timeout` at
+  /// most. The completion signature is void(error_code, channel_ptr).
   ///
-  /// *Errors*: errc::not_started when none runs there, errc::not_connected after `timeout`, errc::stopped when it is
-  /// stopped meanwhile, errc::too_many_waiters at once when `pool_options::max_waiters` wait already. What
-  /// `channel_options::mock` throws: see `pool::async_get_channel`.
+  /// Waiters complete in the order in which they began. The operation does not wait for
+  /// `async_run`, with a `timeout` of zero or less, or for a pool of size 0.
   ///
-  /// *Executor*: the handler's associated executor, by default that of `where`, calls it; see
-  /// `pool::async_get_channel`.
+  /// *Errors*: Completes with errc::not_started at once if no instance runs there.
+  /// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop` is
+  /// called during the waiting. Completes with errc::too_many_waiters at once when
+  /// `pool_options::max_waiters` gets wait already. When `channel_options::mock` throws a
+  /// boost::system::system_error, the handler receives its code. Any other exception of
+  /// the mock leaves the initiating function.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @param where an executor, or an execution context.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is the
+  /// executor of `where`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to the executor of the instance. If there is none, or it throws,
+  /// too, the handler is posted to the system executor. The timeout ends only while a
+  /// thread runs the execution context of `where`.
+  ///
+  /// *Lifetime*: The execution context of `where` must exist when the operation begins.
+  /// The instance may be stopped and destroyed during the waiting. The operation then
+  /// completes with errc::stopped. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
+  /// @param where An executor or an execution context. The function looks in the
+  /// execution context of `where` when the operation begins.
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   static auto async_get_channel(const detail::executor_or_context& where, std::chrono::duration<Rep, Period> timeout,
                                 Token&& token = {}) {
     return detail::async_get_by_key(where, base::key(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// `connected(count)` for any completion token; signature void(error_code). What runs there is looked up in the
+  /// Waits until at least `count` channels of the instance are connected at the same
+  /// time. Takes any completion token. The completion signature is void(error_code).
+  ///
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the operation does not wait. It does not wait for
+  /// `async_run` either.
+  ///
+  /// *Errors*: Completes with errc::not_started at once if no instance runs there.
+  /// Completes with errc::stopped if `stop` is called during the waiting. Completes with
+  /// asio::error::invalid_argument if `count` is above `pool_size`.
+  ///
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is the
+  /// executor of `where`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to the executor of the instance. If there is none, or it throws,
+  /// too, the handler is posted to the system executor.
+  ///
+  /// *Lifetime*: The execution context of `where` must exist when the operation begins.
+  /// The instance may be stopped and destroyed during the waiting. The operation then
+  /// completes with errc::stopped. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
+  /// @param where An executor or an execution context. The function looks in the
   /// execution context of `where` when the operation begins.
-  ///
-  /// *Errors*: errc::not_started when none runs there, errc::stopped when it is stopped meanwhile,
-  /// asio::error::invalid_argument when `count` is above `pool_size`.
-  ///
-  /// *Executor*: the handler's associated executor, by default that of `where`, calls it; see
-  /// `pool::async_get_channel`.
-  ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
-  ///
-  /// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @param where an executor, or an execution context.
   template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, std::size_t count, Token&& token = {}) {
     return detail::async_connected_by_key(where, base::key(), count, detail::no_timeout, std::forward<Token>(token));
   }
 
-  /// `connected(count, timeout)` for any completion token; signature void(error_code). What runs there is looked up in
-  /// the execution context of `where` when the operation begins.
+  /// Waits until at least `count` channels of the instance are connected at the same
+  /// time, for `timeout` at most. Takes any completion token. The completion signature is
+  /// void(error_code).
   ///
-  /// *Errors*: errc::not_started when none runs there, errc::not_connected after `timeout`, errc::stopped when it is
-  /// stopped meanwhile, asio::error::invalid_argument when `count` is above `pool_size`.
+  /// `pool_options::max_waiters` does not limit these waiters. With
+  /// `channel_options::mock` the operation does not wait. It does not wait for
+  /// `async_run` either.
   ///
-  /// *Executor*: the handler's associated executor, by default that of `where`, calls it; see
-  /// `pool::async_get_channel`.
+  /// *Errors*: Completes with errc::not_started at once if no instance runs there.
+  /// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop` is
+  /// called during the waiting. Completes with asio::error::invalid_argument if `count`
+  /// is above `pool_size`.
   ///
-  /// *Cancellation*: any type, by the handler's slot, ends the waiting at once with asio::error::operation_aborted.
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
+  /// at once with asio::error::operation_aborted.
   ///
-  /// *Thread safety*: any thread. *Lifetime*: what was found may be stopped and destroyed meanwhile: errc::stopped.
-  /// @param where an executor, or an execution context.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The handler's associated executor calls the handler. The default is the
+  /// executor of `where`. Asio must be able to query that executor for its execution
+  /// context. The handler is never called inside the initiating function, unless its
+  /// associated immediate executor (Boost 1.82) allows that. If the executor throws, the
+  /// handler is posted to the executor of the instance. If there is none, or it throws,
+  /// too, the handler is posted to the system executor. The timeout ends only while a
+  /// thread runs the execution context of `where`.
+  ///
+  /// *Lifetime*: The execution context of `where` must exist when the operation begins.
+  /// The instance may be stopped and destroyed during the waiting. The operation then
+  /// completes with errc::stopped. Until it completes, the operation is outstanding work
+  /// of the handler's executor. If the execution context of that executor is destroyed
+  /// first, the handler is destroyed and not called. The context of an
+  /// asio::any_completion_handler must outlive the completion.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
+  /// @param where An executor or an execution context. The function looks in the
+  /// execution context of `where` when the operation begins.
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
   static auto async_connected(const detail::executor_or_context& where, std::size_t count,
                               std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
@@ -174,19 +324,26 @@ class static_pool : public detail::static_lifecycle<Derived, pool_options> {
                                           std::forward<Token>(token));
   }
 
-  /// `pool::try_get_channel()` of the instance that runs in this context.
+  /// Returns the connected channel whose turn it is, of the instance that runs in
+  /// `context`, or an error. Never waits.
   ///
-  /// *Errors*: errc::not_connected, or errc::not_started when none runs there. Throws only what `channel_options::mock`
-  /// throws.
+  /// *Errors*: Returns errc::not_started if no instance runs there, or
+  /// errc::not_connected. Returns errc::stopped if `stop` is called meanwhile. Throws
+  /// only what `channel_options::mock` throws.
   ///
-  /// *Thread safety*: any thread.
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Lifetime*: The returned gRPC channel stays valid after its connection is lost, and
+  /// after the instance has ended.
   [[nodiscard]] static boost::system::result<channel_ptr> try_get_channel(asio::execution_context& context) {
     return detail::try_get_by_key(context, base::key());
   }
 
-  /// `pool::status()` of the instance that runs in this context; without channels when none runs.
+  /// Returns the status of the instance that runs in `context`. If none runs there, it
+  /// has only the name, and no channels.
   ///
-  /// *Thread safety*: any thread.
+  /// *Thread safety*: Any thread may call this function. It locks the status of each
+  /// channel while it copies it.
   [[nodiscard]] static pool_status status(asio::execution_context& context) {
     return detail::status_by_key(context, base::key(), base::type_name());
   }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// The status of a channel and of a pool.
+
 #include <conn_grpc/detail/config.hpp>
 
 #include <chrono>
@@ -13,31 +16,59 @@
 
 namespace conn_grpc {
 
-enum class channel_state { not_started, connecting, connected, backing_off, stopped };
+/// What a channel is doing.
+enum class channel_state {
+  /// `async_run` has not been called.
+  not_started,
+  /// An attempt to connect is under way.
+  connecting,
+  /// The channel is connected. Gets return it until gRPC reports a loss.
+  connected,
+  /// The connection was lost or the attempt failed, and the next attempt has not begun.
+  backing_off,
+  /// The channel has ended: it was stopped, or `async_run` has ended.
+  stopped,
+};
 
-/// "not_started", "connecting", …
+/// Returns the name of the state as text: "not_started", "connecting", …
+///
+/// *Thread safety*: Any thread may call this function.
 [[nodiscard]] CONN_GRPC_API std::string_view to_string(channel_state state) noexcept;
 
-/// One channel as it was when `status()` was called. Times are of std::chrono::steady_clock.
+/// The state of a channel at the time when `status()` was called.
 struct channel_status {
+  /// `channel_options::name`, or `<pool>/<index>` for a channel of a pool.
   std::string name;
-  std::string address;  ///< the gRPC target
+  /// The gRPC target, `channel_options::address`.
+  std::string address;
+  /// What the channel is doing.
   channel_state state = channel_state::not_started;
-  std::uint64_t attempts = 0;                                            ///< attempts begun since `async_run`
-  std::optional<std::chrono::steady_clock::time_point> connected_since;  ///< set while connected
-  std::optional<std::chrono::steady_clock::time_point> next_attempt;     ///< set while backing off
-  /// Why the last attempt failed, in gRPC's words, or "connection lost after N ms: " and why the last connection was
-  /// lost: the words of the first RPC of `unary` that ended with it, or what else is known ("closed by the peer, no RPC
-  /// in flight"). Also what user code threw. Kept after a reconnect.
+  /// How many attempts have begun since `async_run`.
+  std::uint64_t attempts = 0;
+  /// When the channel connected. Set only while it is connected.
+  std::optional<std::chrono::steady_clock::time_point> connected_since;
+  /// When the next attempt begins. Set only while the channel waits for its backoff.
+  std::optional<std::chrono::steady_clock::time_point> next_attempt;
+  /// The last error of the channel. A later connection does not clear it. It is
+  ///
+  ///  - the reason why the last attempt failed, in gRPC's words;
+  ///  - or "connection lost after N ms: " and the reason of the last loss. That reason is
+  ///    the text of the first RPC of `unary` that ended with the connection. Without such
+  ///    an RPC it is, for example, "closed by the peer, no RPC in flight";
+  ///  - or the text of an exception of user code.
   std::string last_error;
 };
 
-/// A pool as it was when `status()` was called. Each channel is consistent in itself; the channels are read one after
-/// the other.
+/// The state of a pool at the time when `status()` was called. The channels are read in
+/// turn, so their states may be of slightly different times.
 struct pool_status {
+  /// `pool_options::name`.
   std::string name;
-  std::size_t expected_size = 0;  ///< pool_options::pool_size
-  std::size_t current_size = 0;   ///< how many of `channels` are connected
+  /// `pool_options::pool_size`.
+  std::size_t expected_size = 0;
+  /// How many of the `channels` are connected.
+  std::size_t current_size = 0;
+  /// The state of each channel, in the order of the indices in their names.
   std::vector<channel_status> channels;
 };
 

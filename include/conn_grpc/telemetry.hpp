@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// Events of channels and pools, and handlers for them.
+
 #include <conn_grpc/detail/config.hpp>
 
 #include <array>
@@ -23,80 +26,138 @@ class logger;
 
 namespace conn_grpc {
 
+/// The events that pools and channels emit.
 enum class event {
-  channel_get,                ///< a get of a `channel`, or of a pool
-  channel_connected,          ///< the channel was published; `on_connect` follows
-  channel_connection_failed,  ///< an attempt failed
-  channel_disconnected,       ///< after the channel was withdrawn and `on_disconnect` called
-  pool_get_channel,           ///< a get of a `pool`
-  pool_status,                ///< when a pool starts, and every `pool_options::status_interval`
+  /// A get of a `channel` or of a `pool` has ended.
+  channel_get,
+  /// An attempt has succeeded, and the channel was published. `on_connect` is called
+  /// next.
+  channel_connected,
+  /// An attempt has failed.
+  channel_connection_failed,
+  /// A connection has ended: the channel was withdrawn, and `on_disconnect` was called.
+  channel_disconnected,
+  /// A get of a `pool` has ended. Emitted after its channel_get.
+  pool_get_channel,
+  /// Emitted when a pool starts, and then every `pool_options::status_interval`.
+  pool_status,
 };
 
-/// For `telemetry::attach_many`.
+/// All events, for `telemetry::attach_many`.
 inline constexpr std::array all_events{
     event::channel_get,          event::channel_connected, event::channel_connection_failed,
     event::channel_disconnected, event::pool_get_channel,  event::pool_status};
 
-/// "channel_get", "channel_connected", …
+/// Returns the name of the event as text: "channel_get", "channel_connected", …
+///
+/// *Thread safety*: Any thread may call this function.
 [[nodiscard]] CONN_GRPC_API std::string_view to_string(event name) noexcept;
 
-/// What happened. The texts are valid during the handler's call only.
+/// An event, as handlers receive it.
+///
+/// *Lifetime*: The texts are valid only during the call of the handler.
 struct telemetry_event {
+  /// Which event it is.
   event name;
-  std::chrono::nanoseconds duration{};  ///< of the get; time to connect; time to fail; time the connection was up
-  std::size_t expected_size = 0;        ///< pool_status: `pool_options::pool_size`
-  std::size_t current_size = 0;         ///< pool_status: how many channels are connected
-  /// Why the attempt failed, in gRPC's words; why the get failed; else empty. channel_disconnected: why the connection
-  /// was lost (see `channel_status::last_error`), "stopped", or what `on_connect` threw.
+  /// How long the get took, the attempt took, or the connection was up. Zero in
+  /// pool_status.
+  std::chrono::nanoseconds duration{};
+  /// In pool_status: `pool_options::pool_size`.
+  std::size_t expected_size = 0;
+  /// In pool_status: the number of connected channels.
+  std::size_t current_size = 0;
+  /// The reason of a failure; otherwise empty.
+  ///
+  ///  - channel_connection_failed: why the attempt failed, in gRPC's words.
+  ///  - channel_get, pool_get_channel: why there is no channel.
+  ///  - channel_disconnected: why the connection was lost (see
+  ///    `channel_status::last_error`), "stopped", or the text of the exception of
+  ///    `on_connect`.
   std::string_view error{};
-  std::string_view channel_name{};  ///< empty for pool_status, and for a pool's get that found none, or a mock's
-  std::string_view pool_name{};     ///< empty for a channel on its own
-  /// The channel's gRPC target. Empty for pool_status, and for a get that found no channel, a mock's, or one that has
-  /// no name.
+  /// The name of the channel. Empty in pool_status. Also empty for a get of a pool that
+  /// found no channel or was answered by `channel_options::mock`.
+  std::string_view channel_name{};
+  /// The name of the pool. Empty for a channel that belongs to no pool.
+  std::string_view pool_name{};
+  /// The gRPC target of the channel. Empty in pool_status. Also empty for a get that
+  /// found no channel or was answered by `channel_options::mock`.
   std::string_view address{};
 };
 
-/// Calls the handlers that are attached to an event. All pools and channels report to `global()`, unless their
-/// `channel_options::telemetry` is another one.
+/// Calls the handlers that are attached to an event. All pools and channels report to
+/// `global()`, unless `channel_options::telemetry` names another object.
 ///
-/// All functions are thread-safe and may be called from inside a handler. Handlers are called in the order in which
-/// they were attached: for a get by the thread that gets, for everything else on the strand of the channel or pool; so
-/// by several threads at once, if several threads get. They should not block. The gets that a handler itself makes
-/// are reported to no handler.
+/// Handlers of an event are called in the order in which they were attached. They should
+/// not block. Gets that a handler makes are reported to no handler. While no handler is
+/// attached to its events, a get pays one relaxed load for telemetry, and reads no clock.
 ///
-/// A handler that throws is detached, and logged as an error with its id and what it threw.
+/// *Errors*: A handler that throws is detached. Its id and the text of the exception are
+/// logged as an error.
 ///
-/// While nothing is attached to its events, a get pays one relaxed load for telemetry, and reads no clock.
+/// *Thread safety*: Any thread may call any function, also inside a handler.
+///
+/// *Executor*: The thread that calls a get reports it. A get that waited is reported by
+/// the thread that completes it. So several threads may call a handler at the same time.
+/// All other events are reported on the strand of the channel or pool.
 class CONN_GRPC_API telemetry {
  public:
+  /// The type of a handler.
   using handler = std::function<void(const telemetry_event&)>;
 
+  /// Makes an object without handlers.
   telemetry() = default;
   telemetry(const telemetry&) = delete;
   telemetry& operator=(const telemetry&) = delete;
 
-  /// The same for the whole process. Never destroyed, and so neither is a handler that is still attached when the
-  /// process ends: detach what has something to flush.
+  /// Returns the telemetry object of the whole process.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Lifetime*: The object is never destroyed. A handler that is attached when the
+  /// process ends is not destroyed either. So detach a handler that must flush its
+  /// output.
   [[nodiscard]] static const std::shared_ptr<telemetry>& global();
 
-  /// False, and nothing done, when the id is taken.
-  /// @throws boost::system::system_error with errc::invalid_options when the handler is empty.
+  /// Attaches a handler to an event, under an id. Returns false, without effect, if the
+  /// id is taken.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options if the
+  /// handler is empty.
+  ///
+  /// *Thread safety*: Any thread may call this function, also inside a handler.
   bool attach(std::string id, event name, handler called);
 
-  /// One handler, one id, several events.
+  /// Attaches a handler to several events, under one id. Returns false, without effect,
+  /// if the id is taken.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options if the
+  /// handler is empty.
+  ///
+  /// *Thread safety*: Any thread may call this function, also inside a handler.
   bool attach_many(std::string id, std::span<const event> names, handler called);
 
-  /// False when there is no such id. From its return on this thread does not call the handler any more, and no event
-  /// that happens later does; a call by another thread that has begun may still be running.
+  /// Detaches the handler with this id. Returns false if there is no such id.
+  ///
+  /// *Thread safety*: Any thread may call this function, also inside a handler.
+  ///
+  /// *Lifetime*: After it returns, the calling thread does not call the handler any more,
+  /// and no later event does. A call that another thread has begun may still be running.
   bool detach(std::string_view id);
 
-  /// True if a handler is attached to any of these.
+  /// Returns true if a handler is attached to any of these events.
+  ///
+  /// *Thread safety*: Any thread may call this function.
   [[nodiscard]] bool wants(std::same_as<event> auto... names) const noexcept {
     return (wanted_.load(std::memory_order_relaxed) & (bit(names) | ...)) != 0;
   }
 
-  /// Calls the handlers that are attached to this event. The library does; so may tests of handlers.
-  /// @param log where a handler that throws is logged. Null: spdlog's default logger.
+  /// Calls the handlers that are attached to this event. The library calls this function.
+  /// Tests of handlers may call it, too.
+  ///
+  /// *Errors*: A handler that throws is detached, and the exception is logged to `log`.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  /// @param log The logger of handlers that throw. Null means spdlog's default logger.
   void emit(const telemetry_event& happened, spdlog::logger* log = nullptr) noexcept;
 
  private:
@@ -112,7 +173,7 @@ class CONN_GRPC_API telemetry {
 
   std::atomic<std::uint32_t> wanted_{0};
   std::mutex mutex_;
-  std::shared_ptr<const attached_list> list_ = std::make_shared<const attached_list>();  // never changed, but replaced
+  std::shared_ptr<const attached_list> list_ = std::make_shared<const attached_list>();  // replaced, never changed
 };
 
 }  // namespace conn_grpc

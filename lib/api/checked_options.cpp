@@ -13,7 +13,8 @@
 namespace conn_grpc::detail {
 namespace {
 
-// Far above the number of sockets of a process: a mistake, which would take the memory of the machine.
+// Far above the number of sockets that a process can have. A larger number is a mistake
+// that would take the memory of the machine.
 constexpr std::size_t most_channels = 100'000;
 
 /// @param prefix of the names of the fields: "" or "channel.".

@@ -15,7 +15,7 @@ namespace conn_grpc {
 void detail::start(pool_impl& started, run_handler handler) {
   auto slot = asio::get_associated_cancellation_slot(handler);
   auto complete = [&started, handler = std::move(handler)](error_code ec) mutable {
-    std::move(handler)(started, ec);  // which exists: it is what completes
+    std::move(handler)(started, ec);  // `started` exists, because it is calling this
   };
   started.async_run(asio::bind_cancellation_slot(slot, std::move(complete)));
 }

@@ -23,8 +23,9 @@
 namespace conn_grpc::detail {
 namespace {
 
-/// False for a context without locks, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE: gRPC's thread posts to it, and the wake-up
-/// would be lost. Asio's resolver, which has a thread of its own as well, fails there with operation_not_supported.
+/// False for a context without locks, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE. gRPC's thread
+/// posts to the context, and the wake-up would be lost. Asio's resolver also has a thread
+/// of its own, and fails there with operation_not_supported.
 bool locks(asio::execution_context& context) {
 #if __has_include(<boost/asio/config.hpp>)
   return asio::config(context).get("scheduler", "locking", true);

@@ -23,7 +23,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 milliseconds to_ms(const google::protobuf::Duration& from, const std::string& path) {
-  constexpr seconds most = std::chrono::years(100);  // a time_point of nanoseconds still takes that
+  constexpr seconds most = std::chrono::years(100);  // fits into a time_point of nanoseconds
   constexpr int nanos_per_ms = 1'000'000;
   check(from.nanos() % nanos_per_ms == 0, path, "must be whole milliseconds");
   const milliseconds value = seconds(from.seconds()) + milliseconds(from.nanos() / nanos_per_ms);
@@ -36,7 +36,7 @@ int to_int(double value, const std::string& path) {
   constexpr int least = std::numeric_limits<int>::min();
   constexpr int most = std::numeric_limits<int>::max();
   check(value >= least && value <= most, path,
-        "must be from " + std::to_string(least) + " to " + std::to_string(most) + ", as gRPC has it in an int");
+        "must be from " + std::to_string(least) + " to " + std::to_string(most) + ", because gRPC keeps it in an int");
   check(value == std::trunc(value), path, "must be a whole number");
   return static_cast<int>(value);
 }

@@ -37,8 +37,8 @@ std::string contents(const std::filesystem::path& file) {
   return text;
 }
 
-// protobuf's reader (3.21) limits the depth of objects, but takes 10 s for 20,000 lists in one another, and minutes for
-// more.
+// protobuf's reader (3.21) limits the depth of objects, but not of lists. It takes 10 s
+// for 20,000 nested lists, and minutes for more.
 bool is_nested_deeper(std::string_view json, int most) {
   int depth = 0;
   char quote = '\0';
@@ -90,8 +90,8 @@ const pb::Struct& object(const pb::Value& value, const std::string& path) {
   return value.struct_value();
 }
 
-// In a file, protobuf's reader reports invalid UTF-8. In values that are put in afterwards, its writer drops it and
-// reports nothing.
+// protobuf's reader reports invalid UTF-8 in a file. For values that are set afterwards,
+// protobuf's writer drops it and reports nothing.
 void check_utf8(std::string text, const std::string& path) {
   std::ranges::replace_if(text, [](char c) { return c == '"' || c == '\\' || (c >= 0 && c < ' '); }, ' ');
   pb::Value ignored;
@@ -110,7 +110,8 @@ pb::Value expanded(const pb::Value& value, const std::string& path) {
   return result;
 }
 
-// The type of an argument is the type that it has in JSON, where the environment can only be part of a string.
+// An argument has the type that it has in JSON. There the environment can only be part of
+// a string, so an expanded string that is an integer becomes a number.
 pb::Value expanded_argument(const pb::Value& value, const std::string& path) {
   pb::Value result = expanded(value, path);
   if (value.string_value().find("${") == std::string::npos) return result;
@@ -121,7 +122,8 @@ pb::Value expanded_argument(const pb::Value& value, const std::string& path) {
   return result;
 }
 
-// One value at a time, because protobuf's error does not say where in a message the wrong value is.
+// Reads one value at a time, because protobuf's error does not say where in a message the
+// wrong value is.
 void read_value(const std::string& name, const pb::Value& value, pb::Message& message, const std::string& path) {
   pb::Struct single;
   (*single.mutable_fields())[name] = expanded(value, path);

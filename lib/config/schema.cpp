@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The schema with descriptors, which no descriptor pool but this file's knows of.
+// The schema with descriptors. They are in a descriptor pool that only this file knows.
 #include "schema.hpp"
 
 #include <google/protobuf/descriptor.pb.h>
@@ -21,7 +21,8 @@ constexpr unsigned char serialised[] = {
 
 struct schema {
   schema() {
-    // What the schema imports is in the pool of generated types once it has been linked and asked for.
+    // The pool of generated types has what the schema imports, once that has been linked
+    // and used.
     (void)pb::Duration::descriptor();
     (void)pb::Struct::descriptor();
     pb::FileDescriptorSet set;

@@ -17,8 +17,10 @@ class exponential final : public backoff {
   exponential(backoff_range range, std::uint64_t seed) : range_(range), current_(range.min), random_(seed) {}
 
   milliseconds next() override {
-    // Compounding jitter: the spread grows with what was drawn before, so that channels that failed together drift
-    // apart. A third of max keeps the upper end within max; a narrow range must not fall below min for it.
+    // Compounding jitter: each draw begins at the last one, so channels that failed
+    // together drift apart. The lower end is at most a third of max, so that three times
+    // that stays within max. In a narrow range min is the lower end, and max the upper
+    // end.
     const milliseconds low = std::max(range_.min, std::min(current_, range_.max / 3));
     const milliseconds high = low > range_.max / 3 ? range_.max : low * 3;
     std::uniform_int_distribution<milliseconds::rep> between(low.count(), high.count());
@@ -44,8 +46,8 @@ std::unique_ptr<backoff> exponential_backoff(backoff_range range, std::uint64_t 
 }
 
 std::unique_ptr<backoff> exponential_backoff(backoff_range range) {
-  // The entropy is asked once: 13 us each time would be felt by a pool of a thousand. The step is odd, so that no seed
-  // comes twice.
+  // Entropy is read once per process. A read takes 13 us, too much for each channel of a
+  // pool of a thousand. The step is odd, so no seed is repeated.
   static std::atomic<std::uint64_t> seeds = [] {
     std::random_device entropy;
     return (std::uint64_t{entropy()} << 32) | entropy();

@@ -8,7 +8,7 @@
 namespace conn_grpc::core {
 namespace {
 
-// Not std::isalpha, which asks the locale.
+// std::isalpha would depend on the locale.
 bool is_name(std::string_view text) {
   constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
   constexpr std::string_view digits = "0123456789";
@@ -44,7 +44,7 @@ std::string expand_environment(std::string_view text, std::string_view field) {
     const bool literal = start > 0 && text[start - 1] == '$';
     text.remove_prefix(start + 2);
     if (literal) {
-      result += '{';  // after the first $ of $${
+      result += '{';  // the first $ of $${ is already in the result
       continue;
     }
     const auto end = text.find('}');

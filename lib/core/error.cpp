@@ -25,7 +25,7 @@ class category final : public boost::system::error_category {
       case errc::restart_limit:
         return "user code threw too often";
       case errc::too_many_waiters:
-        return "max_waiters wait already";
+        return "as many callers wait as max_waiters allows";
     }
     return "unknown conn_grpc error";
   }

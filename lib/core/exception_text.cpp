@@ -12,7 +12,7 @@ std::string current_exception_text() {
     const char* const text = e.what();
     return text ? text : "an exception without a text";
   } catch (...) {
-    return "something that is no std::exception";
+    return "an exception that is not a std::exception";
   }
 }
 

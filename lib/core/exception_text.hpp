@@ -6,7 +6,7 @@
 
 namespace conn_grpc::core {
 
-/// In a catch block: what the exception says.
+/// The text of the exception. Call it in a catch block.
 [[nodiscard]] std::string current_exception_text();
 
 /// @param thrown not null.

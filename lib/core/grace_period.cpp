@@ -8,8 +8,8 @@ namespace {
 
 constinit std::atomic<reader_record*> all_records{nullptr};
 
-// Gives the record back when the thread ends. A thread that reads after that, from the destructor of another
-// thread_local, takes a record that is not given back.
+// Gives the record back when the thread ends. A thread may read after that, in the
+// destructor of another thread_local. It then takes a record that is never given back.
 struct lease {
   reader_record* record = nullptr;
   ~lease() {
@@ -33,8 +33,9 @@ reader_record& take_record() {
   return *fresh;
 }
 
-// In the child of a fork only the thread that forked exists. Another one that was inside a section would stay inside
-// for ever, and block every reclamation: the child leaves the section for it, and frees its record.
+// Only the thread that called fork exists in the child. Another thread may have been
+// inside a section, and would block every reclamation for ever. So the child ends the
+// sections of those threads, and gives their records back.
 void leave_for_threads_that_are_gone() {
   for (reader_record* r = all_records.load(std::memory_order_acquire); r; r = r->next) {
     if (r == this_thread_record) continue;

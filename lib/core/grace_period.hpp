@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: BSL-1.0
-// When an object that readers may still use is safe to delete. RCU's answer: once every thread that was
-// reading when the object was unpublished has been seen outside a read section. Entering and leaving one costs a plain
-// store to a thread's own cache line each; a writer looks at those lines, it never waits.
+// Decides when an object that readers may still use is safe to delete, as RCU does. It is
+// safe when every thread that was reading as the object was unpublished has been seen
+// outside a read section. To enter or leave a section costs a plain store to a cache line
+// of the thread's own. A writer looks at those lines, and never waits.
 //
-// The usual price of RCU is a full fence on entry, so that a writer either sees the reader or the reader sees the
-// writer's new object. Here the caller pays it with a read-modify-write that it needs anyway:
+// RCU usually pays a full fence on entry. With it either the writer sees the reader, or
+// the reader sees the writer's new object. Here a read-modify-write that the caller needs
+// anyway has the same effect:
 //
 //   reader                                 writer
 //   read_section inside;                   object.store(new)
 //   turnstile.fetch_add(1, acq_rel)        turnstile.fetch_add(0, acq_rel)
 //   object.load()                          left.begin()            // then, once left.elapsed(), delete old
 //
-// The two operations on the turnstile are ordered by its modification order. If the reader's comes first, the writer's
-// reads from it or from a later one in its release sequence, hence sees the mark set before it. If the writer's comes
-// first, the reader sees what was stored before it: the new object. No fence, and nothing that only holds on x86.
+// The modification order of the turnstile orders the two operations on it.
+// - If the reader's comes first, the writer's reads from it, or from a later operation of
+//   its release sequence. So the writer sees the mark that the reader has set before.
+// - If the writer's comes first, the reader sees what the writer has stored before: the
+//   new object.
 //
-// A writer that looks again later may find the reader inside its next section: every store to the mark is a release,
-// so that whichever one it reads, all that the reader did in the earlier section happened before.
+// There is no fence, and nothing here holds on x86 only.
+//
+// A writer that looks again later may find the reader inside its next section. Every
+// store to the mark is a release. So whichever store the writer reads, all that the
+// reader did in the earlier section happened before.
 #pragma once
 
 #include <atomic>
@@ -26,17 +33,19 @@
 
 namespace conn_grpc::core {
 
-/// A thread's mark for writers: odd while it is inside a read section. Only its thread writes it; in the
-/// child of a fork, the one thread that is left writes those of the others once. Records are never freed; a thread that
-/// ends leaves its own to the next one.
+/// A thread's mark for writers: odd while the thread is inside a read section. Only its
+/// thread writes it. In the child of a fork the remaining thread writes the marks of the
+/// others once. Records are never freed. A thread that ends leaves its record to a later
+/// thread.
 struct alignas(64) reader_record {
   std::atomic<std::uint64_t> sections{0};
   std::atomic<bool> taken{true};
   reader_record* next = nullptr;
 };
 
-// The initial-exec model spares the call to __tls_get_addr, a third of the cost of a read section; a few bytes fit in
-// what the C library keeps free for libraries loaded late.
+// The initial-exec model avoids the call to __tls_get_addr, a third of the cost of a read
+// section. It needs a few bytes of the space that the C library keeps for libraries
+// loaded late.
 [[gnu::tls_model("initial-exec")]] extern constinit thread_local reader_record* this_thread_record;
 
 reader_record& register_this_thread();
@@ -57,13 +66,14 @@ class [[nodiscard]] read_section {
   reader_record& record_;
 };
 
-/// The readers that were inside when it was begun.
+/// The readers that were inside a section when `begin()` was called.
 class grace_period {
  public:
-  /// Called once. Terminates when there is no memory for it.
+  /// Call it once. Terminates the process when there is no memory.
   void begin() noexcept;
 
-  /// True when all of them have left; then the caller sees all that they did. Writers only, not thread-safe.
+  /// True when all of them have left their sections. The caller then sees all that they
+  /// did. For writers only; not thread-safe.
   [[nodiscard]] bool elapsed() noexcept;
 
  private:

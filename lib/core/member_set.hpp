@@ -15,10 +15,11 @@
 
 namespace conn_grpc::core {
 
-/// The members that can be handed out at one moment, or why there are none. Pick policies choose among them.
+/// The members that can be handed out at one moment, or the error when there are none.
+/// Pick policies choose among them.
 ///
-/// The channels themselves, not pointers to members: that saves a cache miss for each pick. Each channel shares the
-/// ownership of its member.
+/// `channels` holds the channels, not pointers to members, which saves a cache miss for
+/// each pick. Each channel shares the ownership of its member.
 template <class Member>
 struct member_snapshot {
   using channel_type = decltype(Member::channel);
@@ -30,7 +31,7 @@ struct member_snapshot {
 
   [[nodiscard]] std::size_t size() const { return channels.size(); }
 
-  /// The place of this slot, or where it would be.
+  /// The index of this slot's member, or the index at which it would be inserted.
   [[nodiscard]] std::size_t place_of(std::size_t slot) const {
     const auto at = std::ranges::lower_bound(members, slot, {}, [](const Member* m) { return m->slot; });
     return static_cast<std::size_t>(at - members.begin());
@@ -53,18 +54,18 @@ struct member_snapshot {
   errc unavailable;           // the error of a pick while there are no members
   std::uint64_t turn_of_0{};  // see round_robin
   std::vector<channel_type> channels;
-  std::vector<const Member*> members;  // of the channels, by ascending slot
+  std::vector<const Member*> members;  // the members of `channels`, by ascending slot
 };
 
-/// Picks the member whose turn it is: over any k x size picks each member is picked k times. A change of the members
-/// continues with the next in turn.
+/// Picks the members in turn: in any k x size picks each member is picked k times. After
+/// a change of the members the turns continue with the next member.
 struct round_robin {
   template <class Snapshot>
   std::size_t operator()(const Snapshot& now, std::uint64_t pick) const {
     return (pick + now.turn_of_0) % now.size();
   }
 
-  /// For a snapshot that will replace another one before this pick.
+  /// Sets the turns of `next`, which will replace `old` before this pick.
   template <class Snapshot>
   void continue_turns(const Snapshot& old, Snapshot& next, std::uint64_t pick) const {
     if (old.size() == 0 || next.size() == 0) return;
@@ -76,14 +77,15 @@ struct round_robin {
 /// The members that can be handed out: at most one for each slot.
 ///
 /// *Thread safety*: every function. Picking takes no lock and never waits.
-/// @tparam Member immutable, with `slot`, `id` (unique in its slot), and `channel`, a std::shared_ptr.
+/// @tparam Member immutable, with `slot`, `id` (unique in its slot), and `channel`, a
+/// std::shared_ptr.
 template <class Member>
 class member_set {
  public:
   using snapshot = member_snapshot<Member>;
   using channel_type = typename snapshot::channel_type;
 
-  /// A channel, and its member, which exists for as long as the channel is held.
+  /// A channel and its member. The member exists for as long as the channel is held.
   struct picked {
     channel_type channel;
     const Member* member;
@@ -99,7 +101,7 @@ class member_set {
     });
   }
 
-  /// The same, with the member.
+  /// As `pick`, and returns the member, too.
   template <class Policy = round_robin>
   [[nodiscard]] boost::system::result<picked> pick_member(Policy policy = {}) noexcept {
     return members_.read([&](const snapshot& now, std::uint64_t number) -> boost::system::result<picked> {
@@ -109,7 +111,8 @@ class member_set {
     });
   }
 
-  /// not_started becomes not_connected. Throws std::bad_alloc without effect.
+  /// Changes the error of a pick from not_started to not_connected. Throws
+  /// std::bad_alloc, without effect.
   void open() {
     change([](const snapshot& old) {
       const bool opens = old.unavailable == errc::not_started;
@@ -117,8 +120,8 @@ class member_set {
     });
   }
 
-  /// Adds a member, in place of the one of its slot, if there is one. Ignored after `close()`. Throws std::bad_alloc
-  /// without effect.
+  /// Adds a member. It replaces the member of its slot, if there is one. Has no effect
+  /// after `close()`. Throws std::bad_alloc, without effect.
   void insert(const std::shared_ptr<const Member>& added) {
     change([&](const snapshot& old) -> std::unique_ptr<snapshot> {
       if (old.unavailable == errc::stopped) return nullptr;
@@ -131,7 +134,8 @@ class member_set {
     });
   }
 
-  /// Removes this member of the slot, if it is there, and releases it unless a reader is just picking it.
+  /// Removes this member of the slot, if it is there. Releases it, unless a reader is
+  /// picking it at this moment.
   void erase(std::size_t slot, std::uint64_t id) noexcept {
     change([&](const snapshot& old) -> std::unique_ptr<snapshot> {
       const auto place = old.place_of(slot);
@@ -143,14 +147,15 @@ class member_set {
     });
   }
 
-  /// Removes all members, for good: from now on picking ends in errc::stopped.
+  /// Removes all members for good. From now on picking ends in errc::stopped.
   void close() noexcept {
     change([](const snapshot& old) {
       return old.unavailable == errc::stopped ? nullptr : std::make_unique<snapshot>(errc::stopped, 0);
     });
   }
 
-  /// Releases the members that were removed, except for what a reader is just picking.
+  /// Releases the removed members, except for those that a reader is picking at this
+  /// moment.
   /// @return true when none is left.
   [[nodiscard]] bool reclaim() noexcept { return members_.reclaim(); }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What makes options valid. Each check throws boost::system::system_error with errc::invalid_options, and a text that
-// names the field.
+// Checks of options. Each check throws boost::system::system_error with
+// errc::invalid_options, and a text that names the field.
 #pragma once
 
 #include <conn_grpc/backoff.hpp>

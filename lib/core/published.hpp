@@ -13,10 +13,12 @@
 
 namespace conn_grpc::core {
 
-/// A value that many threads read without a lock, and that writers replace as a whole: read-copy-update.
+/// A value that many threads read without a lock, and that writers replace as a whole
+/// (read-copy-update).
 ///
-/// *Thread safety*: every function. `read()` takes no lock and never waits. The other functions lock a mutex that
-/// `read()` does not use. A replaced value is kept until `reclaim()` finds that no reader uses it any more.
+/// *Thread safety*: every function. `read()` takes no lock and never waits. The other
+/// functions lock a mutex that `read()` does not use. A replaced value is kept until
+/// `reclaim()` finds that no reader uses it any more.
 ///
 /// The argument for the memory orders is in grace_period.hpp.
 template <class T>
@@ -28,14 +30,14 @@ class published {
   published(const published&) = delete;
   published& operator=(const published&) = delete;
 
-  /// Returns `use(value, number)`. The reads of all threads are numbered in turn, from 0 on. A thread's first call
-  /// allocates its mark.
+  /// Returns `use(value, number)`. The reads of all threads are numbered in one sequence,
+  /// from 0 on. A thread's first call allocates its mark.
   template <class Use>
   auto read(Use use) noexcept {
     const read_section inside;
     const auto number = reads_.fetch_add(1, std::memory_order_acq_rel);  // the turnstile of grace_period.hpp
-    // A value that this read must not miss was stored before the writer's own turn at the turnstile; acquire is for a
-    // value that was stored since.
+    // This read sees every value whose writer had its turn at the turnstile before.
+    // Acquire is for a value that was stored since.
     const T& now = *current_.load(std::memory_order_acquire);
     return use(now, number);
   }
@@ -43,8 +45,9 @@ class published {
   /// The number of the next read.
   [[nodiscard]] std::uint64_t reads() const noexcept { return reads_.load(std::memory_order_relaxed); }
 
-  /// Replaces the value by what `make(value)` returns, a std::unique_ptr<T>, unless that is null. One writer at a time.
-  /// Throws what `make` throws, or std::bad_alloc, without effect.
+  /// Replaces the value by what `make(value)` returns, a std::unique_ptr<T>, unless that
+  /// is null. There is one writer at a time. Throws what `make` throws, or
+  /// std::bad_alloc, without effect.
   template <class Make>
   void replace(Make make) {
     {
@@ -61,14 +64,15 @@ class published {
     (void)reclaim();
   }
 
-  /// Returns `use(value)`, not as a read: it has no number.
+  /// Returns `use(value)`. This is not a read, and has no number.
   template <class Use>
   auto inspect(Use use) const {
     const std::lock_guard lock(writers_);
     return use(*value_);
   }
 
-  /// Destroys the values that were replaced, except for what a reader uses at this moment.
+  /// Destroys the replaced values, except for those that a reader is using at this
+  /// moment.
   /// @return true when none is left.
   [[nodiscard]] bool reclaim() noexcept {
     retired_list unused;  // destroyed without the lock: the destructor of a channel takes long
@@ -82,14 +86,15 @@ class published {
   }
 
  private:
-  // Replaced, but a reader may still use it.
+  // A replaced value that a reader may still use.
   struct retired {
     grace_period readers;
     std::unique_ptr<const T> value;
   };
   using retired_list = std::list<retired>;
 
-  // Each of these two has a cache line of its own: every read writes the first, only writers write the second.
+  // Each of these two has a cache line of its own. Every read writes the first, only
+  // writers write the second.
   alignas(64) std::atomic<std::uint64_t> reads_{0};
   alignas(64) std::atomic<const T*> current_{nullptr};
 

@@ -7,13 +7,14 @@
 
 namespace conn_grpc::core {
 
-/// How often something may be restarted: `limit` times within any `window`, as an Erlang supervisor counts.
+/// How often something may be restarted: `limit` times within any `window`, as an Erlang
+/// supervisor counts.
 template <class TimePoint>
 class restart_budget {
  public:
   restart_budget(std::size_t limit, std::chrono::milliseconds window) : limit_(limit), window_(window) {}
 
-  /// Takes a restart from the budget; false when there is none left.
+  /// Takes a restart from the budget. False when none is left.
   [[nodiscard]] bool spend(TimePoint now) {
     while (!spent_.empty() && std::chrono::floor<std::chrono::milliseconds>(now - spent_.front()) >= window_)
       spent_.pop_front();
@@ -22,7 +23,7 @@ class restart_budget {
     return true;
   }
 
-  /// Restarts within the window that ended with the last `spend`.
+  /// The restarts within the window that ended with the last `spend`.
   [[nodiscard]] std::size_t spent() const { return spent_.size(); }
   [[nodiscard]] std::size_t limit() const { return limit_; }
 

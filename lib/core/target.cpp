@@ -36,7 +36,7 @@ void split(std::string_view list, Each each) {
   }
 }
 
-/// No port when there is none: "host", "[::1]", "::1".
+/// The port is null when there is none: "host", "[::1]", "::1".
 std::pair<std::string_view, std::optional<std::string_view>> host_and_port(std::string_view text) {
   std::size_t colon = text.rfind(':');
   if (text.starts_with('[')) {
@@ -56,7 +56,8 @@ bool is_port(std::string_view text) {
   return is_digit(text.front()) && error == std::errc() && end == text.data() + text.size() && number <= 65'535;
 }
 
-/// What gRPC looks for a proxy in, in this order, and where it found one.
+/// The URI of the proxy and the name of the setting that has it: the first that is set,
+/// in gRPC's order.
 std::pair<std::string, std::string> proxy_uri(const proxy_configuration& configuration) {
   if (configuration.in_arguments) return {*configuration.in_arguments, "grpc.http_proxy"};
   for (const char* name : {"grpc_proxy", "https_proxy", "http_proxy"})

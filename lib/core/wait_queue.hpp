@@ -10,8 +10,9 @@
 
 namespace conn_grpc::core {
 
-/// Waiters in the order of their tickets, each with a deadline. A waiter that is returned has left the line, so that
-/// none is served twice. Leaving costs the same however many wait. Not thread-safe.
+/// Waiters in the order of their tickets, each with a deadline. A returned waiter has
+/// left the queue, so no waiter is served twice. To leave costs one look-up at most, for
+/// any number of waiters. Not thread-safe.
 template <class Waiter, class TimePoint>
 class wait_queue {
   struct place;
@@ -20,51 +21,51 @@ class wait_queue {
   using ticket = std::uint64_t;
   using iterator = typename std::map<ticket, place>::iterator;
 
-  /// Throws std::bad_alloc without effect.
-  /// @param mine unique.
+  /// Throws std::bad_alloc, without effect.
+  /// @param mine a unique ticket.
   void join(ticket mine, Waiter waiter, TimePoint deadline) {
     const auto expiry = deadlines_.emplace(deadline, mine).first;
     try {
-      line_.emplace(mine, place{std::move(waiter), expiry});
+      queue_.emplace(mine, place{std::move(waiter), expiry});
     } catch (...) {
       deadlines_.erase(expiry);
       throw;
     }
   }
 
-  /// The first waiter whose ticket is not below this one.
-  [[nodiscard]] iterator from(ticket first) { return line_.lower_bound(first); }
-  [[nodiscard]] iterator end() { return line_.end(); }
+  /// The first waiter whose ticket is this one or greater.
+  [[nodiscard]] iterator from(ticket first) { return queue_.lower_bound(first); }
+  [[nodiscard]] iterator end() { return queue_.end(); }
   [[nodiscard]] static const Waiter& waiter_at(iterator at) { return at->second.waiter; }
 
-  /// @param at the next one, when this returns.
+  /// @param at is set to the next waiter.
   Waiter leave_at(iterator& at) {
     Waiter left = std::move(at->second.waiter);
     deadlines_.erase(at->second.expiry);
-    at = line_.erase(at);
+    at = queue_.erase(at);
     return left;
   }
 
-  /// Null when it has left before.
+  /// Null when the waiter has left before.
   std::optional<Waiter> leave(ticket which) {
-    auto found = line_.find(which);
-    if (found == line_.end()) return std::nullopt;
+    auto found = queue_.find(which);
+    if (found == queue_.end()) return std::nullopt;
     return leave_at(found);
   }
 
-  /// The waiter with the earliest deadline, if that has come.
+  /// Removes the waiter with the earliest deadline, if that deadline has come.
   std::optional<Waiter> leave_expired(TimePoint now) {
     if (deadlines_.empty() || deadlines_.begin()->first > now) return std::nullopt;
     return leave(deadlines_.begin()->second);
   }
 
-  [[nodiscard]] std::size_t size() const { return line_.size(); }
-  [[nodiscard]] bool empty() const { return line_.empty(); }
+  [[nodiscard]] std::size_t size() const { return queue_.size(); }
+  [[nodiscard]] bool empty() const { return queue_.empty(); }
 
-  /// The ticket of the last in the line, which is not empty.
-  [[nodiscard]] ticket last() const { return line_.rbegin()->first; }
+  /// The ticket of the last waiter. The queue must not be empty.
+  [[nodiscard]] ticket last() const { return queue_.rbegin()->first; }
 
-  /// The earliest; null when the line is empty.
+  /// The earliest deadline. Null when the queue is empty.
   [[nodiscard]] std::optional<TimePoint> next_deadline() const {
     if (deadlines_.empty()) return std::nullopt;
     return deadlines_.begin()->first;
@@ -78,7 +79,7 @@ class wait_queue {
     typename expiries::iterator expiry;  // so that leaving need not search for it
   };
 
-  std::map<ticket, place> line_;
+  std::map<ticket, place> queue_;
   expiries deadlines_;
 };
 

@@ -2,6 +2,7 @@
 #include "grpc/call_monitor.hpp"
 
 #include "grpc/completion_thread.hpp"
+#include "grpc/failure_reason.hpp"
 #include "grpc/watched_channel.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -16,7 +17,8 @@
 namespace conn_grpc::detail {
 namespace {
 
-// The RPC that this thread is starting. gRPC may run callbacks in here, which may start RPCs of their own.
+// The RPC that this thread is starting. gRPC may run callbacks inside of the start, and
+// these may start RPCs of their own.
 struct starting_call;
 constinit thread_local const starting_call* this_thread_starts = nullptr;
 
@@ -34,7 +36,8 @@ struct starting_call {
 
 }  // namespace
 
-// gRPC asks it at the start of each RPC of its channel. It intercepts nothing, so that the RPC costs nothing more.
+// gRPC calls it at the start of each RPC of its channel. It intercepts nothing, so the
+// RPC costs nothing more.
 class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFactoryInterface {
  public:
   explicit monitor_announcer(std::shared_ptr<call_monitor> monitor) : monitor_(std::move(monitor)) {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What RPCs reveal about the connection that carries them. gRPC reports the loss of a connection as a bare state. The
-// reason is in the statuses of the RPCs that ended with the connection, and these arrive before the state does.
+// What RPCs show about the connection that carries them. gRPC reports the loss of a
+// connection as a bare state. The reason is in the statuses of the RPCs that ended with
+// the connection, and these arrive before the state.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -24,8 +25,8 @@ namespace conn_grpc::detail {
 struct grpc_session;
 class watched_channel;
 
-/// True for a status that gRPC itself gives an RPC whose connection ended. A server may send the same words, for
-/// example a proxy that forwards the status of its own backend.
+/// True for a status that gRPC itself gives an RPC whose connection ended. A server may
+/// send the same words, for example a proxy that forwards the status of its own backend.
 [[nodiscard]] bool names_lost_connection(const ::grpc::Status& status);
 
 /// Follows the RPCs of this library over one gRPC channel. Thread-safe.
@@ -33,27 +34,29 @@ class call_monitor {
  public:
   explicit call_monitor(std::weak_ptr<grpc_session> session) : session_(std::move(session)) {}
 
-  /// Calls `start`, which starts the RPC of `context`. Before the RPC begins, `monitor` becomes the one of its channel,
-  /// and counts it. It stays null for a channel that has none.
+  /// Calls `start`, which starts the RPC of `context`. Before the RPC begins, `monitor`
+  /// becomes the monitor of its channel, which counts the RPC. It stays null for a
+  /// channel without a monitor.
   static void start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
                          const std::function<void()>& start);
 
-  /// Once for each RPC that was counted, before its caller goes on. A channel whose loss the RPC reveals is withdrawn.
-  /// @returns null, or a connection whose loss the status names, but which gRPC still calls connected: the caller goes
-  /// on after `await_loss`.
+  /// Called once for each RPC that was counted, before its caller continues. Withdraws
+  /// the channel when the RPC shows that the connection is lost.
+  /// @returns null, or a connection whose loss the status names while gRPC still calls it
+  /// connected. Then the caller continues after `await_loss`.
   [[nodiscard]] std::shared_ptr<watched_channel> call_ended(const ::grpc::Status& status);
 
   /// From now on the channel has this connection.
   void follow(std::weak_ptr<watched_channel> connection);
 
-  /// A loss that a status named was not one: the server itself answers with such words. They are not believed again on
-  /// this connection.
+  /// A status named a loss that did not happen: the server itself answers with such
+  /// words. They are not believed again on this connection.
   void dismiss_reason();
 
-  /// True while RPCs are in flight of a connection that was lost, and none has told the reason.
+  /// True while RPCs of a lost connection are in flight, and no RPC has given the reason.
   [[nodiscard]] bool may_know_more() const;
 
-  /// Why the connection was lost, as far as RPCs can tell.
+  /// Why the connection was lost, as far as RPCs show.
   [[nodiscard]] runtime::connection_loss loss() const;
 
  private:
@@ -67,11 +70,12 @@ class call_monitor {
   std::atomic<bool> has_served_{false};  // an RPC over this connection has succeeded
   mutable std::mutex mutex_;
   std::weak_ptr<watched_channel> connection_;
-  bool was_misled_ = false;
-  std::string reason_;  // the words of the first RPC that ended with this connection
+  bool was_misled_ = false;  // a status named a loss that did not happen
+  std::string reason_;       // the words of the first RPC that ended with this connection
 };
 
-/// A gRPC channel, and the monitor of its RPCs. The monitor is null when the user created the channel.
+/// A gRPC channel, and the monitor of its RPCs. The monitor is null when the user created
+/// the channel.
 struct monitored_channel {
   channel_ptr channel;
   std::shared_ptr<call_monitor> monitor;

@@ -28,8 +28,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// gRPC aborts the process when it finds no descriptor while it initialises itself. Measured with 1.51: four, and
-/// more to connect.
+/// gRPC aborts the process when it finds no file descriptor while it initialises itself.
+/// Measured with 1.51: it needs four, and more to connect.
 void check_descriptors() {
   std::array<int, 16> taken{};
   std::size_t count = 0;
@@ -44,7 +44,8 @@ void check_descriptors() {
     throw completion_thread::unavailable("gRPC cannot be started: " + std::generic_category().message(error));
 }
 
-/// Code that a thread runs must stay mapped. The shared library is linked so; a static one may be part of a plugin.
+/// Code that a thread runs must stay mapped. The shared library is linked that way. The
+/// static library may be part of a plugin.
 void keep_mapped() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&keep_mapped), &info) != 0)
@@ -89,7 +90,7 @@ void grpc_session::keep_callback_threads() {
 }
 
 completion_thread& completion_thread::instance() {
-  // Never deleted: a watch may be pending until the very end.
+  // Never deleted: a watch may be pending until the process ends.
   static auto* const thread = new completion_thread;
   static const struct exit_handler {
     ~exit_handler() { thread->at_exit(); }
@@ -99,13 +100,15 @@ completion_thread& completion_thread::instance() {
 
 namespace {
 
-// From the start of the program on: it may make credentials, which start gRPC, and fork, before it constructs a pool.
+// Constructed when the program starts. Before it constructs a pool, the program may make
+// credentials, which start gRPC, and may fork.
 [[maybe_unused]] const completion_thread& at_start = completion_thread::instance();
 
 }  // namespace
 
 completion_thread::completion_thread() {
-  // gRPC may register fork handlers when it is first called; a fork handler must not be what calls it first.
+  // gRPC may register fork handlers when it is first called. So a fork handler must not
+  // be its first caller.
   (void)::grpc_is_initialized();
   ::pthread_atfork([] { instance().before_fork(); }, [] { instance().mutex_.unlock(); },
                    [] { instance().after_fork_in_child(); });
@@ -128,6 +131,9 @@ std::shared_ptr<grpc_session> completion_thread::use() {
   } catch (const std::system_error& e) {
     sessions_.pop_back();
     throw unavailable("the completion thread cannot be started: " + e.code().message());
+  } catch (...) {  // no memory: the next session would wait behind one that no thread serves
+    sessions_.pop_back();
+    throw;
   }
   const std::shared_ptr<grpc_session> shared(sessions_.back().get(), [this](grpc_session* s) { end(*s); });
   current_ = shared;
@@ -169,13 +175,13 @@ void completion_thread::run() {
   ended_.notify_all();
 }
 
-/// Its last user has gone, and nothing is pending.
+/// The session's last user has gone, and nothing is pending.
 void completion_thread::end(grpc_session& ending) noexcept {
-  if (forked_after_) return;  // the parent's; this process does not drain it
+  if (forked_after_) return;  // the session is the parent's: this process does not drain it
   ending.queue.Shutdown();
   if (!exiting_) return;
-  // A static object was the last user. The thread should end before static objects of gRPC and OpenSSL are
-  // destroyed.
+  // A static object was the last user. The thread should end before static objects of
+  // gRPC and OpenSSL are destroyed.
   std::unique_lock lock(mutex_);
   if (std::this_thread::get_id() != thread_.get_id()) join_if_ended(lock, 20ms);
 }
@@ -193,8 +199,9 @@ void completion_thread::at_exit() {
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
   if (used_ && current_.expired()) {
-    // The last pool may have been destroyed a moment ago: the thread is ending, and gRPC shuts itself down on threads
-    // of its own. That takes milliseconds, unless the program itself uses gRPC.
+    // The last pool may have been destroyed a moment ago. Then the thread is ending, and
+    // gRPC shuts down on threads of its own. That takes milliseconds, unless the program
+    // uses gRPC itself.
     join_if_ended(lock, 1s);
     const auto end = std::chrono::steady_clock::now() + 500ms;
     while (!running_ && ::grpc_is_initialized() != 0 && std::chrono::steady_clock::now() < end)
@@ -202,7 +209,7 @@ void completion_thread::before_fork() {
     used_ = running_;
   }
   in_use_at_fork_ = running_ ? "conn_grpc" : ::grpc_is_initialized() != 0 ? "gRPC" : nullptr;
-  lock.release();  // until the fork is over
+  lock.release();  // it stays locked until the fork is over
 }
 
 void completion_thread::after_fork_in_child() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Where versions of gRPC and protobuf differ, chosen by what they have and not by their numbers.
+// The differences between versions of gRPC and protobuf. The choice depends on what a
+// version has, not on its number.
 #pragma once
 
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -11,11 +12,12 @@ namespace conn_grpc::detail {
 
 using provider_ptr = std::shared_ptr<::grpc::experimental::CertificateProviderInterface>;
 
-/// @tparam Options a template parameter, so that functions which this version does not have, or deprecates, are not
-/// instantiated.
+/// @tparam Options a template parameter, so that functions are not instantiated that this
+/// version does not have, or deprecates.
 template <class Options>
 void take_roots_from(Options& options, const provider_ptr& provider) {
-  // Since January 2026 (grpc#41490), and the only ones that 1.83 does not deprecate; not in 1.51.
+  // Exists since January 2026 (grpc#41490), and is the only one that 1.83 does not
+  // deprecate. 1.51 does not have it.
   if constexpr (requires { options.set_root_certificate_provider(provider); }) {
     options.set_root_certificate_provider(provider);
   } else {
@@ -35,7 +37,8 @@ void take_identity_from(Options& options, const provider_ptr& provider) {
   }
 }
 
-/// @tparam Descriptor of protobuf; its `name()` is a std::string up to 29 and a std::string_view from 30 on.
+/// @tparam Descriptor of protobuf; its `name()` is a std::string up to 29 and a
+/// std::string_view from 30 on.
 template <class Descriptor>
 std::string name_of(const Descriptor& descriptor) {
   return std::string(descriptor.name());

@@ -35,7 +35,7 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
     case GRPC_ARG_INTEGER:
       return to.SetInt(key, argument.value.integer);
     case GRPC_ARG_STRING:
-      // A fresh list has gRPC's own user agent already; what a user adds comes before it.
+      // A new list already has gRPC's own user agent. What a user adds comes before it.
       if (key == GRPC_ARG_PRIMARY_USER_AGENT_STRING) return add_user_agent(to, argument.value.string);
       return to.SetString(key, argument.value.string);
     case GRPC_ARG_POINTER:
@@ -43,7 +43,7 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
   }
 }
 
-/// The last value that was given, which counts; null when there is none.
+/// The last value for this key, which is the one that counts. Null when there is none.
 const grpc_arg* find(const ::grpc::ChannelArguments& given, std::string_view key) {
   const grpc_channel_args view = given.c_channel_args();
   const auto all = std::span<const grpc_arg>(view.args, view.num_args);
@@ -60,11 +60,13 @@ bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
 class own_arguments {
  public:
   explicit own_arguments(std::chrono::milliseconds connect_timeout) {
-    // Channels with equal arguments share a connection (grpc#18487) unless each has a pool of subchannels of its own.
+    // Channels with equal arguments share a connection (grpc#18487), unless each has a
+    // pool of subchannels of its own.
     add(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    // Despite its name this is how long the attempt at one address may take (grpc#12830), by default 20 s.
+    // Despite its name this limits the attempt at one address (grpc#12830). The default
+    // is 20 s.
     add(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, in_ms(connect_timeout));
-    // How long name resolution may take.
+    // This limits name resolution.
     add(GRPC_ARG_DNS_ARES_QUERY_TIMEOUT_MS, in_ms(connect_timeout));
   }
 
@@ -86,17 +88,19 @@ class own_arguments {
   std::vector<std::pair<std::string, int>> all_;
 };
 
-/// gRPC's own backoff after the first attempt, which the user may have set. gRPC ends the attempt at an address after
-/// the later of the limit and this, so a short `connect_timeout` needs a short one.
+/// gRPC's own backoff after the first attempt, which the user may have set. gRPC ends the
+/// attempt at an address after the limit or after this backoff, whichever is later. So a
+/// short `connect_timeout` needs a short backoff.
 int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout) {
   if (const auto* const set = find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS); set && set->type == GRPC_ARG_INTEGER)
     return set->value.integer;
-  constexpr std::chrono::milliseconds of_grpc{1'000};  // give or take a fifth
+  constexpr std::chrono::milliseconds of_grpc{1'000};  // plus or minus a fifth
   return own_arguments::in_ms(std::min(of_grpc, connect_timeout / 5 * 4));
 }
 
-/// The user's arguments and the library's. Of equal keys gRPC takes the first; for the user the last one counts, and
-/// the library's own replace the user's. Nothing can be taken out of a list of arguments, so this is a new one.
+/// The user's arguments and the library's. Of equal keys gRPC takes the first. But the
+/// user's last value counts, and the library's own arguments replace the user's. No
+/// argument can be removed from a list, so this is a new list.
 ::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout,
                                    std::string_view without = {}) {
   const own_arguments own(connect_timeout);
@@ -107,7 +111,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
     if (find(given, key) == &argument && !own.has(key) && key != without) add(all, argument);
   }
   own.add_to(all);
-  // A pool keeps its connections, also those that carry no RPC; gRPC may close these after half an hour.
+  // gRPC may close a connection that has carried no RPC for half an hour. A pool keeps
+  // it.
   if (!find(given, GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS))
     all.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
   if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS))
@@ -115,15 +120,17 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
   return all;
 }
 
-/// A certificate fetch verifies nothing, so it must not leave a session behind for the next attempt to resume: OpenSSL
-/// does not verify resumed ones again. And it must not cost the attempt its reason when it is not answered.
+/// A certificate fetch verifies nothing. So it must not leave a session behind for the
+/// next attempt to resume, because OpenSSL does not verify a resumed session again. Its
+/// timeout is short: when the fetch is not answered, the attempt must still have its own
+/// reason.
 ::grpc::ChannelArguments for_certificate_fetch(const channel_options& options) {
   return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)),
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
-/// What gRPC connects to instead of the address; empty when it is the address itself. Also empty with a user's
-/// `create_channel`, which may connect to anything.
+/// The proxy that gRPC connects to instead of the address. Empty when gRPC connects to
+/// the address itself, and with a user's `create_channel`, which may connect to anything.
 std::string proxy_for(const channel_options& options) {
   if (options.create_channel) return {};
   core::proxy_configuration configuration{.environment = [](const char* name) { return std::getenv(name); }};

@@ -14,20 +14,23 @@ namespace conn_grpc::detail {
 
 struct grpc_session;
 
-/// How long an attempt may take before it is abandoned. gRPC itself ends name resolution, and the attempt at each
-/// address, after `connect_timeout`; that leaves time for eight addresses. The limit catches more addresses than that,
-/// resolvers and load balancing policies without a limit, and channels that the user created with other arguments.
+/// The time after which an attempt is abandoned. gRPC itself ends name resolution, and
+/// the attempt at each address, after `connect_timeout`. The limit leaves time for eight
+/// addresses. It ends an attempt at more addresses than that, and resolvers and load
+/// balancing policies that have no limit. It also ends an attempt of a channel that the
+/// user created with other arguments.
 [[nodiscard]] std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeout);
 
-/// Begins each attempt with a gRPC channel of its own. Only where the user's arguments ask for keepalive, the attempt
-/// after a loss uses the same channel again: gRPC remembers there that a server has found the pings too frequent.
-/// Used on the pool's strand; shared by the pool's channels.
+/// Begins each attempt with a gRPC channel of its own, with one exception. Where the
+/// user's arguments ask for keepalive, the attempt after a loss uses the same channel
+/// again: gRPC remembers in it that a server has found the pings too frequent. Used on
+/// the pool's strand; shared by the pool's channels.
 class grpc_connector final : public runtime::connector {
  public:
   explicit grpc_connector(const channel_options& options);
 
   /// Throws what `create_channel` throws.
-  /// @param reused a `reusable_channel`, or null.
+  /// @param reused a `monitored_channel`, or null.
   [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string& address,
                                                              runtime::connection_observer changed,
                                                              std::shared_ptr<void> reused) const override;
@@ -35,7 +38,7 @@ class grpc_connector final : public runtime::connector {
  private:
   [[nodiscard]] monitored_channel create(const std::string& address) const;
 
-  std::shared_ptr<::grpc::ChannelCredentials> credentials_;  // null: insecure ones, which gRPC must be started for
+  std::shared_ptr<::grpc::ChannelCredentials> credentials_;  // null: the session's, which need a started gRPC
   ::grpc::ChannelArguments arguments_;
   decltype(channel_options::create_channel) create_channel_;
   std::shared_ptr<const watch_options> watch_options_;

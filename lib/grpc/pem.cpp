@@ -31,7 +31,8 @@ using verification_ptr = std::unique_ptr<X509_STORE_CTX, freed_by<&X509_STORE_CT
 using chain_ptr = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * chain) { sk_X509_free(chain); })>;
 using file_ptr = std::unique_ptr<std::FILE, decltype([](std::FILE* file) { std::fclose(file); })>;
 
-/// OpenSSL's errors are a queue of the thread's, which is not ours.
+/// Restores OpenSSL's queue of errors, which belongs to the thread and not to the
+/// library.
 class quiet {
  public:
   quiet() { ERR_set_mark(); }

@@ -31,7 +31,7 @@ void check(const tls_files& files) {
   if (const auto fault = detail::fault_of(files)) check(false, fault->field, fault->why);
 }
 
-// gRPC aborts when it is given no file to watch.
+// gRPC aborts when a provider has no file to watch.
 provider_ptr make_provider(const tls_files& files) {
   if (files.root_certs.empty() && files.cert_chain.empty()) return nullptr;
   constexpr std::chrono::seconds::rep most = std::numeric_limits<unsigned>::max();
@@ -46,11 +46,12 @@ experimental::TlsChannelCredentialsOptions watching_roots(const tls_files& files
   return options;
 }
 
-// gRPC asks it after the handshake, and before anything is sent. The roots are a file, which may be slow to read, and
-// the thread that asks may be one that all pools wait for; so the answer comes from the reader's thread.
-class witness final : public experimental::ExternalCertificateVerifier {
+// gRPC asks it after the handshake, and before anything is sent. The roots are in a file,
+// which may be slow to read. All pools may wait for the thread that asks. So the answer
+// comes from the reader's thread.
+class reporting_verifier final : public experimental::ExternalCertificateVerifier {
  public:
-  witness(std::filesystem::path root_certs, std::shared_ptr<runtime::file_reader> reader)
+  reporting_verifier(std::filesystem::path root_certs, std::shared_ptr<runtime::file_reader> reader)
       : root_certs_(std::move(root_certs)), reader_(std::move(reader)) {}
 
   bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
@@ -63,7 +64,8 @@ class witness final : public experimental::ExternalCertificateVerifier {
     return true;
   }
 
-  // gRPC holds a mutex of the handshake in here, which an answer would lock again: the reader's answer is the only one.
+  // gRPC holds a mutex of the handshake here, which an answer would lock again. So only
+  // the reader answers.
   void Cancel(experimental::TlsCustomVerificationCheckRequest*) override {}
 
  private:
@@ -73,13 +75,13 @@ class witness final : public experimental::ExternalCertificateVerifier {
   std::shared_ptr<runtime::file_reader> reader_;
 };
 
-// Without the client's certificate: it is none of the business of a server that was refused.
-std::shared_ptr<::grpc::ChannelCredentials> make_inquiry(const tls_files& files, const provider_ptr& provider,
-                                                         const std::shared_ptr<runtime::file_reader>& reader) {
+// Without the client's certificate: a server that was refused must not receive it.
+std::shared_ptr<::grpc::ChannelCredentials> make_certificate_fetch(
+    const tls_files& files, const provider_ptr& provider, const std::shared_ptr<runtime::file_reader>& reader) {
   auto options = watching_roots(files, provider);
-  options.set_verify_server_certs(false);  // the witness refuses every peer
+  options.set_verify_server_certs(false);  // the verifier refuses every peer
   options.set_certificate_verifier(
-      experimental::ExternalCertificateVerifier::Create<witness>(files.root_certs, reader));
+      experimental::ExternalCertificateVerifier::Create<reporting_verifier>(files.root_certs, reader));
   return experimental::TlsCredentials(options);
 }
 
@@ -92,7 +94,7 @@ std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files
   if (!files.cert_chain.empty()) detail::take_identity_from(options, provider);
   const auto reader = std::make_shared<runtime::file_reader>();
   return detail::with_background(experimental::TlsCredentials(options),
-                                 {files, make_inquiry(files, provider, reader), reader});
+                                 {files, make_certificate_fetch(files, provider, reader), reader});
 }
 
 }  // namespace conn_grpc

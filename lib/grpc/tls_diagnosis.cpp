@@ -20,9 +20,10 @@ namespace conn_grpc::detail {
 namespace {
 
 constexpr std::string_view refused = "certificate verify failed";
+// gRPC 1.83 goes on after these words: with a full stop, or with a cause.
 constexpr std::string_view no_handshaker = "Failed to create security handshaker";
-// With TLS 1.3 the handshake of a client whose certificate is refused succeeds, and then the connection closes: to gRPC
-// 1.51 no different from any other that closes.
+// With TLS 1.3 a client's handshake succeeds even when its certificate is refused. Then
+// the connection closes. For gRPC 1.51 this is like any other connection that closes.
 constexpr std::array<std::string_view, 3> closed{": Socket closed", "Connection reset by peer", "Broken pipe"};
 constexpr const char* too_long = "the files could not be read within half a second";
 constexpr std::string_view verification_report_begins = "the server's certificate: ";
@@ -40,7 +41,8 @@ std::string about_the_client(const tls_files& files) try {
   return e.what();
 }
 
-/// Completes, on the completion thread, with what was read, or with a text that reading takes too long.
+/// Completes, on the completion thread, with what was read, or with a text that reading
+/// takes too long.
 class reading final : public pending_completion {
  public:
   using explanation = std::function<void(std::string)>;
@@ -48,7 +50,8 @@ class reading final : public pending_completion {
   static void start(runtime::file_reader& reader, std::function<std::string()> read, const std::string& reason,
                     const explanation& then) {
     const auto shared = std::make_shared<state>();
-    // gRPC's own next attempt on the channel, which is not dropped yet, comes after 0.8 s at the earliest.
+    // The channel is not dropped yet. gRPC's own next attempt on it comes after 0.8 s at
+    // the earliest.
     const auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(500);
     completion_thread::instance().submit(
         std::make_unique<reading>(shared, reason, then),
@@ -88,7 +91,7 @@ class reading final : public pending_completion {
   explanation then_;
 };
 
-// A deleter is the one thing that can be attached to a shared_ptr, and found again.
+// A deleter is the only thing that can be attached to a shared_ptr, and found again.
 struct deleter {
   std::shared_ptr<::grpc::ChannelCredentials> credentials;
   tls_background background;
@@ -127,20 +130,18 @@ std::shared_ptr<const tls_diagnosis> tls_diagnosis::of(const channel_options& op
                                                        const ::grpc::ChannelArguments& arguments) {
   const auto* found = std::get_deleter<deleter>(options.credentials);
   if (!found) return nullptr;
-  // A function of the user's is called on the strand only, and need not lead to `address`.
+  // The user's `create_channel` is called on the strand only, and need not lead to
+  // `address`.
   return std::make_shared<const tls_diagnosis>(found->background, options.address, arguments, !options.create_channel);
 }
 
 tls_diagnosis::tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
-                             bool may_inquire)
-    : background_(std::move(background)),
-      address_(std::move(address)),
-      arguments_(arguments),
-      may_inquire_(may_inquire) {}
+                             bool may_fetch)
+    : background_(std::move(background)), address_(std::move(address)), arguments_(arguments), may_fetch_(may_fetch) {}
 
 channel_ptr tls_diagnosis::certificate_fetch(const std::string& reason) const {
-  // A later gRPC appends the cause to these words. Then there is nothing to ask for.
-  if (!may_inquire_ || !reason.ends_with(refused)) return nullptr;
+  // A later gRPC appends the cause to these words. Then no fetch is needed.
+  if (!may_fetch_ || !reason.ends_with(refused)) return nullptr;
   return ::grpc::CreateCustomChannel(address_, background_.certificate_fetch, arguments_);
 }
 
@@ -149,7 +150,7 @@ void tls_diagnosis::explain(const std::string& reason, const std::string& found,
   if (const auto at = found.find(verification_report_begins); at != std::string::npos)
     return then(reason + ": " + found.substr(at + verification_report_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
-  if (ends(no_handshaker))
+  if (reason.find(no_handshaker) != reason.npos)
     reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);
   else if (std::ranges::any_of(closed, ends))
     reading::start(*background_.reader, [files = background_.files] { return about_the_client(files); }, reason, then);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Why a TLS connection was not made, where gRPC 1.51 does not say.
+// The reason why a TLS connection was not made, where gRPC 1.51 does not say it.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -26,10 +26,11 @@ struct file_fault {
 };
 [[nodiscard]] std::optional<file_fault> fault_of(const tls_files& files);
 
-/// What the credentials that `tls_credentials` makes know of themselves.
+/// What is kept with the credentials that `tls_credentials` makes.
 struct tls_background {
   tls_files files;
-  /// The same, but they refuse every server, and say what is wrong with its certificate.
+  /// The same credentials, except that they refuse every server and say what is wrong
+  /// with its certificate.
   std::shared_ptr<::grpc::ChannelCredentials> certificate_fetch;
   std::shared_ptr<runtime::file_reader> reader;
 };
@@ -37,12 +38,12 @@ struct tls_background {
 [[nodiscard]] std::shared_ptr<::grpc::ChannelCredentials> with_background(
     std::shared_ptr<::grpc::ChannelCredentials> credentials, tls_background background);
 
-/// What OpenSSL has against the server's certificate, in words that `tls_diagnosis` finds again in what gRPC makes of
-/// them.
+/// What OpenSSL finds wrong with the server's certificate. `tls_diagnosis` finds these
+/// words again in gRPC's reason.
 [[nodiscard]] std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs);
 
-/// Looks into the failures of the attempts of a pool's channels. Thread-safe. Reads files, but on a thread of its own,
-/// and says so when that takes too long.
+/// Explains why attempts of a pool's channels failed. Thread-safe. Reads files on a
+/// thread of its own, and says so when that takes too long.
 class tls_diagnosis {
  public:
   /// Null unless the credentials have a background.
@@ -50,20 +51,21 @@ class tls_diagnosis {
                                                                const ::grpc::ChannelArguments& arguments);
 
   tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
-                bool may_inquire);
+                bool may_fetch);
 
-  /// A channel that will fail, but for a better reason; null if there is none to be had.
+  /// A channel that will fail with a better reason. Null when no better reason can be
+  /// had.
   [[nodiscard]] channel_ptr certificate_fetch(const std::string& reason) const;
 
-  /// Calls `then` with `reason` and what is behind it: at once, or on the completion thread, half a second later at
-  /// most.
-  /// @param found what the certificate fetch failed with, if there was one.
+  /// Calls `then` with `reason` and its cause: at once, or on the completion thread, half
+  /// a second later at most.
+  /// @param found the failure of the certificate fetch, if there was one.
   void explain(const std::string& reason, const std::string& found, const std::function<void(std::string)>& then) const;
 
   const tls_background background_;
   const std::string address_;
   const ::grpc::ChannelArguments arguments_;
-  const bool may_inquire_;
+  const bool may_fetch_;
 };
 
 }  // namespace conn_grpc::detail

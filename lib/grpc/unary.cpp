@@ -2,6 +2,7 @@
 #include <conn_grpc/unary.hpp>
 
 #include "grpc/call_monitor.hpp"
+#include "grpc/unmonitored_connection.hpp"
 #include "grpc/watched_channel.hpp"
 #include "runtime/bound_operation.hpp"
 
@@ -15,11 +16,13 @@
 namespace conn_grpc::detail {
 namespace {
 
-// An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what gRPC is using, so the
-// handler's context, when it is destroyed, waits for the callback. gRPC calls back promptly then, because the call is
-// cancelled, and on its own threads, which wait for nothing of ours.
+// An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what
+// gRPC is using. So the destruction of the handler's context waits for the callback. gRPC
+// calls back promptly then, because the call is cancelled. It does so on its own threads,
+// which wait for nothing of the library's.
 //
-// gRPC may call back from inside any call into it, on the same thread, so none is made with a mutex held.
+// gRPC may call back from inside any call into it, on the same thread. So no call into
+// gRPC is made with a mutex held.
 class unary_call final : public runtime::bound_operation<grpc::Status>,
                          public std::enable_shared_from_this<unary_call> {
  public:
@@ -36,19 +39,20 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   }
 
  private:
-  // Runs where the handler runs, or instead of it, hence not at the same time: if the RPC ends meanwhile, its context
-  // is still there.
+  // Runs on the handler's executor, or instead of the handler, so never at the same time.
+  // If the RPC ends meanwhile, `context_` still exists.
   void cancel() noexcept override {
     if (!finished_) context_.TryCancel();
   }
 
-  // The channel of an RPC that ended with its connection is withdrawn before the handler is called.
+  // The channel of an RPC that ended with its connection is withdrawn before the handler
+  // is called.
   void ended(grpc::Status status) {
     finished_ = true;
     const auto deliver_later = [&] {
       return [self = shared_from_this(), status] { self->deliver(self->held(), status); };
     };
-    if (!monitor_ && names_lost_connection(status)) return watched_channel::await_loss_of_any(deliver_later());
+    if (!monitor_ && names_lost_connection(status)) return unmonitored_connection::await_loss_of_any(deliver_later());
     if (monitor_)
       if (const auto connection = monitor_->call_ended(status)) return connection->await_loss(deliver_later());
     deliver(held(), std::move(status));

@@ -2,17 +2,11 @@
 #include "grpc/watched_channel.hpp"
 
 #include "grpc/completion_thread.hpp"
+#include "grpc/failure_reason.hpp"
 
 #include <grpc/support/time.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/slice.h>
 
-#include <array>
-#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <new>
 #include <utility>
 
@@ -22,27 +16,17 @@ using runtime::connection_state;
 
 namespace {
 
-// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a machine under load. When the
-// server itself has sent the words of a loss, one RPC of the connection completes that much later.
+// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a
+// machine under load. When the server itself has sent the words of a loss, one RPC of the
+// connection completes that much later.
 constexpr std::chrono::milliseconds time_to_notice_loss{250};
 
-// The same where nothing ends the wait earlier, so that every RPC that ends with its connection takes it: long enough
-// unless the machine is under load.
-constexpr std::chrono::milliseconds time_to_notice_any_loss{20};
-
-// Longer than gRPC's own limit for a certificate fetch, which does not end one whose verifier has not answered yet.
+// Longer than gRPC's own limit for a certificate fetch, which does not end a fetch whose
+// verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_certificate_fetch{1'500};
 
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
-
-// A request that gRPC does not keep for a retry: it is larger than the default of GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE. A
-// service config may ask for retries of every method, and gRPC would retry until the deadline, and report only that.
-::grpc::ByteBuffer request_without_retry() {
-  static std::array<char, 256 * 1024 + 1> zeros;
-  const ::grpc::Slice slice(zeros.data(), zeros.size(), ::grpc::Slice::STATIC_SLICE);
-  return {&slice, 1};
-}
 
 gpr_timespec after(std::chrono::milliseconds delay) {
   return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
@@ -76,60 +60,8 @@ class watched_channel::loss_watch final : public pending_completion {
   std::function<void()> then_;
 };
 
-// Counts the connections whose channels have no monitor.
-class watched_channel::unmonitored_connection {
- public:
-  unmonitored_connection() { count.fetch_add(1, std::memory_order_relaxed); }
-  ~unmonitored_connection() { count.fetch_sub(1, std::memory_order_relaxed); }
-  unmonitored_connection(const unmonitored_connection&) = delete;
-  unmonitored_connection& operator=(const unmonitored_connection&) = delete;
-
-  static bool exists() { return count.load(std::memory_order_relaxed) > 0; }
-
- private:
-  static inline std::atomic<std::size_t> count{0};
-};
-
-// A call that is not wait-for-ready ends at once on a channel in TRANSIENT_FAILURE, without a byte on the wire, and its
-// status is the only place where gRPC says why.
-class watched_channel::reason_call final : public pending_completion {
- public:
-  reason_call(std::shared_ptr<watched_channel> watched, const channel_ptr& channel)
-      : watched_(std::move(watched)), call_(std::make_unique<call>(channel)) {}
-
-  void start(::grpc::CompletionQueue* queue, void* tag) {
-    call_->reader =
-        call_->stub.PrepareUnaryCall(&call_->context, method_that_asks_for_reason, request_without_retry(), queue);
-    call_->reader->StartCall();
-    call_->reader->Finish(&call_->reply, &call_->status, tag);
-  }
-
-  void complete(bool) noexcept override {
-    const std::string reason = call_->status.error_message();
-    call_.reset();  // holds the channel, which must be gone before the observer is notified
-    watched_->failed(reason);
-  }
-
- private:
-  struct call {
-    explicit call(const channel_ptr& channel) : stub(channel) {
-      context.set_wait_for_ready(false);
-      // Should the channel have recovered in between, this bounds the wait for a server that does not know the method.
-      context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    }
-
-    ::grpc::GenericStub stub;
-    ::grpc::ClientContext context;
-    std::unique_ptr<::grpc::ClientAsyncResponseReader<::grpc::ByteBuffer>> reader;
-    ::grpc::ByteBuffer reply;
-    ::grpc::Status status;
-  };
-
-  std::shared_ptr<watched_channel> watched_;
-  std::unique_ptr<call> call_;
-};
-
-// gRPC is never called with mutex_ held: in any call it may run callbacks, the user's among them.
+// gRPC is never called with mutex_ held: in any call it may run callbacks, also the
+// user's.
 
 void watched_channel::start() {
   next_attempt_of_grpc_ = after(options_->first_backoff);
@@ -142,14 +74,14 @@ void watched_channel::begin() {
   switch (channel->GetState(false)) {
     case GRPC_CHANNEL_TRANSIENT_FAILURE:  // a lame channel: it never changes, so a watch would never complete
       return ask_for_reason();
-    case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: there is no connection that could be lost, nor watched
+    case GRPC_CHANNEL_SHUTDOWN: {  // an in-process channel: it has no connection that could be lost, or watched
       const std::lock_guard lock(mutex_);
       state_ = connection_state::connected;
       return;
     }
     default:
-      // The watch first: it would never complete for a channel that had connected, lost its connection and was idle
-      // again before the watch began.
+      // The watch comes first. If it began later, the channel could have connected, lost
+      // its connection and become idle again. Then the watch would never complete.
       wait_for_change_from(channel, GRPC_CHANNEL_IDLE);
       channel->GetState(true);
   }
@@ -161,7 +93,7 @@ channel_ptr watched_channel::current() const {
 }
 
 void watched_channel::abandon() noexcept {
-  // Destroyed without the lock: a channel takes its time to close.
+  // Destroyed without the lock, because a channel takes long to close.
   channel_ptr dropped;
   runtime::connection_observer changed;
   {
@@ -174,8 +106,9 @@ void watched_channel::abandon() noexcept {
       return;
     }
   }
-  // After the time that gRPC gives one address it has gone on with the next one, and would go on with all of them. Half
-  // of that time later, so that it has not just begun.
+  // After the time that gRPC gives one address it continues with the next address, and
+  // would try all of them. Half of that time is added, so that the next attempt has not
+  // just begun.
   try {
     completion_thread::instance().call_later(options_->connect_timeout / 2 * 3,
                                              [self = shared_from_this()] { self->end(connection_state::failed); });
@@ -253,16 +186,16 @@ bool watched_channel::is_abandoned() const {
 }
 
 void watched_channel::connected(const channel_ptr& channel) {
-  // A certificate fetch verifies nothing, so its channel must not be handed out, even when it has connected.
+  // A certificate fetch verifies nothing, so its channel must not be handed out, even
+  // when it has connected.
   if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
-  auto unmonitored = monitor_ ? nullptr : std::make_shared<unmonitored_connection>();
   runtime::connection_observer changed;
   {
     const std::lock_guard lock(mutex_);
     if (!abandoned_) {
       state_ = connection_state::connected;
-      unmonitored_ = std::move(unmonitored);
+      if (!monitor_) unmonitored_.emplace();
       changed = changed_;
     }
   }
@@ -272,12 +205,8 @@ void watched_channel::connected(const channel_ptr& channel) {
 }
 
 void watched_channel::ask_for_reason() {
-  const auto channel = current();
-  if (!channel) return;
-  auto call = std::make_unique<reason_call>(shared_from_this(), channel);
-  auto& starting = *call;
-  completion_thread::instance().submit(std::move(call),
-                                       [&](::grpc::CompletionQueue* queue, void* tag) { starting.start(queue, tag); });
+  if (const auto channel = current())
+    ask_for_failure_reason(channel, [self = shared_from_this()](const std::string& reason) { self->failed(reason); });
 }
 
 // On the completion thread.
@@ -319,11 +248,6 @@ void watched_channel::await_loss(const std::function<void()>& then) {
   if (!is_pending) then();  // the process is exiting
 }
 
-void watched_channel::await_loss_of_any(const std::function<void()>& then) {
-  if (!unmonitored_connection::exists() || !completion_thread::instance().call_later(time_to_notice_any_loss, then))
-    then();
-}
-
 void watched_channel::end(connection_state outcome, std::string failure) {
   channel_ptr dropped;
   bool was_connected = false;
@@ -337,10 +261,11 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
     unmonitored_.reset();
-    changed = changed_;
+    changed.swap(changed_);  // there is nothing more to notify of
   }
-  // gRPC begins its next attempt as soon as its own backoff is over, counted from the beginning of the last one. A
-  // channel that is dropped at the beginning of an attempt leaves the socket open for ever; a moment later it does not.
+  // gRPC begins its next attempt as soon as its own backoff is over, counted from the
+  // beginning of the last attempt. A channel that is dropped at the beginning of an
+  // attempt leaves the socket open for ever. A moment later it does not.
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
     completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins

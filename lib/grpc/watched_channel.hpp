@@ -3,6 +3,7 @@
 
 #include "grpc/call_monitor.hpp"
 #include "grpc/tls_diagnosis.hpp"
+#include "grpc/unmonitored_connection.hpp"
 #include "runtime/connector.hpp"
 
 #include <grpc/grpc.h>
@@ -13,25 +14,23 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace conn_grpc::detail {
 
-/// The method of the RPC that asks a failed channel for its reason.
-inline constexpr const char* method_that_asks_for_reason = "/conn_grpc/why";
-
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
-  std::chrono::milliseconds connect_timeout;  // of the attempt at one address
-  std::chrono::milliseconds first_backoff;    // gRPC may begin a second attempt by itself after that
-  std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after that, also while it connects
-  bool sends_keepalive;                       // without RPCs, the client itself may have closed a connection
-  std::string proxy;                          // what gRPC connects to instead of the server; empty if to the server
+  std::chrono::milliseconds connect_timeout;       // of the attempt at one address
+  std::chrono::milliseconds first_backoff;         // after this gRPC may begin a second attempt by itself
+  std::chrono::milliseconds attempt_limit;         // an abandoned attempt is dropped after this, even while it connects
+  bool sends_keepalive;                            // then gRPC itself may have closed a lost connection
+  std::string proxy;                               // what gRPC connects to instead of the server; else empty
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
 };
 
-/// One gRPC channel from an attempt to the loss of its connection. Driven by gRPC's state watch on the completion
-/// thread.
+/// One gRPC channel, from an attempt to the loss of its connection. gRPC's state watch
+/// drives it, on the completion thread.
 ///
 /// gRPC's states on the way, as measured with 1.51:
 ///
@@ -39,8 +38,9 @@ struct watch_options {
 ///   IDLE -> CONNECTING -> TRANSIENT_FAILURE           failed; a call that ends at once has the reason
 ///   IDLE -> CONNECTING -> IDLE                        READY was so short that the watch did not see it: lost
 ///
-/// A failed channel is dropped at once, because gRPC would try again by itself. A lost one is idle, and stays so until
-/// it is asked to connect: the next attempt may use it again.
+/// A failed channel is dropped at once, because gRPC would try again by itself. A lost
+/// channel is idle, and stays idle until it is asked to connect. So the next attempt may
+/// use it again.
 ///
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
@@ -59,9 +59,10 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// Asks the channel to connect.
   void start();
 
-  /// Drops the channel and silences the observer. A channel that is connecting is dropped when it is not any more,
-  /// after 1.5 times `connect_timeout` at the latest: gRPC 1.51 leaves the socket open for ever when a channel is
-  /// destroyed at the beginning of an attempt.
+  /// Drops the channel, and does not call the observer again. A channel that is
+  /// connecting is dropped when it no longer is, after 1.5 times `connect_timeout` at the
+  /// latest. gRPC 1.51 leaves the socket open for ever when a channel is destroyed at the
+  /// beginning of an attempt.
   void abandon() noexcept;
 
   [[nodiscard]] runtime::connection_state state() const;
@@ -69,28 +70,22 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] const watch_options& options() const { return *options_; }
   [[nodiscard]] runtime::connection_loss loss() const;
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
-  /// While it is connected; null before and after.
+  /// The channel while it is connected. Null before and after.
   [[nodiscard]] channel_ptr channel() const;
 
-  /// Once it is lost: the idle channel. Once only.
+  /// The idle channel, once the connection is lost. Call it once.
   [[nodiscard]] monitored_channel take_idle_channel();
 
   /// Asks gRPC whether the connection is still there. True when it is not.
   bool notice_loss();
 
-  /// Calls `then` on the completion thread, as soon as the loss that an RPC has named was noticed, or when there was
-  /// none for 250 ms.
+  /// Calls `then` on the completion thread. It does so when the loss that an RPC has
+  /// named is noticed, or when no loss is noticed for 250 ms.
   void await_loss(const std::function<void()>& then);
-
-  /// The same for an RPC whose channel is not known. When the channel of some connection has no monitor, it may be that
-  /// one, so `then` is called 20 ms later. Otherwise it is called here.
-  static void await_loss_of_any(const std::function<void()>& then);
 
  private:
   class watch;
   class loss_watch;
-  class unmonitored_connection;
-  class reason_call;
 
   void begin();
   [[nodiscard]] channel_ptr current() const;
@@ -108,11 +103,11 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;                                  // already while a certificate fetch looks into it
-  channel_ptr channel_;                                  // null once failed, taken or abandoned
-  std::shared_ptr<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
-  runtime::connection_observer changed_;                 // empty once abandoned
-  bool abandoned_ = false;                               // while it connects
+  std::string failure_;                                // also set while a certificate fetch is made
+  channel_ptr channel_;                                // null once failed, taken or abandoned
+  std::optional<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
+  runtime::connection_observer changed_;               // empty once abandoned
+  bool abandoned_ = false;                             // abandoned while it was connecting
 };
 
 /// What the actor holds. Destroying it abandons the channel.
@@ -128,7 +123,8 @@ class grpc_connection final : public runtime::connection {
   [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
   [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
   [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }
-  /// A monitored_channel, where keepalive is on: gRPC remembers in it that a server has found the pings too frequent.
+  /// A monitored_channel, where keepalive is on. gRPC remembers in it that a server has
+  /// found the pings too frequent.
   [[nodiscard]] std::shared_ptr<void> take_reusable() override;
 
  private:

@@ -16,10 +16,11 @@
 
 namespace conn_grpc::runtime {
 
-/// An operation whose end comes from outside of its handler's execution context: another thread's get, gRPC's callback.
-/// The handler is posted once at most. When its context is destroyed before, so is the handler, uncalled, and
-/// the context waits for a thread that is just posting the handler. No mutex is held while the handler is posted,
-/// called or destroyed.
+/// An operation that completes from outside of its handler's execution context: by
+/// another thread that publishes a channel, or by gRPC's callback. The handler is posted
+/// at most once. If its context is destroyed first, the handler is destroyed uncalled.
+/// That destruction waits for a thread that is posting the handler. No mutex is held
+/// while the handler is posted, called or destroyed.
 ///
 /// *Thread safety*: all public functions.
 template <class... Args>
@@ -40,13 +41,14 @@ class bound_operation : public shutdown_listener, private detail::fallback {
  protected:
   using user = typename closable<handler_type>::user;
 
-  /// @param handler posts: it may be called by any thread.
+  /// @param handler posts itself, so any thread may call it.
   explicit bound_operation(handler_type handler) : handler_(std::move(handler)) {}
   ~bound_operation() = default;
 
-  /// The handler's cancellation, of any type, and the end of its context call `cancel()` from now on.
-  /// @param slot the handler's.
-  /// @param handler_context where the handler posts to.
+  /// From now on `cancel()` is called when the handler is cancelled, with any type, and
+  /// when its context is destroyed.
+  /// @param slot of the handler.
+  /// @param handler_context the context that the handler posts to.
   /// @param self this object, which must be shared.
   void bind(boost::asio::cancellation_slot slot, boost::asio::execution_context& handler_context,
             std::weak_ptr<bound_operation> self) {
@@ -57,8 +59,8 @@ class bound_operation : public shutdown_listener, private detail::fallback {
     registration_.emplace(handler_context, std::move(self));
   }
 
-  /// Until a `deliver` that adopts it, the context's destruction waits before it destroys the handler. False when the
-  /// context has been destroyed.
+  /// From now on the context's destruction waits before it destroys the handler, until
+  /// the result of `held()` is destroyed. False when that destruction has begun before.
   [[nodiscard]] bool hold() noexcept { return handler_.enter(); }
   [[nodiscard]] user held() noexcept { return user(handler_, std::adopt_lock); }
 
@@ -70,15 +72,15 @@ class bound_operation : public shutdown_listener, private detail::fallback {
   }
 
  private:
-  /// Ends the operation early, if it has not ended. Called by any thread.
+  /// Ends the operation early, unless it has ended. Any thread may call it.
   virtual void cancel() noexcept = 0;
 
-  /// Where the handler is posted when its executor throws.
+  /// Posts the handler when the handler's own executor throws.
   void post(detail::refused_work work) const noexcept override {
     post_to_system_executor(detail::completion(std::move(work)));
   }
 
-  closable<handler_type> handler_;  // empty once it was posted
+  closable<handler_type> handler_;  // empty once it has been posted
   std::optional<shutdown_registration> registration_;
 };
 

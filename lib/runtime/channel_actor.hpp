@@ -29,18 +29,19 @@
 
 namespace conn_grpc::runtime {
 
-/// What the actors of a pool share, and what they need of it.
+/// What the actors of a pool share.
 template <class Clock>
 struct actor_environment {
   const checked_pool_options& options;
   const connector& connects;
   channel_picker<Clock>& picker;
-  /// Makes the observer of one connection of a slot. The observer withdraws a lost connection on the calling thread,
-  /// and has `recheck()` called on the strand.
+  /// Makes the observer of one connection of a slot. The observer withdraws a lost
+  /// connection on the calling thread, and posts a `recheck()` to the strand.
   std::function<connection_observer(std::size_t slot, std::uint64_t connection)> observer_of;
 };
 
-/// One channel. `run()` is its life; everything happens on the strand that runs it.
+/// One channel, from its first attempt to its stop. `slot()` and `status()` are
+/// thread-safe, the other functions are for the strand.
 template <class Clock>
 class channel_actor {
  public:
@@ -50,13 +51,14 @@ class channel_actor {
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
 
-  /// Connects, serves and connects again until `stop()`. An exception of user code ends it, with the channel withdrawn.
-  /// It may be run again.
+  /// Connects, serves and connects again until `stop()`. An exception of user code
+  /// withdraws the channel and ends `run()`. It may be run again.
   strand_awaitable<> run() {
     const auto backoff = make_backoff();
-    reusable_.reset();  // of a run that user code ended
+    reusable_.reset();  // left by a run that user code ended
     while (!stopping_) {
-      // An attempt takes half a millisecond of gRPC's on the strand. Losses that are already reported come first.
+      // An attempt takes half a millisecond of the strand, inside gRPC. Losses that are
+      // already reported are handled first.
       co_await boost::asio::post(boost::asio::deferred);
       if (stopping_) break;
       auto next = retry::after_backoff;
@@ -87,12 +89,12 @@ class channel_actor {
   /// When the next attempt begins.
   enum class retry {
     at_once,        // after a connection that lived for `stable_after`
-    paced,          // after a shorter one to a server that closes in order: at once, twice per `stable_after` at most
-    after_backoff,  // after any other
+    paced,          // after a shorter one, closed in order: at once, but at most twice per `stable_after`
+    after_backoff,  // after any other, and after a failed attempt
   };
 
   struct attempt {
-    std::unique_ptr<session_type> session;  // null when it failed
+    std::unique_ptr<session_type> session;  // null when the attempt failed
     std::chrono::nanoseconds took;
   };
 
@@ -135,17 +137,18 @@ class channel_actor {
     return std::make_unique<session_type>(std::move(connection), channel_, id, picker());
   }
 
-  /// Publishes the channel until the connection is lost, or `stop()`.
+  /// Publishes the channel, until the connection is lost or `stop()` is called.
   strand_awaitable<retry> serve(attempt made, conn_grpc::backoff& backoff) {
     auto& session = *made.session;
     const auto begin = Clock::now();
     call_user("backoff.reset", [&] { backoff.reset(); });
-    if (!session.publish()) {  // lost meanwhile
+    if (!session.publish()) {  // the connection was lost meanwhile
+      closes_in_order_ = false;
       notify({.what = step::connect_failed, .took = made.took, .reason = session.failure(options().attempt_limit)});
       co_return retry::after_backoff;
     }
     notify({.what = step::connected, .took = made.took, .at = steady(begin)});
-    if (session.is_connected()) picker().serve_waiters();  // after the status, which they may look at
+    if (session.is_connected()) picker().serve_waiters();  // after the status has changed: the waiters may read it
     auto thrown = thrown_by("on_connect", options().on_connect);
     while (!thrown && !stopping_ && session.is_connected()) co_await state_changed_.wait();
     session.withdraw();
@@ -161,7 +164,8 @@ class channel_actor {
     notify({.what = stopping_ ? step::released : step::lost, .took = up, .reason = loss.reason});
     if (!thrown) thrown = thrown_by("on_disconnect", options().on_disconnect);
     notify({.what = step::disconnected, .took = up, .reason = loss.reason});
-    // A caller that is just taking the channel is done within nanoseconds, unless its thread lost the processor.
+    // A caller that is taking the channel needs nanoseconds, unless its thread is not
+    // running.
     while (!picker().reclaim()) co_await state_changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
     if (std::chrono::floor<std::chrono::milliseconds>(up) >= options().stable_after) co_return retry::at_once;
@@ -169,7 +173,8 @@ class channel_actor {
     co_return closes_in_order_ ? retry::paced : retry::after_backoff;
   }
 
-  /// RPCs that end with the connection may do so a moment later. What they tell decides about the next attempt.
+  /// An RPC that ends with the connection may end a moment later. Its status decides
+  /// about the next attempt.
   strand_awaitable<> await_reason(const session_type& lost) {
     const auto end = deadline_after<Clock>(std::chrono::milliseconds(20));
     while (!stopping_ && lost.may_know_more() && Clock::now() < end)
@@ -191,7 +196,8 @@ class channel_actor {
     while (!stopping_ && Clock::now() < until) co_await state_changed_.wait_until(until);
   }
 
-  /// Returns the callback's exception instead of throwing it, because the channel must be withdrawn first.
+  /// Returns the callback's exception instead of throwing it, because the channel must be
+  /// withdrawn first.
   static std::exception_ptr thrown_by(std::string_view where, const std::function<void()>& callback) {
     try {
       if (callback) call_user(where, callback);
@@ -210,7 +216,7 @@ class channel_actor {
   channel_listeners listeners_;
   std::uint64_t next_connection_ = 0;
   std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
-  bool closes_in_order_ = false;    // the server, when it was last known how it closed a connection
+  bool closes_in_order_ = false;    // true when the last loss of a known kind was orderly; false after a failed attempt
   time_point next_paced_attempt_ = (time_point::min)();
   condition<Clock> state_changed_;
   bool stopping_ = false;

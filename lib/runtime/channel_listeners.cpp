@@ -37,7 +37,7 @@ void status_listener::on(const channel_transition& made) {
       return set_last_error(std::string(made.reason));
     case step::connected:
       return enter(channel_state::connected, made);
-    case step::lost:  // code that reads the status before the next transition must not find it connected
+    case step::lost:  // a reader of the status must not find it connected until the next transition
       set_last_error(describe(made));
       return enter(channel_state::backing_off, made);
     case step::released:

@@ -45,8 +45,8 @@ class log_listener {
 
   const checked_pool_options& options_;
   std::string label_;                                 // the beginning of each line
-  std::string cause_;                                 // of the next change of the state
-  channel_state state_ = channel_state::not_started;  // at the end of the last line
+  std::string cause_;                                 // the reason of the next change of the state
+  channel_state state_ = channel_state::not_started;  // the state at the end of the last line
 };
 
 /// The telemetry events of a channel. On the strand.
@@ -64,7 +64,8 @@ class telemetry_listener {
   const channel_identity& channel_;
 };
 
-/// Notifies the listeners of one channel. `status()` is thread-safe, the other functions are for the strand.
+/// Notifies the listeners of one channel. `status()` is thread-safe, the other functions
+/// are for the strand.
 class channel_listeners {
  public:
   channel_listeners(const checked_pool_options& options, std::shared_ptr<const channel_identity> channel)

@@ -27,14 +27,15 @@ namespace conn_grpc::runtime {
 
 /// What a pick does while no channel is connected.
 enum class if_none {
-  fail,  // it ends in errc::not_connected
-  wait,  // it ends in asio::error::would_block: the caller may wait. Also when other callers wait already
+  fail,  // the pick ends in errc::not_connected
+  wait,  // the pick ends in asio::error::would_block: the caller may wait. Also when other callers wait already
 };
 
-/// Picks the channel of each get: a connected one, or what the user's mock returns. A get that finds none may wait
-/// here. Reports gets to telemetry when a handler is attached. Thread-safe.
+/// Picks the channel of each get: a connected one, or what the user's mock returns. A get
+/// that finds no channel may wait here. Reports gets to telemetry when a handler is
+/// attached. Thread-safe.
 ///
-/// @tparam Probe another one for benchmarks, to see what telemetry costs.
+/// @tparam Probe benchmarks use another one, to measure the cost of telemetry.
 template <class Clock, class Probe = pool_probe>
 class channel_picker final {
  public:
@@ -45,8 +46,8 @@ class channel_picker final {
   using ticket = waiting_place::ticket;
 
   /// @param mock when it is set, it answers every get.
-  /// @param leave_rest called by a thread that has completed a slice of the waiters: has `deliver_slice()` called
-  /// until that returns false.
+  /// @param leave_rest called by a thread that has completed a slice of the waiters and
+  /// leaves the rest. It must have `deliver_slice()` called until that returns false.
   channel_picker(const checked_pool_options& options, std::function<channel_ptr()> mock,
                  const std::function<void()>& leave_rest)
       : probe_(options),
@@ -59,10 +60,10 @@ class channel_picker final {
 
   void open() { members_.open(); }
 
-  /// From now on the member is picked, instead of the one that its slot had.
+  /// From now on the member is picked, and no longer the previous member of its slot.
   void publish(const std::shared_ptr<const member>& published) { members_.insert(published); }
 
-  /// Completes waiters that can be answered now; after `publish`.
+  /// Completes the waiters that can be answered now. Call it after `publish`.
   void serve_waiters() {
     gets_.serve();
     sizes_.serve();
@@ -73,25 +74,26 @@ class channel_picker final {
 
   [[nodiscard]] bool reclaim() { return members_.reclaim(); }
 
-  /// From now on every get ends in errc::stopped, waiting ones too.
+  /// From now on every get ends in errc::stopped, also a get that waits.
   void close() {
     members_.close();
     serve_waiters();
   }
 
-  /// Completes a slice of the waiters that a thread has left. On the strand, or where none is left.
-  /// @return true when there are more.
+  /// Completes a slice of the waiters that a thread has left. Called on the strand, or by
+  /// another thread when the strand cannot do it.
+  /// @return true when more are left.
   bool deliver_slice() noexcept {
     const bool more_gets = gets_.deliver_slice();
     const bool more_sizes = sizes_.deliver_slice();
     return more_gets || more_sizes;
   }
 
-  /// True while waiters are being completed, or are left to be.
+  /// True while waiters are being completed, or are still to be completed.
   [[nodiscard]] bool delivering() { return gets_.delivering() || sizes_.delivering(); }
 
-  /// Ends the waiting of a slice of the waiters whose deadline has come, with errc::not_connected.
-  /// @return the next deadline, which has come when there are more of them.
+  /// Completes a slice of the waiters whose deadline has come, with errc::not_connected.
+  /// @return the next deadline. It has already come when more of them are left.
   time_point expire(time_point now) {
     const auto never = (Clock::time_point::max)();
     const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
@@ -99,26 +101,26 @@ class channel_picker final {
     return (std::min)(next_get, next_size);
   }
 
-  void report_size() { probe_.has_size(expected_size_, members_.size()); }
+  void report_size() { probe_.report_size(expected_size_, members_.size()); }
 
-  // For the users. A mock answers at once, in every state of the actors.
+  // For callers. A mock answers at once, in every state of the actors.
 
   /// True when picking calls user code, which may destroy the pool.
-  [[nodiscard]] bool is_observed() const noexcept { return mock_ || probe_.hears_gets(); }
+  [[nodiscard]] bool is_observed() const noexcept { return mock_ || probe_.wants_gets(); }
 
   template <if_none Then>
   [[nodiscard]] result_type pick() noexcept {
-    if (Then == if_none::wait && gets_.anyone()) return would_block();
+    if (Then == if_none::wait && gets_.must_queue()) return would_block();
     auto picked = members_.pick();
     if (Then == if_none::wait && is_worth_waiting(picked)) return would_block();
     return picked;
   }
 
-  /// The same when `is_observed()`. Throws what `mock` throws. A get that has to wait is reported to telemetry when the
-  /// waiting is over.
+  /// As `pick`, when `is_observed()`. Throws what `mock` throws. A get that has to wait
+  /// is reported to telemetry when its waiting is over.
   template <if_none Then>
   [[nodiscard]] result_type pick_observed() {
-    if (Then == if_none::wait && gets_.anyone()) return would_block();
+    if (Then == if_none::wait && gets_.must_queue()) return would_block();
     const auto begin = Clock::now();
     auto picked = mock_ ? picked_by_mock(begin) : members_.pick_member();
     if (Then == if_none::wait && is_worth_waiting(picked)) return would_block();
@@ -134,16 +136,17 @@ class channel_picker final {
     return std::nullopt;
   }
 
-  /// For callers that wait. Tickets of later calls are greater.
+  /// For callers that wait. A later call returns a greater ticket.
   [[nodiscard]] ticket take_ticket() noexcept { return tickets_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Completes with a channel once there is one; at the deadline with errc::not_connected; at once with another error
-  /// of `pick()`, or errc::too_many_waiters.
+  /// Completes with a channel once there is one. Completes with errc::not_connected at
+  /// the deadline. Completes at once with another error of `pick()`, or with
+  /// errc::too_many_waiters.
   /// @param parked waits here, with this ticket.
-  /// @return true when `expire` must be called earlier than it said.
+  /// @return true when `expire` must be called earlier than its last result.
   [[nodiscard]] bool wait_for_channel(ticket mine, std::shared_ptr<parked_get> parked, time_point deadline) {
     const get_waiter joining{this, Clock::now(), std::move(parked)};
-    if (const auto why = members_.unavailable(); why == errc::stopped) {  // not behind undelivered answers
+    if (const auto why = members_.unavailable(); why == errc::stopped) {  // at once, not behind undelivered answers
       joining.complete(why);
       return false;
     }
@@ -152,8 +155,10 @@ class channel_picker final {
     return arrived.expires_first;
   }
 
-  /// Completes with success once `needed` channels are connected; at the deadline with errc::not_connected; at once
-  /// with errc::not_started or stopped, or invalid_argument when there never are that many. As `wait_for_channel`.
+  /// Completes with success once `needed` channels are connected, and with
+  /// errc::not_connected at the deadline. Completes at once with errc::not_started or
+  /// errc::stopped, or with invalid_argument when the pool never has that many channels.
+  /// The rest is as in `wait_for_channel`.
   [[nodiscard]] bool wait_for_size(ticket mine, std::shared_ptr<parked_size> parked, std::size_t needed,
                                    time_point deadline) {
     const size_waiter joining{needed, std::move(parked)};
@@ -199,7 +204,7 @@ class channel_picker final {
       if (picker->is_worth_waiting(picked)) return std::nullopt;
       return picked;
     }
-    // Takes no turn.
+    // As `answer`, but takes no turn.
     [[nodiscard]] bool has_answer(const get_waiter&) const {
       return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected;
     }
@@ -228,16 +233,16 @@ class channel_picker final {
       auto channel = mock_();
       if (!channel) return make_error_code(errc::not_connected);
       return picked_member{std::move(channel), nullptr};
-    } catch (...) {  // ends the get, too
-      if (probe_.hears_gets()) probe_.got(Clock::now() - begin, nullptr, core::current_exception_text());
+    } catch (...) {  // an exception ends the get, too
+      if (probe_.wants_gets()) probe_.report_get(Clock::now() - begin, nullptr, core::current_exception_text());
       throw;
     }
   }
 
   result_type report(member_result picked, time_point begin) {
-    if (probe_.hears_gets())
-      probe_.got(Clock::now() - begin, picked && picked->member ? picked->member->identity.get() : nullptr,
-                 picked ? std::string() : picked.error().message());
+    if (probe_.wants_gets())
+      probe_.report_get(Clock::now() - begin, picked && picked->member ? picked->member->identity.get() : nullptr,
+                        picked ? std::string() : picked.error().message());
     if (!picked) return picked.error();
     return std::move(picked->channel);
   }

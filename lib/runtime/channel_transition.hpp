@@ -8,7 +8,7 @@
 
 namespace conn_grpc::runtime {
 
-/// One step in the life of a channel, as its listeners are notified of it.
+/// One step in the life of a channel, of which its listeners are notified.
 struct channel_transition {
   using duration = std::chrono::nanoseconds;
   using time_point = std::chrono::steady_clock::time_point;
@@ -34,7 +34,8 @@ struct channel_transition {
   std::uint64_t attempt = 0;  // the number of the last attempt
 };
 
-/// What `made` says, as text: "connection lost after 5120 ms: Socket closed". Empty for a step without words.
+/// Describes `made`: "connection lost after 5120 ms: Socket closed". Empty for a step
+/// without a text.
 [[nodiscard]] std::string describe(const channel_transition& made);
 
 }  // namespace conn_grpc::runtime

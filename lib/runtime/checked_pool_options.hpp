@@ -18,11 +18,11 @@ class logger;
 
 namespace conn_grpc::runtime {
 
-/// The public options of a pool, or of a channel on its own, checked, with the defaults filled in. How to connect is
-/// not among them: that is the connector's.
+/// The options of a pool, or of a channel on its own, checked and with the defaults
+/// filled in. The connector has the options of connecting.
 ///
-/// A pool and its channels share one constant object. A copy for each channel would copy the user's functions, and a
-/// function object would have a state of its own for each channel.
+/// A pool and its channels share one constant object. With a copy for each channel, a
+/// function object of the user's would have a state of its own in each channel.
 struct checked_pool_options {
   std::string name;      // of the pool, or of the channel on its own; empty: cannot be looked up
   std::string type_key;  // of a static_pool or static_channel; else empty
@@ -35,12 +35,12 @@ struct checked_pool_options {
   std::chrono::milliseconds restart_window;
   backoff_range backoff;
   std::function<std::unique_ptr<conn_grpc::backoff>(backoff_range)> make_backoff;
-  std::chrono::milliseconds attempt_limit;  // an attempt that the connector has not ended by then is abandoned
+  std::chrono::milliseconds attempt_limit;  // an attempt is abandoned after this, unless the connector ends it before
   std::chrono::milliseconds stable_after;
   std::function<void()> on_connect;
   std::function<void()> on_disconnect;
   std::shared_ptr<conn_grpc::telemetry> telemetry;  // never null
-  std::shared_ptr<spdlog::logger> logger;           // null when the user took the default one away
+  std::shared_ptr<spdlog::logger> logger;           // null when the user has removed the default logger
   bool debug = false;
 
   [[nodiscard]] bool is_pool() const { return status_interval.has_value(); }

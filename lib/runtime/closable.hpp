@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Run-down protection: any number of threads use an object until it is closed, and closing it waits for them. No mutex
-// is held while they do, so that what they call may be the user's code.
+// Run-down protection: any number of threads use an object until it is closed, and
+// `close()` waits for them. No mutex is held while they use it, so they may call the
+// user's code.
 #pragma once
 
 #include <atomic>
@@ -11,10 +12,12 @@
 
 namespace conn_grpc::runtime {
 
-/// The count of the users, without the object. A user calls `enter()` and `leave()`; different threads may do so.
-/// The rundown must exist until `leave()` and `close()` have returned: share it.
+/// The count of the users, without the object. A user calls `enter()` and `leave()`, also
+/// on two different threads. The rundown must exist until `leave()` and `close()` have
+/// returned, so it must be shared.
 ///
-/// *Thread safety*: all functions. Entering and leaving are one atomic operation each while nothing is closed.
+/// *Thread safety*: all functions. Entering and leaving are one atomic operation each
+/// while nothing is closed.
 class rundown {
  public:
   rundown() = default;
@@ -41,12 +44,13 @@ class rundown {
     if ((now & shut_bit) != 0) state_.notify_all();
   }
 
-  /// From now on no thread enters. Waits for nothing.
+  /// From now on no thread can enter. Does not wait.
   void shut() noexcept { state_.fetch_or(shut_bit); }
   [[nodiscard]] bool is_shut() const noexcept { return (state_.load() & shut_bit) != 0; }
 
-  /// Shuts it, waits until the last user has left, and calls `drained()`; a second call waits until the first has done
-  /// so. For a thread that is itself inside it returns at once: then the last user to leave calls `drained()`.
+  /// Shuts it, waits until the last user has left, and calls `drained()`. A second call
+  /// waits until the first call has done so. On a thread that is itself a user it returns
+  /// at once, and the last user that leaves calls `drained()`.
   void close() noexcept {
     const bool nested = is_used_by_this_thread();
     auto now = state_.load();
@@ -67,10 +71,11 @@ class rundown {
  protected:
   ~rundown() = default;
 
-  /// Called once, by a thread that counts as a user meanwhile.
+  /// Called once. The calling thread counts as a user meanwhile.
   virtual void drained() noexcept = 0;
 
-  /// A scope in which this thread is a user, if it could enter. With std::adopt_lock it has entered before.
+  /// A scope in which this thread is a user, unless it could not enter. With
+  /// std::adopt_lock the thread has entered before.
   class [[nodiscard]] scope {
    public:
     explicit scope(rundown& used) noexcept : scope(used, std::adopt_lock, used.enter()) {}
@@ -95,7 +100,7 @@ class rundown {
  private:
   static constexpr std::uint32_t shut_bit = 1;
   static constexpr std::uint32_t closing_bit = 2;   // close() has been called
-  static constexpr std::uint32_t deferred_bit = 4;  // by a user, so that the last one to leave calls drained()
+  static constexpr std::uint32_t deferred_bit = 4;  // by a user: the last user that leaves calls drained()
   static constexpr std::uint32_t one_user = 8;
   static constexpr std::uint32_t last_user_of_deferred = one_user | deferred_bit | closing_bit | shut_bit;
 
@@ -114,15 +119,15 @@ class rundown {
   std::atomic<std::uint32_t> state_{0};
 };
 
-/// An object that threads use until it is closed; closing destroys it.
+/// An object that threads use until it is closed. `close()` destroys it.
 template <class Object>
 class closable final : public rundown {
  public:
-  /// Makes the object of the arguments.
+  /// Constructs the object from the arguments.
   template <class... Args>
   explicit closable(Args&&... args) : object_(std::in_place, std::forward<Args>(args)...) {}
 
-  /// Uses the object until it is destroyed; empty when the object was shut before.
+  /// Uses the object until the user is destroyed. Empty when the object was shut before.
   class [[nodiscard]] user : scope {
    public:
     explicit user(closable& used) noexcept : scope(used), used_(used) {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// The way onto a strand for those outside of it: user threads that stop a pool, gRPC's thread that saw a state change.
-// It closes when the execution context is destroyed. Later posts are dropped, because nothing is left to run them.
+// Lets other threads post to a strand: a user's thread that stops a pool, or gRPC's
+// thread that reports a state. It closes when the execution context is destroyed. Later
+// posts are dropped, because nothing is left to run them.
 #pragma once
 
 #include "runtime/closable.hpp"
@@ -18,27 +19,28 @@
 
 namespace conn_grpc::runtime {
 
-/// All functions are thread-safe, and hold no mutex while they call the executor. The owner of what the strand protects
-/// must `close()` the gate in its destructor: other owners of the gate may outlive the context, and must not find a
-/// strand in it then.
+/// All functions are thread-safe, and hold no mutex while they call the executor. The
+/// owner of what the strand protects must `close()` this object in its destructor. Other
+/// owners may outlive the context, and must not find a strand in it then.
 class closable_strand final : public shutdown_listener {
  public:
   static std::shared_ptr<closable_strand> make(const boost::asio::any_io_executor& executor) {
-    auto gate = std::make_shared<closable_strand>(executor);
-    gate->registration_.emplace(boost::asio::query(executor, boost::asio::execution::context), gate);
-    return gate;
+    auto shared = std::make_shared<closable_strand>(executor);
+    shared->registration_.emplace(boost::asio::query(executor, boost::asio::execution::context), shared);
+    return shared;
   }
 
   explicit closable_strand(const boost::asio::any_io_executor& executor)
       : asio_(executor, boost::asio::make_strand(executor)) {}
 
-  /// The executor it was made with; empty once it is closed.
+  /// The executor it was made with. Empty once it is closed.
   [[nodiscard]] boost::asio::any_io_executor executor() const {
     const asio_user in(asio_);
     return in ? in->executor : boost::asio::any_io_executor();
   }
 
-  /// Has `handler` called with the strand, on the strand, later. False, and nothing done, once it is closed.
+  /// Posts a call of `handler` to the strand, with the strand as its argument. Returns
+  /// false, and does nothing, once it is closed.
   template <class Handler>
   bool post(Handler&& handler) {
     const asio_user in(asio_);
@@ -49,16 +51,18 @@ class closable_strand final : public shutdown_listener {
     return true;
   }
 
-  /// Posts to the executor, beside the strand. False when the executor throws, or when it is closed: then `work` is
-  /// what it was before.
+  /// Posts to the executor, not to the strand. Returns false when the executor throws, or
+  /// once it is closed. Then `work` is unchanged.
   template <class Work>
   [[nodiscard]] bool try_post(Work& work) noexcept {
     const asio_user in(asio_);
     return in && detail::try_post(in->executor, work);
   }
 
-  /// Returns when nothing of Asio's is left, also when another thread is destroying it: the owner and the context may
-  /// go at the same time. From within itself it returns at once: the executor may be the last owner of its context.
+  /// Returns when none of Asio's objects is left here, also when another thread is
+  /// destroying them: the owner and the context may be destroyed at the same time. A
+  /// nested call returns at once, because to destroy the executor may destroy its
+  /// context.
   void close() noexcept { asio_.close(); }
   void context_gone() noexcept override { close(); }
 

@@ -13,9 +13,10 @@
 
 namespace conn_grpc::runtime {
 
-/// A condition variable for one coroutine: it waits in a loop for a state that it checks itself, and is woken to check
-/// again. All on one executor, that of the coroutine, which runs one thing at a time. What it needs of Asio lives in
-/// the waiting coroutine's frame, and goes with it.
+/// A condition variable for one coroutine. The coroutine waits in a loop for a state that
+/// it checks itself. `notify()` wakes it to check again. All calls are on the coroutine's
+/// executor, which runs one function at a time. Asio's objects live in the frame of the
+/// waiting coroutine, and are destroyed with it.
 template <class Clock, class Executor = strand_type>
 class condition {
  public:

@@ -13,8 +13,9 @@
 
 namespace conn_grpc::runtime {
 
-/// One connection of a channel: from its attempt to its release. The actor decides when each step is made; a session
-/// knows no other connection of its channel. On the strand.
+/// One connection of a channel, from its attempt to its release. The actor decides when
+/// each step is made. A session knows no other connection of its channel. All functions
+/// are for the strand.
 template <class Clock>
 class connection_session {
  public:
@@ -34,7 +35,7 @@ class connection_session {
   [[nodiscard]] bool is_connected() const { return connection_->state() == connection_state::connected; }
 
   /// Why there is no connection.
-  /// @param limit after which the attempt was abandoned, if it still connects.
+  /// @param limit the time after which an attempt that still connects was abandoned.
   [[nodiscard]] std::string failure(std::chrono::milliseconds limit) const {
     switch (connection_->state()) {
       case connection_state::failed:
@@ -56,18 +57,18 @@ class connection_session {
     if (!channel) return false;
     picker_.publish(std::make_shared<const member>(
         member{.slot = channel_->slot, .id = id_, .channel = std::move(channel), .identity = channel_}));
-    if (!is_connected()) withdraw();  // the loss came before there was anything to withdraw
+    if (!is_connected()) withdraw();  // it was lost before there was a member to withdraw
     return true;
   }
 
   void withdraw() noexcept { picker_.withdraw(channel_->slot, id_); }
 
-  /// True while RPCs that are ending may tell why the connection was lost.
+  /// True while RPCs that are ending may still give the reason of the loss.
   [[nodiscard]] bool may_know_more() const { return connection_->may_know_more(); }
   [[nodiscard]] connection_loss loss() const { return connection_->loss(); }
 
   /// Closes the connection.
-  /// @return what the next attempt may use of a lost one; null for nothing.
+  /// @return what the next attempt may use of a lost connection. Null for nothing.
   std::shared_ptr<void> release() {
     auto reusable = connection_->take_reusable();
     connection_.reset();

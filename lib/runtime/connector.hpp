@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the actors need to connect. The real connector is grpc/grpc_connector.hpp. The tests have one that is stepped by
-// hand.
+// What the actors need to connect. grpc/grpc_connector.hpp is the real connector. The
+// tests step theirs by hand.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,8 @@ namespace conn_grpc::runtime {
 
 using channel_ptr = std::shared_ptr<::grpc::Channel>;
 
-/// One attempt and, when it succeeds, one connection. The state only moves down this list, and may skip entries.
+/// One attempt and, when it succeeds, one connection. The state only moves down this
+/// list, and may skip entries.
 enum class connection_state {
   connecting,
   connected,
@@ -26,7 +27,7 @@ enum class connection_state {
 /// How a connection was lost, as far as its RPCs show.
 enum class loss_kind {
   unknown,  // it carried no RPC
-  orderly,  // it carried RPCs, and ended none of them: the server announced that it closes it
+  orderly,  // it carried RPCs and ended none of them: the server announced that it closes it
   broken,   // it ended RPCs
 };
 
@@ -35,9 +36,11 @@ struct connection_loss {
   loss_kind kind = loss_kind::unknown;
 };
 
-/// One attempt and its connection. Destroying it abandons the attempt, or closes the connection.
+/// One attempt and its connection. Destroying it abandons the attempt, or closes the
+/// connection.
 ///
-/// *Thread safety*: used on one strand. It synchronises itself with the threads that change its state.
+/// *Thread safety*: for one strand. It synchronises itself with the threads that change
+/// its state.
 class connection {
  public:
   connection() = default;
@@ -46,21 +49,22 @@ class connection {
   connection& operator=(const connection&) = delete;
 
   [[nodiscard]] virtual connection_state state() const = 0;
-  /// Why it failed, or what is known of that while it still connects; may be empty.
+  /// Why it failed. While it still connects: what is known so far, which may be empty.
   [[nodiscard]] virtual std::string failure() const = 0;
   /// Why it was lost.
   [[nodiscard]] virtual connection_loss loss() const = 0;
-  /// True for a lost connection with RPCs that are just ending: they may tell the reason.
+  /// True for a lost connection whose RPCs are ending: their statuses may give the
+  /// reason.
   [[nodiscard]] virtual bool may_know_more() const = 0;
   /// Null unless it is connected.
   [[nodiscard]] virtual channel_ptr channel() const = 0;
-  /// Of a lost connection: what the next attempt in its slot may use again. Null for nothing.
+  /// What the next attempt in its slot may use of a lost connection. Null for nothing.
   [[nodiscard]] virtual std::shared_ptr<void> take_reusable() { return nullptr; }
 };
 
-/// Called by any thread, never from within `connect`, each time the state may have changed. A superfluous call is
-/// harmless.
-/// @param is_lost true when the connection was connected, and is not any more.
+/// Called by any thread, each time the state may have changed, but never from within
+/// `connect`. A superfluous call is harmless.
+/// @param is_lost true when the connection was connected, and no longer is.
 using connection_observer = std::function<void(bool is_lost)>;
 
 /// Connects. One object for all channels of a pool.
@@ -72,7 +76,7 @@ class connector {
   connector& operator=(const connector&) = delete;
 
   /// Begins an attempt. Throws what the user's code throws.
-  /// @param reused what the lost connection of the slot left, or null.
+  /// @param reused what the lost connection of the slot has left, or null.
   [[nodiscard]] virtual std::unique_ptr<connection> connect(const std::string& address, connection_observer changed,
                                                             std::shared_ptr<void> reused) const = 0;
 };

@@ -7,8 +7,9 @@
 
 namespace conn_grpc::runtime {
 
-/// The service by which an execution context has a T, made when it is first asked for. The T is shared: it may outlive
-/// the context, and hears of its end by `context_shutdown()`.
+/// The service through which an execution context has a T. The T is made when it is first
+/// used. It is shared, and may outlive the context. The end of the context calls
+/// `context_shutdown()`.
 template <class T>
 class context_service final : public boost::asio::execution_context::service {
  public:
@@ -17,7 +18,8 @@ class context_service final : public boost::asio::execution_context::service {
 
   explicit context_service(boost::asio::execution_context& context) : service(context) {}
 
-  /// Asio does not shut a service down that was first asked for while the others were.
+  /// Asio does not shut down a service that was first used while the other services were
+  /// shut down.
   ~context_service() override { shared_->context_shutdown(); }
 
   static const std::shared_ptr<T>& of(boost::asio::execution_context& context) {

@@ -5,7 +5,8 @@
 
 namespace conn_grpc::runtime {
 
-/// `delay` from now: now when it is negative, and the end of time where it would overflow.
+/// The time `delay` from now. A negative delay counts as zero. Where the sum would
+/// overflow, it is the last time point.
 template <class Clock, class Duration>
 typename Clock::time_point deadline_after(Duration delay) {
   const auto now = Clock::now();

@@ -19,7 +19,7 @@ bool file_reader::run(std::function<void()> read) {
   try {
     quiet_thread([self = shared_from_this()] { self->run_all(); }).detach();
     running_ = true;
-  } catch (const std::exception&) {  // no thread, or no memory for one
+  } catch (const std::exception&) {  // no thread can be started, or there is no memory for it
     unread = std::move(waiting_.back());
     waiting_.pop_back();
   }

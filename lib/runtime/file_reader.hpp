@@ -8,11 +8,13 @@
 
 namespace conn_grpc::runtime {
 
-/// Runs what reads files on a thread of its own, one after another: a file system that hangs holds up no thread of
-/// gRPC's, and no more than one of ours. The thread exists while there is something to read. Thread-safe.
+/// Runs functions that read files, one after another, on a thread of its own. So a file
+/// system that hangs holds up no thread of gRPC's, and only one of the library's. The
+/// thread exists while there is something to read. Thread-safe.
 class file_reader : public std::enable_shared_from_this<file_reader> {
  public:
-  /// False when no thread can be had, or when so many wait that nothing seems to be read any more.
+  /// False when no thread can be started, or when so many functions wait that reading
+  /// seems to hang.
   [[nodiscard]] bool run(std::function<void()> read);
 
  private:

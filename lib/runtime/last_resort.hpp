@@ -9,8 +9,8 @@
 
 namespace conn_grpc::runtime {
 
-/// For a handler that every other executor has refused: no completion is lost. Without memory or a thread for that it
-/// terminates.
+/// Posts a handler that every other executor has refused, so that no completion is lost.
+/// Terminates when there is no memory or no thread for it.
 inline void post_to_system_executor(detail::completion<detail::refused_work> work) noexcept {
   boost::asio::post(boost::asio::system_executor(), std::move(work));
 }

@@ -7,8 +7,9 @@
 
 namespace conn_grpc::runtime {
 
-/// Call it without a lock: sinks and error handlers are the user's. They may reach back into the library, or throw; but
-/// to be told of an error must not become one.
+/// Call it without a lock: sinks and error handlers are the user's, and may call back
+/// into the library. What they throw is dropped, because a report of an error must not
+/// become an error.
 /// @param log may be null.
 void log_line(spdlog::logger* log, spdlog::level::level_enum level, std::string_view line) noexcept;
 

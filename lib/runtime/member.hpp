@@ -10,14 +10,15 @@
 
 namespace conn_grpc::runtime {
 
-/// Which channel of its pool a channel is.
+/// The identity of a channel in its pool.
 struct channel_identity {
   std::size_t slot;  // its place in the order of turns
   std::string name;  // in status, log and telemetry
   std::string address;
 };
 
-/// A connection that can be handed out. What is handed out shares the ownership of it.
+/// A connection that can be handed out. The pointer that is handed out shares the
+/// ownership of it.
 struct member {
   std::size_t slot;
   std::uint64_t id;  // of the connection; unique in its slot

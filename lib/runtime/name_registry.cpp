@@ -14,8 +14,8 @@
 namespace conn_grpc::runtime {
 namespace {
 
-// Of all directories of the process. A thread that has learned of a change, by whatever means, reads a later version
-// than before.
+// The version of all registries of the process. A thread that knows of a change, by
+// whatever means, reads a later version than before.
 constinit std::atomic<std::uint64_t> version{1};
 
 struct place {
@@ -42,22 +42,25 @@ struct same {
   bool operator()(const place& a, const place& b) const { return a == b; }
 };
 
-// Whoever asks after that, from the destructor of a static object or of another thread_local, remembers nothing.
+// True once the memory below is destroyed. Later look-ups, in destructors of static or
+// thread_local objects, remember nothing.
 constinit thread_local bool memory_is_gone = false;
 
 using owners = std::unordered_map<owned_place, std::weak_ptr<void>, hash, same>;
 
-// A few of those whom this thread found since `version`: most programs have no more, and these are compared sooner than
-// a hash is computed. Apart from the others because it needs no constructor, so that nobody has to ask whether that has
-// run.
+// A few of the owners that this thread has found since `version`. Most programs have no
+// more names, and to compare these is faster than to compute a hash. This struct is apart
+// from `memory` because it needs no constructor, so no access has to check whether that
+// has run.
 struct recent {
   std::uint64_t version = 0;
   std::array<const owners::value_type*, 4> found{};
   std::size_t replaced_next = 0;
 };
-[[gnu::tls_model("initial-exec")]] constinit thread_local recent few;  // as in grace_period.hpp
+[[gnu::tls_model("initial-exec")]] constinit thread_local recent few;  // initial-exec: see grace_period.hpp
 
-// All that this thread found since `version`. No longer than there are living names.
+// All owners that this thread has found since `version`. There are no more of them than
+// living names.
 struct memory {
   std::uint64_t version = 0;
   owners found;

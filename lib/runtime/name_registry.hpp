@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Who is running in an execution context, by name.
+// The pools that run in an execution context, by name.
 #pragma once
 
 #include <boost/asio/execution_context.hpp>
@@ -13,22 +13,25 @@
 
 namespace conn_grpc::runtime {
 
-/// The names of one context. Thread-safe. Lives as long as its context or who holds it, whichever is longer. It keeps
-/// nobody alive: a name whose owner is gone is free.
+/// The names of one context. Thread-safe. It exists as long as its context, or as long as
+/// an object holds it, whichever is longer. It keeps no owner of a name alive: when the
+/// owner has been destroyed, the name is free.
 ///
-/// What the owners are is for the user of this class to know: it must be the same type for all of a context.
+/// The user of this class must know the type of the owners. It must be the same for all
+/// of a context.
 class name_registry {
  public:
   [[nodiscard]] static std::shared_ptr<name_registry> of(boost::asio::execution_context& context);
 
-  /// Who has this name in this context; null when nobody has. Usually without a lock: each thread remembers what it
-  /// found until any name of any context changes hands.
+  /// The owner of this name in this context. Null when the name is free. Usually takes no
+  /// lock: each thread remembers what it has found, until a name of any context gets
+  /// another owner.
   [[nodiscard]] static std::shared_ptr<void> find(boost::asio::execution_context& context, std::string_view name);
 
-  /// False, and nothing done, when the name is somebody's.
+  /// Returns false, and does nothing, when the name has an owner.
   [[nodiscard]] bool claim(std::string_view name, const std::shared_ptr<void>& owner);
 
-  /// Frees all names of this owner. No matter if it has none.
+  /// Frees all names of this owner, if it has any.
   void release(const void* owner) noexcept;
 
  private:
@@ -39,8 +42,8 @@ class name_registry {
 
   template <class T>
   friend class context_service;
-  // Most names end with their owners, but not that of one whose first handler never ran; and another context may have
-  // the address of this one.
+  // Frees all names. Most owners release theirs, but not an owner whose first handler
+  // never ran, and another context may get the address of this one.
   void context_shutdown() noexcept;
 
   [[nodiscard]] std::shared_ptr<void> find(std::string_view name) const;

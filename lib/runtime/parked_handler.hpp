@@ -13,34 +13,34 @@
 
 namespace conn_grpc::runtime {
 
-/// An object at which handlers wait, each with a ticket.
+/// A place at which handlers wait, each with a ticket.
 class waiting_place : public detail::fallback {
  public:
   using ticket = std::uint64_t;
 
-  /// Ends the waiting with operation_aborted, if it has not ended. Thread-safe.
+  /// Completes the waiter with operation_aborted, if it still waits. Thread-safe.
   virtual void cancel(ticket which) = 0;
 
  protected:
   ~waiting_place() = default;
 };
 
-/// A handler that waits for something outside of its execution context. It is called once at most. When its context
-/// is destroyed first, the handler is destroyed with it, uncalled. Its cancellation, of any type, ends the waiting.
-/// Thread-safe.
+/// A handler that waits for something outside of its execution context. It is called at
+/// most once. When its context is destroyed first, it is destroyed uncalled. Its
+/// cancellation, of any type, ends the waiting. Thread-safe.
 template <class... Args>
 class parked_handler final : public bound_operation<Args...> {
  public:
   using typename bound_operation<Args...>::handler_type;
 
-  /// The place where it waits, for as long as that exists.
+  /// Where the handler waits. The place may be destroyed before the handler.
   struct wait_registration {
     std::weak_ptr<waiting_place> place;
     waiting_place::ticket ticket = 0;
   };
 
-  /// @param handler posts: it may be called by any thread.
-  /// @param handler_context where it posts to.
+  /// @param handler posts itself, so any thread may call it.
+  /// @param handler_context the context that the handler posts to.
   static std::shared_ptr<parked_handler> make(handler_type handler, boost::asio::execution_context& handler_context,
                                               wait_registration where) {
     const auto slot = boost::asio::get_associated_cancellation_slot(handler);
@@ -50,21 +50,21 @@ class parked_handler final : public bound_operation<Args...> {
   }
 
   parked_handler(handler_type handler, wait_registration where)
-      : bound_operation<Args...>(std::move(handler)), registration_of_wait_(std::move(where)) {}
+      : bound_operation<Args...>(std::move(handler)), wait_(std::move(where)) {}
 
  private:
   void cancel() noexcept override {
-    if (const auto place = registration_of_wait_.place.lock()) place->cancel(registration_of_wait_.ticket);
+    if (const auto place = wait_.place.lock()) place->cancel(wait_.ticket);
   }
 
   void post(detail::refused_work work) const noexcept override {
-    if (const auto place = registration_of_wait_.place.lock())
+    if (const auto place = wait_.place.lock())
       place->post(std::move(work));
     else
       post_to_system_executor(detail::completion(std::move(work)));
   }
 
-  const wait_registration registration_of_wait_;
+  const wait_registration wait_;
 };
 
 }  // namespace conn_grpc::runtime

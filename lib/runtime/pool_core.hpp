@@ -35,9 +35,11 @@
 
 namespace conn_grpc::runtime {
 
-/// A pool as its owner sees it; the supervisor runs all of it. A channel on its own is a pool of one.
+/// The interface of a pool for its owner. The supervisor runs the pool. A channel on its
+/// own is a pool of one.
 ///
-/// The pool is shared: its owner holds it, and so does each of its coroutines. All functions are thread-safe.
+/// The pool is shared by its owner and by each of its coroutines. All functions are
+/// thread-safe.
 template <class Clock>
 class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public waiting_place {
  public:
@@ -71,13 +73,14 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   [[nodiscard]] boost::asio::any_io_executor executor() const { return strand_->executor(); }
 
-  /// The pool that runs in this context under this name, or type key; null when none does.
+  /// The pool that runs in this context under this name, or type key. Null when there is
+  /// none.
   [[nodiscard]] static std::shared_ptr<pool_core> find(boost::asio::execution_context& context, std::string_view name) {
     return std::static_pointer_cast<pool_core>(name_registry::find(context, name));
   }
 
-  /// The channel of a get; see `channel_picker`. Throws what `mock` throws. A mock, or a telemetry handler that is
-  /// called for the get, may destroy the pool.
+  /// The channel of a get; see `channel_picker`. Throws what `mock` throws. A mock, or a
+  /// telemetry handler that is called for the get, may destroy the pool.
   template <if_none Then>
   [[nodiscard]] result_type pick() {
     if (!picker_.is_observed()) [[likely]]
@@ -85,8 +88,10 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return pick_observed<Then>();
   }
 
-  /// The same, but throws also when there is none; see `throw_unavailable`. Null for asio::error::would_block.
-  // Flat, because g++ 12 otherwise calls the destructor of the result: a fifth of what a get with a timeout takes.
+  /// As `pick`, but also throws when there is no channel; see `throw_unavailable`. Null
+  /// for asio::error::would_block.
+  // gnu::flatten, because g++ 12 otherwise calls the destructor of the result, which
+  // takes a fifth of a get with a timeout.
   template <if_none Then>
   [[nodiscard, gnu::flatten]] channel_ptr pick_or_throw() {
     if (!picker_.is_observed()) [[likely]]
@@ -98,8 +103,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return picker_.size_unless_waiting(needed); }
 
   /// See `channel_picker`. The caller shares the pool.
-  /// @param handler posts to `handler_context`: it may be called by any thread. Its cancellation, of any type, ends the
-  /// waiting.
+  /// @param handler posts itself to `handler_context`, so any thread may call it. Its
+  /// cancellation, of any type, ends the waiting.
   void wait_for_channel(typename parked_get::handler_type handler, boost::asio::execution_context& handler_context,
                         std::chrono::nanoseconds timeout) {
     const auto mine = picker_.take_ticket();
@@ -128,20 +133,22 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return now;
   }
 
-  /// Throws boost::system::system_error. The text names the pool and, when no channel is connected, the reason of the
-  /// last failure.
-  /// @param what was asked for, if that needs saying.
+  /// Throws boost::system::system_error. The text names the pool and, when no channel is
+  /// connected, the reason of the last failure.
+  /// @param what the caller asked for, when the text has to say it.
   [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
-    std::string who = "conn_grpc " + options_.label;
-    if (!what.empty()) who.append(": ").append(what);
-    if (why == errc::stopped && over_limit_) who.append(": ").append(make_error_code(errc::restart_limit).message());
-    throw boost::system::system_error(why, with_unavailable_reason(std::move(who), why, *channels_.all()));
+    std::string text = "conn_grpc " + options_.label;
+    if (!what.empty()) text.append(": ").append(what);
+    if (why == errc::stopped && over_limit_) text.append(": ").append(make_error_code(errc::restart_limit).message());
+    throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *channels_.all()));
   }
 
-  /// Runs all actors until `stop()`. Completes with already_started when it is running, with errc::name_taken when
-  /// another one of its name is, and at once with errc::stopped when it has been stopped before, with
-  /// errc::restart_limit if that was why. Cancellation, of any type, is a `stop()` that ends it with operation_aborted.
-  /// @param handler may be called by any thread, in any function: it posts.
+  /// Runs all actors until `stop()`. Completes with already_started when the pool is
+  /// running, and with errc::name_taken when another pool of its name is running.
+  /// Completes at once when the pool has been stopped before: with errc::restart_limit if
+  /// that was the reason, else with errc::stopped. Cancellation, of any type, is a
+  /// `stop()`; then it completes with operation_aborted.
+  /// @param handler posts itself, so any thread may call it, in any function.
   void async_run(run_handler handler) {
     auto was = phase::idle;
     if (!phase_.compare_exchange_strong(was, phase::running)) {
@@ -154,7 +161,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     std::unique_ptr<stop_at_exit> at_exit;
     try {
       refused = names_.claim(this->shared_from_this());
-      if (phase_ == phase::stopped) names_.release();  // meanwhile, and before there was anything to release
+      if (phase_ == phase::stopped) names_.release();  // stop() was called before there was a name to release
       if (!refused) at_exit = std::make_unique<stop_at_exit>(*this);
     } catch (...) {
       back_to_idle();
@@ -167,7 +174,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
       std::move(handler)(refused);
       return;
     }
-    // Shared, because it is needed here when the strand is closed.
+    // Shared, because the handler is still needed here when the strand is closed.
     const auto begin =
         std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
     if (auto slot = boost::asio::get_associated_cancellation_slot(begin->handler); slot.is_connected())
@@ -180,8 +187,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     std::move(begin->handler)(errc::stopped);
   }
 
-  /// From now on `next()` is errc::stopped, and the name is free; `async_run` ends once every actor has released its
-  /// connection.
+  /// From now on every get ends in errc::stopped, and the name is free. `async_run`
+  /// completes once every actor has released its connection.
   void stop(error_code result = {}) {
     const auto self = this->shared_from_this();  // a telemetry handler, called as a get ends, may destroy the pool
     if (stop_handing_out() == phase::running) on_strand([result](pool_core& p) { p.supervisor_.stop(result); });
@@ -201,7 +208,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return all;
   }
 
-  // Functions of their own, so that a get without telemetry keeps no registers for them.
+  // Separate functions, so that a get without telemetry saves no registers for them.
   template <if_none Then>
   [[gnu::noinline]] result_type pick_observed() {
     const auto self = this->shared_from_this();
@@ -220,8 +227,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     throw_unavailable(picked.error());
   }
 
-  /// However the run ends, nothing is handed out after it, and the status says so: also when the context is destroyed,
-  /// and the coroutine's frame, or the handler that would have made it, with it.
+  /// Ends the handing out, and sets the status to stopped, however the run ends. The run
+  /// also ends when the context is destroyed, with the coroutine's frame, or with the
+  /// handler that would have made it.
   class stop_at_exit {
    public:
     explicit stop_at_exit(pool_core& pool) : pool_(pool) {}
@@ -237,7 +245,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     pool_core& pool_;
   };
 
-  // On the strand, and posted to it: what co_spawn runs at once may be user code, which may call back into the pool.
+  // Is posted to the strand, and runs there. co_spawn may run user code at once, which
+  // may call back into the pool.
   struct startup {
     std::shared_ptr<pool_core> pool;
     std::unique_ptr<stop_at_exit> at_exit;
@@ -253,7 +262,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     }
   };
 
-  /// @return what it was before.
+  /// @return the phase before.
   phase stop_handing_out() {
     const auto was = phase_.exchange(phase::stopped);
     picker_.close();
@@ -269,14 +278,16 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   void cancel(ticket which) override { picker_.cancel(which); }
 
-  /// To the executor that the pool was made with, or, when that one throws, too, or is gone, to the system executor.
+  /// Posts to the executor that the pool was made with. When that executor throws, or is
+  /// gone, posts to the system executor.
   void post(detail::refused_work work) const noexcept override {
     detail::completion posted(std::move(work));
     if (!strand_->try_post(posted)) post_to_system_executor(std::move(posted));
   }
 
-  /// Completes the waiters that a thread has left, a slice for each turn of the strand, so that others on the context
-  /// run in between. Destroyed uncalled, with its context or because that has gone, it completes all of them at once.
+  /// Completes the waiters that a thread has left, a slice for each turn of the strand.
+  /// So other handlers of the context run in between. When it is destroyed uncalled, with
+  /// its context or because the context is gone, it completes all of them at once.
   class delivery {
    public:
     explicit delivery(std::shared_ptr<pool_core> pool) : pool_(std::move(pool)) {}
@@ -295,12 +306,13 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     std::shared_ptr<pool_core> pool_;
   };
 
-  // Shared, because what is posted may be destroyed where it must not reach back.
+  // Shared, because `post` may destroy what is posted inside of itself, where it must not
+  // call back into the pool.
   void deliver_later() noexcept {
     try {
       const auto rest = std::make_shared<delivery>(this->shared_from_this());
       strand_->post([rest](const strand_type&) { (*rest)(); });
-    } catch (...) {  // no memory to do it later
+    } catch (...) {  // there is no memory to do it later
       while (picker_.deliver_slice()) continue;
     }
   }
@@ -309,7 +321,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     on_strand([](pool_core& p) { p.supervisor_.expire_earlier(); });
   }
 
-  /// Later, unless the pool or its context is destroyed first.
+  /// Calls `what` on the strand later, unless the pool or its context is destroyed first.
   template <class Do>
   void on_strand(Do what) {
     strand_->post([weak = this->weak_from_this(), what](const strand_type&) {
@@ -317,9 +329,10 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     });
   }
 
-  // Withdraws a connection that was lost, on the thread that notices it first, and has the actor look at it. The
-  // observer owns nothing: gRPC may keep it for as long as a user keeps the channel. During a call it keeps the pool
-  // alive, and leaves the release to the strand, so that gRPC's thread destroys a pool only when the context is gone.
+  // Withdraws a lost connection on the thread that notices the loss first, and has the
+  // actor check it. The observer owns nothing, because gRPC may keep it for as long as a
+  // user keeps the channel. During a call it keeps the pool alive, and leaves the release
+  // to the strand. So gRPC's thread destroys a pool only when the context is gone.
   connection_observer observer_of(std::size_t slot, std::uint64_t connection) {
     return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, connection](bool is_lost) {
       const auto open = strand.lock();
@@ -344,7 +357,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   const std::shared_ptr<closable_strand> strand_;
   pool_names names_;
   std::atomic<phase> phase_{phase::idle};
-  std::atomic<bool> over_limit_{false};  // why it is stopped
+  std::atomic<bool> over_limit_{false};  // true when the restart limit stopped it
   const actor_environment<Clock> actors_;
   roster<actor> channels_;
   supervisor<Clock> supervisor_;

@@ -12,14 +12,15 @@
 
 namespace conn_grpc::runtime {
 
-/// The keys under which a pool is looked up while it runs: its name, and the key of its type. Thread-safe.
+/// The keys under which a pool is looked up while it runs: its name, and the key of its
+/// type. Thread-safe.
 class pool_names {
  public:
   pool_names(boost::asio::execution_context& context, const checked_pool_options& options, const void* pool)
       : options_(options), pool_(pool), registry_(name_registry::of(context)) {}
 
-  /// Claims the keys that are set. Returns already_started when another pool has the type key, and errc::name_taken
-  /// when another pool has the name.
+  /// Claims the keys that are set. Returns already_started when another pool has the type
+  /// key, and errc::name_taken when another pool has the name.
   [[nodiscard]] error_code claim(const std::shared_ptr<void>& pool) {
     if (!options_.type_key.empty() && !registry_->claim(options_.type_key, pool))
       return boost::asio::error::already_started;

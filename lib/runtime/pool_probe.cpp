@@ -3,7 +3,8 @@
 
 namespace conn_grpc::runtime {
 
-void pool_probe::got(std::chrono::nanoseconds took, const channel_identity* channel, std::string_view error) const {
+void pool_probe::report_get(std::chrono::nanoseconds took, const channel_identity* channel,
+                            std::string_view error) const {
   telemetry_event get{.name = event::channel_get, .duration = took, .error = error};
   if (channel) {
     get.channel_name = channel->name;
@@ -20,7 +21,7 @@ void pool_probe::got(std::chrono::nanoseconds took, const channel_identity* chan
   telemetry_.emit(get, options_.logger.get());
 }
 
-void pool_probe::has_size(std::size_t expected, std::size_t current) const noexcept {
+void pool_probe::report_size(std::size_t expected, std::size_t current) const noexcept {
   telemetry_.emit(
       {.name = event::pool_status, .expected_size = expected, .current_size = current, .pool_name = options_.name},
       options_.logger.get());

@@ -15,19 +15,20 @@ class pool_probe {
  public:
   explicit pool_probe(const checked_pool_options& options) : options_(options), telemetry_(*options.telemetry) {}
 
-  [[nodiscard]] bool hears_gets() const noexcept {
+  [[nodiscard]] bool wants_gets() const noexcept {
     return telemetry_.wants(event::channel_get, event::pool_get_channel);
   }
 
-  /// @param channel the channel that was found; null when none was, or when it is a mock's.
-  /// @param error why none was; else empty.
-  void got(std::chrono::nanoseconds took, const channel_identity* channel, std::string_view error) const;
+  /// @param channel the channel that was found. Null when there was none, or when a mock
+  /// returned it.
+  /// @param error why there was none; else empty.
+  void report_get(std::chrono::nanoseconds took, const channel_identity* channel, std::string_view error) const;
 
-  void has_size(std::size_t expected, std::size_t current) const noexcept;
+  void report_size(std::size_t expected, std::size_t current) const noexcept;
 
  private:
   const checked_pool_options& options_;
-  telemetry& telemetry_;  // that of the options, one load nearer
+  telemetry& telemetry_;  // that of the options, which saves a load
 };
 
 }  // namespace conn_grpc::runtime

@@ -9,8 +9,9 @@
 
 namespace conn_grpc::runtime {
 
-/// A thread that receives no signals, as Asio's own threads: a signal of the program's is handled by one of the
-/// program's threads. @throws std::system_error
+/// A thread that receives no signals, like Asio's own threads. The program's threads
+/// handle the program's signals.
+/// @throws std::system_error
 template <class Body>
 std::thread quiet_thread(Body body) {
   struct blocked {

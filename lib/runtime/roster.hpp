@@ -10,14 +10,14 @@
 
 namespace conn_grpc::runtime {
 
-/// The channels of a pool, connected or not. Changed on the strand, read by any thread: a reader gets the list as it
-/// was at that moment. Thread-safe.
+/// The channels of a pool, connected or not. Any thread may read the list, and gets it as
+/// it is at that moment. Thread-safe.
 template <class Channel>
 class roster {
  public:
   using list = std::vector<std::shared_ptr<Channel>>;
 
-  /// @param first by ascending slot.
+  /// @param first the channels, by ascending slot.
   explicit roster(list first) : list_(std::make_shared<const list>(std::move(first))) {}
 
   [[nodiscard]] std::shared_ptr<const list> all() const {

@@ -13,15 +13,15 @@ std::shared_ptr<shutdown_registry> shutdown_registry::of(boost::asio::execution_
 }
 
 void shutdown_registry::context_shutdown() noexcept {
-  std::vector<std::shared_ptr<shutdown_listener>> told;
+  std::vector<std::shared_ptr<shutdown_listener>> to_notify;
   {
     const std::lock_guard lock(mutex_);
     gone_ = true;
     for (const auto& e : dependents_)
-      if (auto dependent = e.dependent.lock()) told.push_back(std::move(dependent));
+      if (auto dependent = e.dependent.lock()) to_notify.push_back(std::move(dependent));
   }
-  for (const auto& dependent : told) dependent->context_going();
-  for (const auto& dependent : told) dependent->context_gone();
+  for (const auto& dependent : to_notify) dependent->context_going();
+  for (const auto& dependent : to_notify) dependent->context_gone();
 }
 
 shutdown_registration::shutdown_registration(boost::asio::execution_context& context,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// An execution context may be destroyed while objects that use it live on: a pool whose io_context went first, an RPC
-// in flight. Asio's own objects must not be touched from then on, not even destroyed (a strand's destructor locks a
-// mutex of its service). So an object that may outlive its context registers here, and is notified before, to release
-// them.
+// An execution context may be destroyed while objects that use it live on: a pool whose
+// io_context was destroyed first, or an RPC in flight. From then on Asio's own objects
+// must not be touched, and not even destroyed: a strand's destructor locks a mutex of its
+// service. So an object that may outlive its context registers here. It is notified
+// before, and releases Asio's objects.
 #pragma once
 
 #include <boost/asio/execution_context.hpp>
@@ -15,11 +16,13 @@ namespace conn_grpc::runtime {
 
 class shutdown_listener {
  public:
-  /// The context is about to be destroyed; `context_gone()` follows once all dependents have been notified.
+  /// The context is about to be destroyed. `context_gone()` follows once all dependents
+  /// have been notified.
   virtual void context_going() noexcept {}
 
-  /// Called while the context is being destroyed and its services still exist: releases all of Asio's objects. By the
-  /// thread that destroys the context: nothing runs there any more, but other contexts and gRPC do.
+  /// Releases all of Asio's objects. The context is being destroyed, and its services
+  /// still exist. The thread that destroys the context calls this. Nothing runs in that
+  /// context any more, but other contexts and gRPC do.
   virtual void context_gone() noexcept = 0;
 
  protected:
@@ -29,11 +32,13 @@ class shutdown_listener {
   ~shutdown_listener() = default;
 };
 
-/// The dependents of one context. Thread-safe. Lives as long as its context or any registration, whichever is longer.
+/// The dependents of one context. Thread-safe. It exists as long as its context or any
+/// registration, whichever is longer.
 ///
-/// A dependent must destroy all that is Asio's, or the user's, while it is still owned. Then a dependent that the
-/// registry cannot notify any more has nothing left that could outlive the context. The registry notifies without its
-/// mutex.
+/// A dependent must destroy all objects of Asio's, and of the user's, while the dependent
+/// still has an owner. Then a dependent that the registry can no longer notify has
+/// nothing left that could outlive the context. The registry holds no mutex while it
+/// notifies.
 class shutdown_registry {
  public:
   static std::shared_ptr<shutdown_registry> of(boost::asio::execution_context& context);
@@ -54,8 +59,8 @@ class shutdown_registry {
   bool gone_ = false;
 };
 
-/// An entry in the registry, until it is destroyed; it allocates nothing. While the context is already being destroyed,
-/// `context_gone()` is called at once.
+/// An entry in the registry, until it is destroyed. It allocates nothing. When the
+/// context is already being destroyed, it calls `context_gone()` at once.
 class shutdown_registration {
  public:
   shutdown_registration(boost::asio::execution_context& context, std::weak_ptr<shutdown_listener> dependent);

@@ -10,7 +10,8 @@
 
 namespace conn_grpc::runtime {
 
-/// Reports the size of a pool to telemetry, at once and then at each interval. On the strand.
+/// Reports the size of a pool to telemetry, at once and then at each interval. On the
+/// strand.
 template <class Clock>
 class size_report {
  public:

@@ -7,11 +7,12 @@
 
 namespace conn_grpc::runtime {
 
-/// Where all that a pool does happens.
+/// The strand of a pool, on which all its coroutines run.
 using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
-/// Of a coroutine there. With the default executor, asio::any_io_executor, each operation that it awaits would allocate
-/// for the strand in it, which is too large to be kept inside.
+/// A coroutine on that strand. With the default executor, asio::any_io_executor, each
+/// operation that it awaits would allocate: the strand is too large for the space inside
+/// an any_io_executor.
 template <class T = void>
 using strand_awaitable = boost::asio::awaitable<T, strand_type>;
 

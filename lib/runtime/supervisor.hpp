@@ -28,16 +28,19 @@
 
 namespace conn_grpc::runtime {
 
-/// Runs the coroutines of one pool on one strand, and restarts the actors whose user code threw. On that strand.
+/// Runs the coroutines of one pool on one strand, and restarts the actors whose user code
+/// threw. All functions are for that strand.
 ///
-/// One strand for all, because every actor publishes into the same set of members: with a strand each, every connect
-/// and every loss would hop, and gain nothing, since gRPC does the work on its own threads.
+/// There is one strand for all, because every actor publishes into the same set of
+/// members. With a strand for each actor, every connect and every loss would be posted
+/// once more. Nothing would be gained, since gRPC does the work on its own threads.
 template <class Clock>
 class supervisor {
  public:
   using actor = channel_actor<Clock>;
 
-  /// @param over_limit called when user code threw more often than allowed, before the actors are stopped for it.
+  /// @param over_limit called when user code has thrown more often than allowed, before
+  /// the actors are stopped.
   supervisor(const checked_pool_options& options, channel_picker<Clock>& picker, const roster<actor>& channels,
              std::function<void()> over_limit)
       : options_(options),
@@ -48,7 +51,8 @@ class supervisor {
         expiry_(picker),
         report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())) {}
 
-  /// Until `stop()`, once every actor has released its connection and every waiter has been completed.
+  /// Runs until `stop()`, and until then every actor has released its connection and
+  /// every waiter has been completed.
   /// @param owner of this object.
   strand_awaitable<> run(std::shared_ptr<void> owner, strand_type strand) {
     try {
@@ -57,14 +61,14 @@ class supervisor {
       const auto all = channels_.all();
       for (const auto& a : *all) {
         spawn(owner, strand, supervise(a));
-        co_await boost::asio::post(boost::asio::deferred);  // let others on the context run between two attempts
+        co_await boost::asio::post(boost::asio::deferred);  // other handlers of the context run between two attempts
       }
     } catch (const std::bad_alloc&) {
-      stop(make_error_code(boost::system::errc::not_enough_memory));  // those that run already
+      stop(make_error_code(boost::system::errc::not_enough_memory));  // stops the actors that already run
     }
     while (living_ > 0 || !stopping_) co_await ended_.wait();
     while (!picker_.reclaim()) co_await ended_.wait_until(Clock::now() + std::chrono::milliseconds(1));
-    while (picker_.delivering()) co_await boost::asio::post(boost::asio::deferred);  // the waiters first
+    while (picker_.delivering()) co_await boost::asio::post(boost::asio::deferred);  // every waiter is completed first
   }
 
   /// @param why the result; the first call counts.
@@ -79,13 +83,13 @@ class supervisor {
 
   [[nodiscard]] error_code result() const { return result_; }
 
-  /// A waiter has joined whose deadline is the earliest.
+  /// A waiter with the earliest deadline has joined.
   void expire_earlier() { expiry_.recheck(); }
 
  private:
   using step = channel_transition::step;
 
-  // `run` does not end before the child has.
+  // `run` does not end before the child has ended.
   void spawn(const std::shared_ptr<void>& owner, const strand_type& strand, strand_awaitable<> child) {
     ++living_;
     try {
@@ -100,8 +104,8 @@ class supervisor {
     }
   }
 
-  /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted alone and at once, until that
-  /// happens too often.
+  /// One for one, as Elixir's supervisor: an actor whose user code threw is restarted
+  /// alone and at once, until that happens too often.
   strand_awaitable<> supervise(std::shared_ptr<actor> supervised) {
     for (;;) {
       std::string what;
@@ -116,7 +120,8 @@ class supervisor {
                                  std::to_string(restarts_.limit()) + " in " +
                                  std::to_string(options_.restart_window.count()) + " ms";
         supervised->notify({.what = step::user_code_failed, .reason = what, .consequence = consequence});
-        co_await boost::asio::post(boost::asio::deferred);  // what throws each time must not keep stop() away
+        co_await boost::asio::post(
+            boost::asio::deferred);  // stop() must get its turn even when user code throws each time
         continue;
       }
       supervised->notify({.what = step::user_code_failed,
@@ -128,7 +133,7 @@ class supervisor {
     }
   }
 
-  // At once, before another actor connects.
+  // Stops at once, before another actor connects.
   void give_up() {
     if (stopping_) return;
     over_limit_();

@@ -30,7 +30,7 @@ struct telemetry::attached {
   const std::string id;
   const std::uint32_t events;
   const handler called;
-  std::atomic<bool> detached{false};  // an emission that began before still has it in its list
+  std::atomic<bool> detached{false};  // an earlier emission may still have it in its list
 };
 
 std::string_view to_string(event name) noexcept {
@@ -52,7 +52,8 @@ std::string_view to_string(event name) noexcept {
 }
 
 const std::shared_ptr<telemetry>& telemetry::global() {
-  // Never destroyed: static objects of the user's, which go later than this would, may own a pool.
+  // Never destroyed: a static object of the user's may own a pool, and may be destroyed
+  // later than this would be.
   static const auto& instance = *new std::shared_ptr<telemetry>(std::make_shared<telemetry>());
   return instance;
 }
@@ -67,7 +68,7 @@ bool telemetry::attach_many(std::string id, std::span<const event> names, handle
   for (const event name : names) events |= bit(name);
   const auto added = std::make_shared<attached>(std::move(id), events, std::move(called));
 
-  const std::lock_guard lock(mutex_);  // after `added`, which holds what is the user's
+  const std::lock_guard lock(mutex_);  // after `added`, so that objects of the user's are destroyed without the lock
   if (std::ranges::any_of(*list_, [&](const auto& a) { return a->id == added->id; })) return false;
   auto next = *list_;
   next.push_back(added);
@@ -81,7 +82,7 @@ bool telemetry::detach(std::string_view id) {
 
 void telemetry::emit(const telemetry_event& happened, spdlog::logger* log) noexcept {
   if (!wants(happened.name)) return;
-  // A handler that gets would be called for its own get, without end.
+  // A handler that makes a get would be called for that get, without end.
   const bool is_get = happened.name == event::channel_get || happened.name == event::pool_get_channel;
   if (inside_a_handler && is_get) return;
   const auto now = [this] {
@@ -99,14 +100,14 @@ void telemetry::call(const std::shared_ptr<attached>& one, const telemetry_event
   try {
     one->called(happened);
   } catch (...) {
-    detach_first([&](const auto& a) { return a == one; });  // not by its id: another may have it by now
+    detach_first([&](const auto& a) { return a == one; });  // not by its id, which another handler may have by now
     report(one->id, happened.name, core::current_exception_text(), log);
   }
 }
 
 template <class Predicate>
 bool telemetry::detach_first(Predicate is_meant) {
-  std::shared_ptr<const attached_list> before;  // destroyed without the lock: what a handler holds is the user's
+  std::shared_ptr<const attached_list> before;  // destroyed without the lock: a handler may hold objects of the user's
   const std::lock_guard lock(mutex_);
   auto next = *list_;
   const auto place = std::ranges::find_if(next, is_meant);
@@ -118,7 +119,7 @@ bool telemetry::detach_first(Predicate is_meant) {
   return true;
 }
 
-// With mutex_ held. Returns what was there before.
+// Called with mutex_ held. Returns the previous list.
 std::shared_ptr<const telemetry::attached_list> telemetry::replace(attached_list next) {
   std::uint32_t wanted = 0;
   for (const auto& a : next) wanted |= a->events;

@@ -10,8 +10,8 @@
 
 namespace conn_grpc::runtime {
 
-/// `text`, and why there is no connection, if that is why the get failed: the last error of the first channel that is
-/// not connected and has one.
+/// Adds to `text` why there is no connection, when that is why the get failed. The reason
+/// is the last error of the first channel that is not connected and has one.
 /// @param channels pointers to objects with a `status()`.
 template <class Channels>
 std::string with_unavailable_reason(std::string text, error_code failed, const Channels& channels) {

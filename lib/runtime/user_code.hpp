@@ -11,15 +11,15 @@
 
 namespace conn_grpc::runtime {
 
-/// Says what user code threw, and which.
+/// The error of user code: which function threw, and what it threw.
 class user_code_error : public std::runtime_error {
  public:
-  /// In a catch block.
+  /// Call it in a catch block.
   explicit user_code_error(std::string_view where)
       : runtime_error(std::string(where) + " threw: " + core::current_exception_text()) {}
 };
 
-/// Calls what the user gave us.
+/// Calls a function of the user's.
 template <class Function, class... Args>
 decltype(auto) call_user(std::string_view where, Function&& function, Args&&... args) {
   try {

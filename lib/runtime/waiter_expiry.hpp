@@ -10,7 +10,7 @@
 
 namespace conn_grpc::runtime {
 
-/// Ends the waiting of gets at their deadlines. On the strand.
+/// Completes waiters at their deadlines. On the strand.
 template <class Clock>
 class waiter_expiry {
  public:
@@ -21,13 +21,13 @@ class waiter_expiry {
       const auto now = Clock::now();
       const auto next = picker_.expire(now);
       if (next <= now)
-        co_await boost::asio::post(boost::asio::deferred);  // others on the context first
+        co_await boost::asio::post(boost::asio::deferred);  // other handlers of the context run first
       else
         co_await deadline_.wait_until(next);
     }
   }
 
-  /// A waiter has joined whose deadline is the earliest.
+  /// A waiter with the earliest deadline has joined.
   void recheck() { deadline_.notify(); }
 
   void stop() {
@@ -37,7 +37,7 @@ class waiter_expiry {
 
  private:
   channel_picker<Clock>& picker_;
-  condition<Clock> deadline_;  // the earliest of the waiters'
+  condition<Clock> deadline_;  // the earliest deadline of the waiters
   bool stopping_ = false;
 };
 

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 using conn_grpc::backoff_range;
 using conn_grpc::exponential_backoff;
 
-TEST_CASE("a delay never leaves the range, whatever its width", "[backoff]") {
+TEST_CASE("a delay never leaves the range, for ranges of any width", "[backoff]") {
   const backoff_range range =
       GENERATE(backoff_range{1'000ms, 30'000ms}, backoff_range{1'000ms, 2'000ms}, backoff_range{1ms, 1ms},
                backoff_range{1ms, 2ms}, backoff_range{7ms, 10ms}, backoff_range{1ms, std::chrono::milliseconds::max()});
@@ -54,7 +54,7 @@ TEST_CASE("reset returns to the beginning", "[backoff]") {
   }
 }
 
-TEST_CASE("equal seeds give equal delays, no seed gives others", "[backoff]") {
+TEST_CASE("equal seeds give equal delays, calls without a seed give different delays", "[backoff]") {
   const auto a = exponential_backoff({1ms, 1'000'000ms}, 7);
   const auto b = exponential_backoff({1ms, 1'000'000ms}, 7);
   const auto c = exponential_backoff({1'000ms, 1'000'000ms});
@@ -67,7 +67,7 @@ TEST_CASE("equal seeds give equal delays, no seed gives others", "[backoff]") {
   CHECK(differ);
 }
 
-TEST_CASE("a range that makes no sense is refused by name", "[backoff]") {
+TEST_CASE("an invalid range is rejected with the name of the field", "[backoff]") {
   const auto [range, text] = GENERATE(table<backoff_range, std::string>({
       {{0ms, 10ms}, "backoff.min: must be above zero, is 0 ms"},
       {{-1ms, 10ms}, "backoff.min: must be above zero, is -1 ms"},

@@ -34,13 +34,13 @@ TEST_CASE("variables are expanded as in a shell", "[expansion]") {
       {"$${${CONN_GRPC_HOST}}", "${10.0.0.1}"},
       {"$ ${CONN_GRPC_HOST}", "$ 10.0.0.1"},
       {"$${", "${"},
-      {"${CONN_GRPC_TRICKY}", "\"}${CONN_GRPC_HOST}\n\\$${"},  // once, not again
+      {"${CONN_GRPC_TRICKY}", "\"}${CONN_GRPC_HOST}\n\\$${"},  // expanded once, not again
   }));
   CAPTURE(text);
   CHECK(expand_environment(text, "field") == expanded);
 }
 
-TEST_CASE("what cannot be expanded is refused by the name of the field", "[expansion]") {
+TEST_CASE("a text that cannot be expanded is rejected with the name of the field", "[expansion]") {
   const environment_variable unset("CONN_GRPC_UNSET", std::nullopt);
   const auto [text, why] = GENERATE(table<std::string, std::string>({
       {"${CONN_GRPC_UNSET}", "the environment variable CONN_GRPC_UNSET is not set"},

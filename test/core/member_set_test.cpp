@@ -56,19 +56,19 @@ TEST_CASE("members take turns in the order of slots", "[members]") {
   CHECK((taken == "123123" || taken == "231231" || taken == "312312"));
 }
 
-TEST_CASE("a change continues with the next in turn", "[members]") {
+TEST_CASE("after a change the turns continue with the next member", "[members]") {
   members r;
   r.open();
   for (int slot = 1; slot <= 4; ++slot) insert(r, slot);
   CHECK(take(r, 2) == "12");
   r.erase(1, 0);
   CHECK(take(r, 4) == "3423");
-  r.erase(4, 0);  // whose turn it was
+  r.erase(4, 0);  // its turn was next
   CHECK(take(r, 3) == "232");
   insert(r, 1);
   insert(r, 4);
   CHECK(take(r, 5) == "34123");
-  r.erase(7, 0);  // never was there
+  r.erase(7, 0);  // it was never inserted
   CHECK(take(r, 2) == "41");
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("over k x size picks each member is picked k times", "[members]") {
   for (const int count : used) CHECK(count == 1'000);
 }
 
-TEST_CASE("only the connection that is meant is erased", "[members]") {
+TEST_CASE("erase removes only the connection with the given id", "[members]") {
   members r;
   r.open();
   conn_grpc::test::insert(r, 0, std::make_shared<int>(1), 1);
@@ -98,7 +98,7 @@ TEST_CASE("only the connection that is meant is erased", "[members]") {
   CHECK(*picked->channel == 2);
 }
 
-TEST_CASE("a member that is erased is released at once", "[members]") {
+TEST_CASE("an erased member is released at once", "[members]") {
   members r;
   r.open();
   auto value = std::make_shared<int>(0);
@@ -123,7 +123,7 @@ TEST_CASE("a member that a reader uses is kept until the next change after the r
   const auto value = std::make_shared<int>(0);
   conn_grpc::test::insert(r, 0, value);
   {
-    const conn_grpc::core::read_section inside;  // as if preempted in the middle of next()
+    const conn_grpc::core::read_section inside;  // as if preempted in the middle of pick()
     r.erase(0, 0);
     CHECK(value.use_count() == 2);
     insert(r, 1);
@@ -133,7 +133,7 @@ TEST_CASE("a member that a reader uses is kept until the next change after the r
   CHECK(value.use_count() == 1);
 }
 
-TEST_CASE("a thread that ends leaves its record to the next", "[members]") {
+TEST_CASE("a thread that ends leaves its record to the next thread", "[members]") {
   members r;
   r.open();
   insert(r, 1);
@@ -145,14 +145,14 @@ TEST_CASE("a thread that ends leaves its record to the next", "[members]") {
   CHECK(first == second);
 }
 
-TEST_CASE("a reader that was inside at a fork keeps nothing in the child", "[members]") {
+TEST_CASE("a reader that was inside a section at a fork does not block reclamation in the child", "[members]") {
   members r;
   r.open();
   const auto value = std::make_shared<int>(0);
   conn_grpc::test::insert(r, 0, value);
   std::latch is_inside(1), forked(1);
   std::thread reader([&] {
-    const conn_grpc::core::read_section inside;  // as if it had lost the processor in the middle of next()
+    const conn_grpc::core::read_section inside;  // as if preempted in the middle of pick()
     is_inside.count_down();
     forked.wait();
   });
@@ -166,7 +166,7 @@ TEST_CASE("a reader that was inside at a fork keeps nothing in the child", "[mem
     ::_exit(released && works ? 0 : 1);
   }
   r.erase(0, 0);
-  CHECK(value.use_count() == 2);  // in the parent it is still inside
+  CHECK(value.use_count() == 2);  // in the parent the reader is still inside
   forked.count_down();
   reader.join();
   CHECK(r.reclaim());

@@ -8,7 +8,7 @@
 using namespace std::chrono_literals;
 using time_point = std::chrono::steady_clock::time_point;
 
-TEST_CASE("three restarts within five seconds, the fourth is one too many", "[restart_budget]") {
+TEST_CASE("three restarts within five seconds are allowed, the fourth is not", "[restart_budget]") {
   conn_grpc::core::restart_budget<time_point> budget(3, 5s);
   const time_point start{};
   CHECK(budget.spend(start));

@@ -24,7 +24,7 @@ TEST_CASE("every form of a target that gRPC knows is accepted", "[target]") {
   CHECK_NOTHROW(check_target("address", target));
 }
 
-TEST_CASE("a port that is none is refused by the name of the field", "[target]") {
+TEST_CASE("an invalid port is rejected with the name of the field", "[target]") {
   const auto [target, port] = GENERATE(table<std::string, std::string>({
       {"host:99999", "99999"},
       {"host:65536", "65536"},
@@ -53,7 +53,7 @@ TEST_CASE("a port that is none is refused by the name of the field", "[target]")
   }
 }
 
-TEST_CASE("an empty target is refused", "[target]") {
+TEST_CASE("an empty target is rejected", "[target]") {
   CHECK_THROWS_WITH(check_target("address", ""), has_text("address: must not be empty"));
 }
 
@@ -69,7 +69,7 @@ struct proxy_case {
 
 }  // namespace
 
-TEST_CASE("which proxy gRPC goes through", "[target]") {
+TEST_CASE("the proxy through which gRPC connects", "[target]") {
   const auto c = GENERATE(values<proxy_case>({
       {"host:1", {}, ""},
       {"host:1", {{"http_proxy", "http://p:3128"}}, "the proxy p:3128 of http_proxy"},
@@ -78,7 +78,7 @@ TEST_CASE("which proxy gRPC goes through", "[target]") {
       {"host:1", {{"http_proxy", "http://h"}, {"https_proxy", "http://s"}}, "the proxy s of https_proxy"},
       {"host:1", {{"https_proxy", "http://s"}, {"grpc_proxy", "http://g"}}, "the proxy g of grpc_proxy"},
       {"host:1", {{"HTTP_PROXY", "http://p:3128"}}, ""},
-      {"host:1", {{"http_proxy", "https://p:3128"}}, ""},  // gRPC knows this scheme only
+      {"host:1", {{"http_proxy", "https://p:3128"}}, ""},  // gRPC knows only the scheme http
       {"host:1", {{"http_proxy", "p:3128"}}, ""},
       {"host:1", {{"http_proxy", ""}}, ""},
       {"host:1", {{"http_proxy", "http://p:1"}}, "", false},

@@ -5,7 +5,7 @@
 
 #include "support/catch.hpp"
 
-TEST_CASE("a type's name without where it is declared", "[core]") {
+TEST_CASE("a type's name without its namespaces and functions", "[core]") {
   const auto [qualified, name] = GENERATE(table<std::string, std::string>({
       {"demo_pool", "demo_pool"},
       {"a::b::demo_pool", "demo_pool"},

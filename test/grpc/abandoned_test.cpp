@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Whatever goes while gets wait, the pool or an execution context: every one of them is answered once, or its handler
-// is destroyed uncalled because its own context has gone.
+// The pool or an execution context is destroyed while gets wait. Each get is answered
+// once, or its handler is destroyed uncalled because its own context has been destroyed.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -30,7 +30,7 @@ using conn_grpc::error_code;
 
 namespace {
 
-/// As callbacks and as coroutines, for a channel and for a size, on one context.
+/// Waits for a channel and for a size, as callbacks and as a coroutine, on one context.
 struct waiters {
   waiters(asio::io_context& handler_context, conn_grpc::pool& pool) {
     pool.async_get_channel(1h, asio::bind_executor(handler_context, get.follow()));
@@ -38,8 +38,8 @@ struct waiters {
     pool.async_connected(1, asio::bind_executor(handler_context, size.follow()));
     asio::co_spawn(handler_context, wait(pool, coroutine.follow()), asio::detached);
     handler_context.restart();
-    handler_context.poll();  // the coroutine waits now
-    all([](const fate& f) { return f.called == 0 && f.destroyed == 0; });
+    handler_context.poll();  // now the coroutine waits
+    all([](const handler_outcome& f) { return f.called == 0 && f.destroyed == 0; });
   }
 
   template <class Handler>
@@ -56,16 +56,16 @@ struct waiters {
   void answered_by(asio::io_context& handler_context) {
     handler_context.restart();
     handler_context.poll();
-    all([](const fate& f) { return f.called == 1 && f.destroyed == 1 && f.failed == errc::stopped; });
+    all([](const handler_outcome& f) { return f.called == 1 && f.destroyed == 1 && f.failed == errc::stopped; });
   }
-  void gone() {
-    all([](const fate& f) { return f.called == 0 && f.destroyed == 1; });
+  void were_destroyed() {
+    all([](const handler_outcome& f) { return f.called == 0 && f.destroyed == 1; });
   }
 
-  fate get;
-  fate on_strand;
-  fate size;
-  fate coroutine;
+  handler_outcome get;
+  handler_outcome on_strand;
+  handler_outcome size;
+  handler_outcome coroutine;
 
  private:
   template <class Predicate>
@@ -78,15 +78,15 @@ struct waiters {
 };
 
 /// A pool on `io` without a server, and another context.
-struct world {
-  explicit world(std::size_t size = 2) {
+struct pool_without_server {
+  explicit pool_without_server(std::size_t size = 2) {
     pool.emplace(*io, conn_grpc::pool_options{.pool_size = size, .channel = server.options()});
     pool->async_run(ran.follow());
-    if (GENERATE(false, true)) io->poll();  // it has not begun to connect; it has failed to, or is about to
+    if (GENERATE(false, true)) io->poll();  // before the first attempt, or during it and after it
   }
 
   late_server server;
-  fate ran;
+  handler_outcome ran;
   std::optional<asio::io_context> io{std::in_place};
   std::optional<asio::io_context> other{std::in_place};
   std::optional<conn_grpc::pool> pool;
@@ -94,102 +94,102 @@ struct world {
 
 }  // namespace
 
-TEST_CASE("the pool, its context and the waiters' context go, in every order", "[abandoned]") {
-  world w;
-  waiters here(*w.io, *w.pool);
-  waiters there(*w.other, *w.pool);
+TEST_CASE("the pool, its context and the waiters' context may be destroyed in every order", "[abandoned]") {
+  pool_without_server f;
+  waiters here(*f.io, *f.pool);
+  waiters there(*f.other, *f.pool);
   bool here_wait = true;
   bool there_wait = true;
   // P the pool, I its io_context, O the other one.
   const std::string order = GENERATE("PIO", "POI", "IPO", "IOP", "OPI", "OIP");
   for (const char next : order) {
     INFO(order << ", now " << next);
-    if (next == 'P') w.pool.reset();
-    if (next == 'I') w.io.reset();
-    if (next == 'O') w.other.reset();
+    if (next == 'P') f.pool.reset();
+    if (next == 'I') f.io.reset();
+    if (next == 'O') f.other.reset();
     if (std::exchange(there_wait, false)) {
-      if (w.other)
-        there.answered_by(*w.other);
+      if (f.other)
+        there.answered_by(*f.other);
       else
-        there.gone();
+        there.were_destroyed();
     }
     if (next != 'O' && std::exchange(here_wait, false)) {
-      if (w.io)
-        here.answered_by(*w.io);
+      if (f.io)
+        here.answered_by(*f.io);
       else
-        here.gone();
+        here.were_destroyed();
     }
   }
-  CHECK(w.ran.destroyed == 1);
+  CHECK(f.ran.destroyed == 1);
 }
 
-TEST_CASE("answered, but not told yet, when the waiters' context goes", "[abandoned]") {
-  world w;
-  waiters here(*w.io, *w.pool);
-  waiters there(*w.other, *w.pool);
-  w.pool.reset();
+TEST_CASE("answered waiters are destroyed uncalled when their context is destroyed before it has run", "[abandoned]") {
+  pool_without_server f;
+  waiters here(*f.io, *f.pool);
+  waiters there(*f.other, *f.pool);
+  f.pool.reset();
   const bool here_first = GENERATE(false, true);
-  if (here_first) w.io.reset();
-  w.other.reset();
-  w.io.reset();
-  here.gone();
-  there.gone();
+  if (here_first) f.io.reset();
+  f.other.reset();
+  f.io.reset();
+  here.were_destroyed();
+  there.were_destroyed();
 }
 
-TEST_CASE("from inside the handler of one that waited, all else goes", "[abandoned]") {
-  world w;
+TEST_CASE("a waiter's handler may destroy the pool and another context", "[abandoned]") {
+  pool_without_server f;
   const std::string what = GENERATE("pool", "other context", "both");
-  fate waits_here;
-  fate waits_there;
+  handler_outcome waits_here;
+  handler_outcome waits_there;
   bool called = false;
-  w.pool->async_get_channel(1ms, [&](error_code failed, const channel_ptr&) {
+  f.pool->async_get_channel(1ms, [&](error_code failed, const channel_ptr&) {
     CHECK(failed == errc::not_connected);
-    if (what != "pool") w.other.reset();
-    if (what != "other context") w.pool.reset();
+    if (what != "pool") f.other.reset();
+    if (what != "other context") f.pool.reset();
     called = true;
   });
-  w.pool->async_get_channel(1h, waits_here.follow());
-  w.pool->async_get_channel(1h, asio::bind_executor(*w.other, waits_there.follow()));
-  run_until(*w.io, [&] { return called; });
-  if (w.other) {
-    w.other->poll();
+  f.pool->async_get_channel(1h, waits_here.follow());
+  f.pool->async_get_channel(1h, asio::bind_executor(*f.other, waits_there.follow()));
+  run_until(*f.io, [&] { return called; });
+  if (f.other) {
+    f.other->poll();
     CHECK(waits_there.failed == errc::stopped);
   }
-  CHECK(waits_there.called == (w.other ? 1 : 0));
+  CHECK(waits_there.called == (f.other ? 1 : 0));
   CHECK(waits_there.destroyed == 1);
-  if (w.pool) w.pool->stop();
-  run_until(*w.io, [&] { return waits_here.called == 1; });
+  if (f.pool) f.pool->stop();
+  run_until(*f.io, [&] { return waits_here.called == 1; });
   CHECK(waits_here.failed == errc::stopped);
   CHECK(waits_here.destroyed == 1);
 }
 
-TEST_CASE("from inside the handler of one that was served, the pool goes", "[abandoned]") {
-  world w(1);
-  fate served;
+TEST_CASE("the handler of a served waiter may destroy the pool", "[abandoned]") {
+  pool_without_server f(1);
+  handler_outcome served;
   bool called = false;
-  w.pool->async_get_channel(1h, [&](error_code failed, const channel_ptr& channel) {
+  f.pool->async_get_channel(1h, [&](error_code failed, const channel_ptr& channel) {
     CHECK_FALSE(failed);
-    w.pool.reset();
+    f.pool.reset();
     CHECK(is_ready(channel));
     called = true;
   });
-  w.pool->async_get_channel(1h, served.follow());
-  w.server.start();
-  run_until(*w.io, [&] { return called && served.called == 1; });
+  f.pool->async_get_channel(1h, served.follow());
+  f.server.start();
+  run_until(*f.io, [&] { return called && served.called == 1; });
   CHECK(is_ready(served.channel));
-  run_until(*w.io, [&] { return w.ran.called == 1; });
-  CHECK_FALSE(w.ran.failed);
+  run_until(*f.io, [&] { return f.ran.called == 1; });
+  CHECK_FALSE(f.ran.failed);
 }
 
-TEST_CASE("a handler that owns the pool it waits for", "[abandoned]") {
+TEST_CASE("a handler may own the pool that it waits for", "[abandoned]") {
   const late_server server;
   std::optional<asio::io_context> io(std::in_place);
   std::optional<asio::io_context> other(std::in_place);
   auto pool = std::make_shared<conn_grpc::pool>(*io, conn_grpc::pool_options{.channel = server.options()});
   pool->async_run(asio::detached);
   const std::weak_ptr watched = pool;
-  fate waits;
-  fate last;
+  handler_outcome waits;
+  handler_outcome last;
   asio::cancellation_signal cancel;
   auto& owned = *pool;
   owned.async_get_channel(
@@ -200,10 +200,11 @@ TEST_CASE("a handler that owns the pool it waits for", "[abandoned]") {
                                        })));
   owned.async_get_channel(1h, last.follow());
   REQUIRE_FALSE(watched.expired());
-  const std::string what = GENERATE("its context goes", "the pool's goes", "it is cancelled", "the pool is stopped");
+  const std::string what =
+      GENERATE("its context is destroyed", "the pool's context is destroyed", "it is cancelled", "the pool is stopped");
   INFO(what);
-  if (what == "its context goes") other.reset();
-  if (what == "the pool's goes") io.reset();
+  if (what == "its context is destroyed") other.reset();
+  if (what == "the pool's context is destroyed") io.reset();
   if (what == "it is cancelled") cancel.emit(asio::cancellation_type::terminal);
   if (what == "the pool is stopped") watched.lock()->stop();
   if (other) other->poll();
@@ -215,23 +216,23 @@ TEST_CASE("a handler that owns the pool it waits for", "[abandoned]") {
   CHECK(last.destroyed == 1);
 }
 
-TEST_CASE("a handler that starts over when it is told that the pool has stopped", "[abandoned]") {
-  world w;
-  fate again;
+TEST_CASE("a handler may get again when the pool has stopped", "[abandoned]") {
+  pool_without_server f;
+  handler_outcome again;
   error_code first;
-  w.pool->async_get_channel(1h, [&](error_code failed, const channel_ptr&) {
+  f.pool->async_get_channel(1h, [&](error_code failed, const channel_ptr&) {
     first = failed;
-    w.pool->async_get_channel(1h, again.follow());
+    f.pool->async_get_channel(1h, again.follow());
   });
-  w.pool->stop();
-  run_until(*w.io, [&] { return again.called == 1; });
+  f.pool->stop();
+  run_until(*f.io, [&] { return again.called == 1; });
   CHECK(first == errc::stopped);
   CHECK(again.failed == errc::stopped);
 }
 
-TEST_CASE("the pool is destroyed while a coroutine of another thread waits, or is about to", "[abandoned]") {
+TEST_CASE("the pool may be destroyed while a coroutine of another thread waits, or begins to wait", "[abandoned]") {
   const late_server server;
-  asio::thread_pool threads(2);  // so that one may complete what the other is still beginning
+  asio::thread_pool threads(2);  // one thread may complete what the other thread is still beginning
   for (int i = 0; i < 200; ++i) {
     const bool context_too = i % 2 == 0;
     std::optional<asio::io_context> io(std::in_place);
@@ -260,7 +261,7 @@ TEST_CASE("the pool is destroyed while a coroutine of another thread waits, or i
   }
 }
 
-TEST_CASE("a waiter's context goes while another thread serves", "[abandoned]") {
+TEST_CASE("a waiter's context may be destroyed while another thread serves", "[abandoned]") {
   late_server server;
   asio::io_context io;
   conn_grpc::pool pool(io, {.channel = server.options()});
@@ -268,8 +269,8 @@ TEST_CASE("a waiter's context goes while another thread serves", "[abandoned]") 
   auto work = asio::make_work_guard(io);
   std::thread runs([&] { io.run(); });
   for (int i = 0; i < 200; ++i) {
-    fate waits;
-    fate times_out;
+    handler_outcome waits;
+    handler_outcome times_out;
     auto handler_context = std::make_unique<asio::io_context>();
     pool.async_get_channel(1h, asio::bind_executor(*handler_context, waits.follow()));
     pool.async_get_channel(std::chrono::microseconds(i), asio::bind_executor(*handler_context, times_out.follow()));
@@ -284,16 +285,16 @@ TEST_CASE("a waiter's context goes while another thread serves", "[abandoned]") 
   runs.join();
 }
 
-TEST_CASE("a get that is begun while its handler's context is being destroyed", "[abandoned]") {
-  world w;
-  fate begun_late;
+TEST_CASE("a get may begin while its handler's context is being destroyed", "[abandoned]") {
+  pool_without_server f;
+  handler_outcome begun_late;
   auto handler_context = std::make_unique<asio::io_context>();
-  const bool first_of_all = GENERATE(false, true);  // has the context heard of us before?
+  const bool first_of_all = GENERATE(false, true);  // whether this get is the first to use the context
   if (!first_of_all)
-    w.pool->async_get_channel(1h, asio::bind_executor(*handler_context, [](error_code, const channel_ptr&) {}));
+    f.pool->async_get_channel(1h, asio::bind_executor(*handler_context, [](error_code, const channel_ptr&) {}));
 
-  const auto begin = [&w, &begun_late, executor = handler_context->get_executor()](int*) {
-    w.pool->async_get_channel(1ms, asio::bind_executor(executor, begun_late.follow()));
+  const auto begin = [&f, &begun_late, executor = handler_context->get_executor()](int*) {
+    f.pool->async_get_channel(1ms, asio::bind_executor(executor, begun_late.follow()));
   };
   int guarded = 0;
   auto guard = std::unique_ptr<int, decltype(begin)>(&guarded, begin);
@@ -301,8 +302,8 @@ TEST_CASE("a get that is begun while its handler's context is being destroyed", 
   handler_context.reset();
   CHECK(begun_late.called == 0);
   CHECK(begun_late.destroyed == 1);
-  w.pool->stop();
-  w.io->restart();
-  w.io->poll();
+  f.pool->stop();
+  f.io->restart();
+  f.io->poll();
   CHECK(begun_late.called == 0);
 }

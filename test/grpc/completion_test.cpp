@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Where, and when, the handler of a get is called.
+// Where and when the handler of a get is called.
 #include <grpcpp/client_context.h>
 
 #include <atomic>
@@ -43,7 +43,8 @@ using conn_grpc::error_code;
 
 namespace {
 
-/// Notes calls by other threads than the one that made it, as an allocator without locks may not have.
+/// Counts the calls on other threads than the one that made it. An allocator without
+/// locks must not have any.
 template <class T>
 class thread_bound_allocator {
  public:
@@ -52,7 +53,7 @@ class thread_bound_allocator {
   explicit thread_bound_allocator(std::atomic<int>& elsewhere) : elsewhere_(&elsewhere) {}
   template <class U>
   thread_bound_allocator(const thread_bound_allocator<U>& other)  // NOLINT(google-explicit-constructor)
-      : home_(other.home_), elsewhere_(other.elsewhere_) {}
+      : own_thread_(other.own_thread_), elsewhere_(other.elsewhere_) {}
 
   T* allocate(std::size_t n) {
     note();
@@ -69,15 +70,15 @@ class thread_bound_allocator {
   template <class U>
   friend class thread_bound_allocator;
 
-  void note() { *elsewhere_ += std::this_thread::get_id() == home_ ? 0 : 1; }
+  void note() { *elsewhere_ += std::this_thread::get_id() == own_thread_ ? 0 : 1; }
 
-  std::thread::id home_ = std::this_thread::get_id();
+  std::thread::id own_thread_ = std::this_thread::get_id();
   std::atomic<int>* elsewhere_;
 };
 
-/// A pool to get from at once or later.
-struct world {
-  world() {
+/// A pool that has a channel at once, or later.
+struct completion_fixture {
+  completion_fixture() {
     pool.async_run(asio::detached);
     if (waits) return;
     server.start();
@@ -89,7 +90,7 @@ struct world {
     return pool.async_get_channel(1h, std::forward<Token>(token));
   }
 
-  /// Gets with the executor: is what the handler sees, `there`?
+  /// Gets with the executor, and checks `there()` in the handler.
   template <class Executor, class There>
   void completes(const Executor& executor, There there) {
     std::promise<bool> promise;
@@ -110,7 +111,7 @@ struct world {
 
 }  // namespace
 
-TEST_CASE("a handler without an executor is called by the pool's, the one it was made with", "[completion]") {
+TEST_CASE("a handler without an executor is called by the executor that the pool was made with", "[completion]") {
   asio::io_context io;
   const auto strand = asio::make_strand(io);
   late_server server;
@@ -129,87 +130,88 @@ TEST_CASE("a handler without an executor is called by the pool's, the one it was
   run_until(io, [&] { return called == 3; });
 }
 
-TEST_CASE("a handler is called by its own executor, whatever context that is of", "[completion]") {
-  world w;
-  const background runs(w.io);
+TEST_CASE("a handler is called by its own executor, of any context", "[completion]") {
+  completion_fixture f;
+  const background runs(f.io);
   SECTION("another io_context") {
     asio::io_context other;
     const background runs_too(other);
-    w.completes(other.get_executor(), [&] { return other.get_executor().running_in_this_thread(); });
+    f.completes(other.get_executor(), [&] { return other.get_executor().running_in_this_thread(); });
   }
   SECTION("a strand of the pool's io_context") {
-    const auto strand = asio::make_strand(w.io);
-    w.completes(strand, [&] { return strand.running_in_this_thread(); });
+    const auto strand = asio::make_strand(f.io);
+    f.completes(strand, [&] { return strand.running_in_this_thread(); });
   }
   SECTION("a thread_pool") {
     asio::thread_pool threads(2);
-    w.completes(threads.get_executor(), [&] { return threads.get_executor().running_in_this_thread(); });
+    f.completes(threads.get_executor(), [&] { return threads.get_executor().running_in_this_thread(); });
   }
   SECTION("a strand of a thread_pool, type-erased") {
     asio::thread_pool threads(2);
     const auto strand = asio::make_strand(threads);
-    w.completes(asio::any_io_executor(strand), [&] { return strand.running_in_this_thread(); });
+    f.completes(asio::any_io_executor(strand), [&] { return strand.running_in_this_thread(); });
   }
-  SECTION("a strand of a type-erased executor, as of a coroutine's own") {
-    const auto strand = asio::make_strand(asio::any_io_executor(w.io.get_executor()));
-    w.completes(strand, [&] { return strand.running_in_this_thread(); });
+  SECTION("a strand of a type-erased executor, as a coroutine has it") {
+    const auto strand = asio::make_strand(asio::any_io_executor(f.io.get_executor()));
+    f.completes(strand, [&] { return strand.running_in_this_thread(); });
   }
   SECTION("system_executor") {
     const auto here = std::this_thread::get_id();
-    w.completes(asio::system_executor(),
-                [&] { return std::this_thread::get_id() != here && !w.io.get_executor().running_in_this_thread(); });
+    f.completes(asio::system_executor(),
+                [&] { return std::this_thread::get_id() != here && !f.io.get_executor().running_in_this_thread(); });
   }
 #if __has_include(<boost/asio/executor.hpp>)
   SECTION("an executor of the Networking TS") {
     asio::io_context other;
     const background runs_too(other);
-    w.completes(asio::executor(other.get_executor()), [&] { return other.get_executor().running_in_this_thread(); });
+    f.completes(asio::executor(other.get_executor()), [&] { return other.get_executor().running_in_this_thread(); });
   }
 #endif
 }
 
-TEST_CASE("an io_context that many threads run", "[completion]") {
-  world w;
-  const background runs(w.io, 4);
-  const auto strand = asio::make_strand(w.io);
+TEST_CASE("handlers are called on their strand while many threads run the io_context", "[completion]") {
+  completion_fixture f;
+  const background runs(f.io, 4);
+  const auto strand = asio::make_strand(f.io);
   constexpr int gets = 1'000;
   int called = 0;  // on the strand
   std::promise<void> all;
   for (int i = 0; i < gets; ++i)
-    w.get(asio::bind_executor(strand, [&](error_code failed, const channel_ptr& channel) {
+    f.get(asio::bind_executor(strand, [&](error_code failed, const channel_ptr& channel) {
       if (failed || !is_ready(channel) || !strand.running_in_this_thread()) return;
       if (++called == gets) all.set_value();
     }));
-  if (w.waits) w.server.start();
+  if (f.waits) f.server.start();
   CHECK(all.get_future().wait_for(30s) == std::future_status::ready);
 }
 
-TEST_CASE("a handler is not called within the function that it was given to", "[completion]") {
-  world w;
-  const background runs(w.io);
-  // From a thread of the very context that is to call it: what is dispatched there, not posted, is called at once.
+TEST_CASE("a handler is not called inside of the initiating function", "[completion]") {
+  completion_fixture f;
+  const background runs(f.io);
+  // Gets on a thread of the context that will call the handler. A handler that were
+  // dispatched there, and not posted, would be called at once.
   const auto get_from = [&](const auto& executor) {
     std::promise<bool> promise;
     auto inside = std::make_shared<bool>(false);
     asio::post(executor, [&, inside] {
       *inside = true;
-      w.get(asio::bind_executor(executor, [&, inside](error_code, const channel_ptr&) { promise.set_value(*inside); }));
+      f.get(asio::bind_executor(executor, [&, inside](error_code, const channel_ptr&) { promise.set_value(*inside); }));
       *inside = false;
-      if (w.waits) w.server.start();
+      if (f.waits) f.server.start();
     });
     auto called_inside = promise.get_future();
     REQUIRE(called_inside.wait_for(30s) == std::future_status::ready);
     CHECK_FALSE(called_inside.get());
   };
-  SECTION("io_context") { get_from(w.io.get_executor()); }
-  SECTION("strand") { get_from(asio::make_strand(w.io)); }
+  SECTION("io_context") { get_from(f.io.get_executor()); }
+  SECTION("strand") { get_from(asio::make_strand(f.io)); }
   SECTION("thread_pool") {
     asio::thread_pool threads(1);
     get_from(threads.get_executor());
   }
 }
 
-TEST_CASE("who was told that it is connected finds the status so", "[completion]") {
+TEST_CASE("the status is connected when connected() has completed", "[completion]") {
   late_server server;
   server.start();
   asio::io_context elsewhere;
@@ -226,39 +228,39 @@ TEST_CASE("who was told that it is connected finds the status so", "[completion]
 }
 
 TEST_CASE("a get that waits is work of the handler's context", "[completion]") {
-  world w;
-  const background runs(w.io);
+  completion_fixture f;
+  const background runs(f.io);
   asio::io_context other;
   bool called = false;
-  w.get(asio::bind_executor(other, [&](error_code, const channel_ptr&) { called = true; }));
+  f.get(asio::bind_executor(other, [&](error_code, const channel_ptr&) { called = true; }));
   std::thread starts([&] {
-    if (w.waits) w.server.start();
+    if (f.waits) f.server.start();
   });
-  other.run_for(30s);  // nothing else is to be done there
+  other.run_for(30s);  // the context has no other work
   CHECK(called);
   CHECK(other.stopped());
   starts.join();
 }
 
 #if BOOST_VERSION >= 108200
-TEST_CASE("the associated immediate executor is used when the channel is there at once", "[completion]") {
-  world w;
+TEST_CASE("the associated immediate executor is used when a channel is connected", "[completion]") {
+  completion_fixture f;
   int called = 0;
-  w.get(asio::bind_immediate_executor(asio::system_executor(), [&](error_code failed, const channel_ptr& channel) {
+  f.get(asio::bind_immediate_executor(asio::system_executor(), [&](error_code failed, const channel_ptr& channel) {
     called += !failed && is_ready(channel) ? 1 : 0;
   }));
-  CHECK(called == (w.waits ? 0 : 1));
-  if (w.waits) w.server.start();
-  run_until(w.io, [&] { return called == 1; });
+  CHECK(called == (f.waits ? 0 : 1));
+  if (f.waits) f.server.start();
+  run_until(f.io, [&] { return called == 1; });
 }
 #endif
 
-TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[completion]") {
+TEST_CASE("an exception of a mock is thrown to a coroutine, and passed to a handler as an error_code", "[completion]") {
   asio::io_context io;
   std::exception_ptr thrown;
   conn_grpc::pool pool(
       io, {.channel = {.address = "unused", .mock = [&]() -> channel_ptr { std::rethrow_exception(thrown); }}});
-  const auto told = [&](error_code why) {
+  const auto error_of_get = [&](error_code why) {
     thrown = std::make_exception_ptr(boost::system::system_error(why));
     error_code awaited;
     error_code called;
@@ -281,8 +283,8 @@ TEST_CASE("what a mock throws, a coroutine gets and a handler is told", "[comple
     CHECK(awaited == called);
     return called;
   };
-  CHECK(told(asio::error::host_unreachable) == asio::error::host_unreachable);
-  CHECK(told(error_code()) == conn_grpc::errc::not_connected);
+  CHECK(error_of_get(asio::error::host_unreachable) == asio::error::host_unreachable);
+  CHECK(error_of_get(error_code()) == conn_grpc::errc::not_connected);
   thrown = std::make_exception_ptr(std::logic_error("not for an error_code"));
   CHECK_THROWS_AS(pool.try_get_channel(), std::logic_error);
   CHECK_THROWS_AS(pool.async_get_channel([](error_code, const channel_ptr&) {}), std::logic_error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What is refused, and that the file and the field are named.
+// What is rejected, and that the error names the file and the field.
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/configuration.hpp>
 #include <conn_grpc/error.hpp>
@@ -17,7 +17,7 @@ using namespace conn_grpc::test;
 
 namespace {
 
-/// What loading the pool "p" is refused with, after the name of the file.
+/// The error of loading the pool "p", without the name of the file.
 std::string refusal_of(const std::filesystem::path& file) {
   try {
     (void)conn_grpc::load_pool_options(file, "p");
@@ -45,7 +45,8 @@ std::string nested(std::string_view open, std::size_t times, std::string_view cl
   return text + "}";
 }
 
-/// Where it is wrong is said by us, and what is wrong by protobuf, in words that we know of protobuf 3.
+/// The library says where the error is, and protobuf says what is wrong. Protobuf's words
+/// are known for protobuf 3 only.
 std::string expected_here(const std::string& expected) {
   if (is_protobuf_3) return expected;
   for (const std::string_view words : {"cannot be parsed: ", ": invalid value "})
@@ -62,7 +63,7 @@ void check_refusal(std::string_view json, const std::string& words) {
 
 }  // namespace
 
-TEST_CASE("a file that cannot be read is refused by its name", "[configuration]") {
+TEST_CASE("a file that cannot be read is rejected with its name", "[configuration]") {
   const temporary_folder folder;
   CHECK_THAT(refusal_of(folder.path() / "none.json"),
              Catch::Matchers::StartsWith("cannot be read: No such file or directory"));
@@ -70,7 +71,7 @@ TEST_CASE("a file that cannot be read is refused by its name", "[configuration]"
   CHECK_THAT(refusal_of(std::filesystem::path("/dev/zero")), Catch::Matchers::StartsWith("is larger than 1 MiB"));
 }
 
-TEST_CASE("what is not JSON is refused by the name of the file", "[configuration]") {
+TEST_CASE("a text that is not JSON is rejected with the name of the file", "[configuration]") {
   const auto [json, why] = GENERATE(table<std::string, std::string>({
       {"", "cannot be parsed: Unexpected end of string"},
       {"[]", "cannot be parsed: "},
@@ -92,19 +93,19 @@ TEST_CASE("what is not JSON is refused by the name of the file", "[configuration
   check_refusal(json, why);
 }
 
-TEST_CASE("brackets in strings are no nesting", "[configuration]") {
+TEST_CASE("brackets in strings do not count as nesting", "[configuration]") {
   const std::string deep = R"(\"[[[[[[[[[[{{{{{{{{{{[[[[[[[[[[\\)";
   CHECK(refusal_of_text(channel(R"("address": ")" + deep + '"')) == "accepted");
 }
 
-TEST_CASE("a key that is there twice is refused", "[configuration]") {
+TEST_CASE("a key that occurs twice is rejected", "[configuration]") {
   CHECK_THAT(
       refusal_of_text(pool(R"("pool_size": 1, "pool_size": 2)")),
       has_text(is_protobuf_3 ? "Repeated map key: 'pool_size' is already set" : "repeated map key: 'pool_size'"));
   CHECK_THAT(refusal_of_text(R"({"pools": {"p": {}}, "pools": {"p": {}}})"), has_text("epeated map key: 'pools'"));
 }
 
-TEST_CASE("what is not in the file, or not an option, is refused", "[configuration]") {
+TEST_CASE("an entry that does not exist, and a field that is no option, are rejected", "[configuration]") {
   const auto [json, why] = GENERATE(table<std::string, std::string>({
       {"{}", "pools.p: there is no such entry; there are: none"},
       {R"({"pools": {"b": {}, "a": {}}})", "pools.p: there is no such entry; there are: a, b"},
@@ -129,7 +130,7 @@ TEST_CASE("what is not in the file, or not an option, is refused", "[configurati
   check_refusal(json, why);
 }
 
-TEST_CASE("a value of the wrong type, or out of range, is refused", "[configuration]") {
+TEST_CASE("a value of the wrong type, or out of range, is rejected", "[configuration]") {
   const auto [json, why] = GENERATE(table<std::string, std::string>({
       {pool(R"("pool_size": null)"), "pools.p.pool_size: must not be null"},
       {pool(R"("pool_size": {})"), "pools.p.pool_size: must not be an object"},
@@ -154,7 +155,7 @@ TEST_CASE("a value of the wrong type, or out of range, is refused", "[configurat
   check_refusal(json, why);
 }
 
-TEST_CASE("a duration that is none, or not in whole milliseconds, is refused", "[configuration]") {
+TEST_CASE("a text that is not a duration, and a duration not in whole milliseconds, are rejected", "[configuration]") {
   const std::string field = GENERATE("backoff.max", "connect_timeout", "stable_after", "restart_window",
                                      "keepalive.time", "keepalive.timeout", "tls.refresh_interval");
   const auto [duration, why] = GENERATE(table<std::string, std::string>({
@@ -181,7 +182,7 @@ TEST_CASE("a duration that is none, or not in whole milliseconds, is refused", "
   check_refusal(pool(R"("status_interval": )" + duration), "pools.p.status_interval: " + why);
 }
 
-TEST_CASE("options that do not go together are refused", "[configuration]") {
+TEST_CASE("options that contradict each other are rejected", "[configuration]") {
   const auto [fields, why] = GENERATE(table<std::string, std::string>({
       {R"("backoff": {"min": "2s", "max": "1s"})", "backoff: min must not be above max, but 2000 ms > 1000 ms"},
       {R"("backoff": {"min": "31s"})", "backoff: min must not be above max, but 31000 ms > 30000 ms"},
@@ -197,7 +198,7 @@ TEST_CASE("options that do not go together are refused", "[configuration]") {
   check_refusal(channel(fields), "pools.p.channel." + why);
 }
 
-TEST_CASE("an argument that is neither an int nor a string is refused", "[configuration]") {
+TEST_CASE("an argument that is neither an int nor a string is rejected", "[configuration]") {
   const auto [value, why] = GENERATE(table<std::string, std::string>({
       {"true", "must be an integer or a string"},
       {"null", "must not be null"},
@@ -215,7 +216,7 @@ TEST_CASE("an argument that is neither an int nor a string is refused", "[config
   check_refusal(channel(R"("arguments": {"grpc.some": )" + value + "}"), "pools.p.channel.arguments.grpc.some: " + why);
 }
 
-TEST_CASE("the environment is refused like the file, by the name of the field", "[configuration]") {
+TEST_CASE("values from the environment are rejected like values in the file", "[configuration]") {
   const auto [value, why] = GENERATE(table<std::optional<std::string>, std::string>({
       {std::nullopt, "the environment variable CONN_GRPC_VALUE is not set"},
       {"", "invalid value \"\" for type TYPE_UINT32"},
@@ -229,22 +230,22 @@ TEST_CASE("the environment is refused like the file, by the name of the field", 
   check_refusal(pool(R"("pool_size": "${CONN_GRPC_VALUE}")"), "pools.p.pool_size: " + why);
 }
 
-TEST_CASE("a certificate that cannot be read is refused by file and field", "[configuration]") {
+TEST_CASE("a certificate that cannot be read is rejected with the names of the file and the field", "[configuration]") {
   const temporary_folder folder;
   const auto file = folder.write("pools.json", channel(R"("tls": {"root_certs": "sub/ca.pem"})"));
   const auto refusal = refusal_of(file);
   CHECK_THAT(refusal, Catch::Matchers::StartsWith("pools.p.channel.tls.root_certs: cannot read " +
                                                   (folder.path() / "sub/ca.pem").string()));
-  // Once, although it has been through two exceptions.
+  // The text occurs once, although it has been in two exceptions.
   CHECK(refusal.find("invalid options") == refusal.rfind("invalid options"));
 }
 
-TEST_CASE("the errors of a channel name it", "[configuration]") {
+TEST_CASE("the errors of a channel name the channel", "[configuration]") {
   const temporary_folder folder;
   const auto file = folder.write("pools.json", R"({"channels": {"a": {"debug": 5}}, "pools": {"p": {}}})");
   CHECK_THROWS_WITH(conn_grpc::load_channel_options(file, "a"),
                     has_text(file.string() + ": channels.a.debug: invalid"));
   CHECK_THROWS_WITH(conn_grpc::load_channel_options(file, "p"),
                     has_text(file.string() + ": channels.p: there is no such entry; there are: a"));
-  CHECK(refusal_of(file) == "accepted");  // only what is asked for is looked at
+  CHECK(refusal_of(file) == "accepted");  // only the requested entry is checked
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What is loaded, from the example in docs/configuration.md to a connected pool.
+// Loading options: from the example in docs/configuration.md to a connected pool.
 #include <grpcpp/support/status.h>
 
 #include <boost/system/system_error.hpp>
@@ -32,8 +32,8 @@ using conn_grpc::pool_options;
 
 namespace {
 
-/// What an argument is, each time it is set: "5", "\"text\"".
-std::vector<std::string> settings(const channel_options& options, std::string_view name) {
+/// The values of an argument, values for each time it was set: "5", "\"text\"".
+std::vector<std::string> values_of(const channel_options& options, std::string_view name) {
   const grpc_channel_args view = options.arguments.c_channel_args();
   std::vector<std::string> found;
   for (const grpc_arg& argument : std::span(view.args, view.num_args)) {
@@ -44,7 +44,7 @@ std::vector<std::string> settings(const channel_options& options, std::string_vi
   return found;
 }
 
-using one = std::vector<std::string>;
+using values = std::vector<std::string>;
 
 pool_options load(std::string_view json) {
   const temporary_folder folder;
@@ -68,7 +68,7 @@ std::string example() {
 
 }  // namespace
 
-TEST_CASE("what the file leaves out is as in options.hpp", "[configuration]") {
+TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[configuration]") {
   const pool_options defaults;
   const auto options = load(R"({"pools": {"p": {}}})");
   CHECK(options.name == "p");
@@ -111,11 +111,11 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.channel.debug);
   CHECK(options.channel.max_restarts == 10);
   CHECK(options.channel.restart_window == 60s);
-  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_TIME_MS) == one{"300000"});
-  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_TIMEOUT_MS) == one{"10000"});
-  CHECK(settings(options.channel, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS) == one{"0"});
-  CHECK(settings(options.channel, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH) == one{"16777216"});
-  CHECK(settings(options.channel, GRPC_ARG_DEFAULT_AUTHORITY) == one{"\"greeter.internal\""});
+  CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIME_MS) == values{"300000"});
+  CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIMEOUT_MS) == values{"10000"});
+  CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS) == values{"0"});
+  CHECK(values_of(options.channel, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH) == values{"16777216"});
+  CHECK(values_of(options.channel, GRPC_ARG_DEFAULT_AUTHORITY) == values{"\"greeter.internal\""});
 
   const auto reports = load_channel_options(file, "reports");
   CHECK(reports.name == "reports");
@@ -144,7 +144,7 @@ TEST_CASE("each field of the file is documented", "[configuration]") {
   }
 }
 
-TEST_CASE("numbers, bools and durations come as strings, too", "[configuration]") {
+TEST_CASE("numbers, bools and durations may be strings", "[configuration]") {
   const environment_variable size("CONN_GRPC_SIZE", "4294967295");
   const environment_variable debug("CONN_GRPC_DEBUG", "true");
   const environment_variable timeout("CONN_GRPC_TIMEOUT", "0.25s");
@@ -158,24 +158,24 @@ TEST_CASE("numbers, bools and durations come as strings, too", "[configuration]"
   CHECK(options.channel.debug);
   CHECK(options.channel.connect_timeout == 250ms);
   CHECK(options.channel.address == "a \"quoted\"\n\\ agent");
-  CHECK(settings(options.channel, "number") == one{"-1"});
-  CHECK(settings(options.channel, "text") == one{"\"a-1\""});
-  CHECK(settings(options.channel, "digits") == one{"\"5\""});
-  CHECK(settings(options.channel, "agent") == one{"\"a \"quoted\"\n\\ agent\""});
-  CHECK(settings(options.channel, "$${key}") == one{"\"${value}\""});  // keys are as they are
+  CHECK(values_of(options.channel, "number") == values{"-1"});
+  CHECK(values_of(options.channel, "text") == values{"\"a-1\""});
+  CHECK(values_of(options.channel, "digits") == values{"\"5\""});
+  CHECK(values_of(options.channel, "agent") == values{"\"a \"quoted\"\n\\ agent\""});
+  CHECK(values_of(options.channel, "$${key}") == values{"\"${value}\""});  // keys are not expanded
 }
 
-TEST_CASE("whole numbers are whole, however they are written", "[configuration]") {
+TEST_CASE("whole numbers are accepted in any notation", "[configuration]") {
   const auto [number, value] = GENERATE(table<std::string, int>(
       {{"0", 0}, {"5", 5}, {"5.0", 5}, {"1e6", 1'000'000}, {"1000000", 1'000'000}, {"2147483647", 2'147'483'647}}));
   CAPTURE(number);
   const auto options =
       load(R"({"pools": {"p": {"pool_size": )" + number + R"(, "channel": {"arguments": {"a": )" + number + "}}}}}");
   CHECK(options.pool_size == static_cast<std::size_t>(value));
-  CHECK(settings(options.channel, "a") == one{std::to_string(value)});
+  CHECK(values_of(options.channel, "a") == values{std::to_string(value)});
 }
 
-TEST_CASE("certificates are looked for beside the file, or where an absolute path says", "[configuration]") {
+TEST_CASE("paths of certificates are relative to the file, or absolute", "[configuration]") {
   const temporary_folder folder;
   const certificates elsewhere;
   elsewhere.issue("client");
@@ -188,7 +188,7 @@ TEST_CASE("certificates are looked for beside the file, or where an absolute pat
   CHECK(load_channel_options(file, "open").credentials != nullptr);
 }
 
-TEST_CASE("a pool out of a file connects where the environment says, and serves", "[configuration]") {
+TEST_CASE("a pool from a file connects to an address from the environment", "[configuration]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   const environment_variable address("CONN_GRPC_ADDRESS", "127.0.0.1:" + std::to_string(server.port()));
   const environment_variable size("CONN_GRPC_SIZE", "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// get_channel() and unary() as coroutines see them.
+// get_channel() and unary() in coroutines.
 #include <grpcpp/client_context.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -50,7 +50,7 @@ struct connected_pool {
   std::unique_ptr<Greeter::Stub> stub;
 };
 
-/// Where the stack is.
+/// The address of this function's frame.
 [[gnu::noinline]] std::uintptr_t stack_depth() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
 
 HelloRequest slow(std::chrono::milliseconds delay) {
@@ -62,18 +62,18 @@ HelloRequest slow(std::chrono::milliseconds delay) {
 }  // namespace
 
 TEST_CASE("a million gets in a row do not grow the stack", "[coroutine]") {
-  connected_pool w;
-  run(w.io, [&]() -> asio::awaitable<void> {
-    (void)co_await w.pool.get_channel();
+  connected_pool f;
+  run(f.io, [&]() -> asio::awaitable<void> {
+    (void)co_await f.pool.get_channel();
     const auto before = stack_depth();
     for (int i = 0; i < 1'000'000; ++i)
-      if (!co_await w.pool.get_channel()) FAIL("no channel");
+      if (!co_await f.pool.get_channel()) FAIL("no channel");
     CHECK(stack_depth() == before);
   }());
 }
 
 TEST_CASE("a coroutine stays on its own context", "[coroutine]") {
-  connected_pool w;
+  connected_pool f;
   asio::thread_pool elsewhere(1);
   auto done = asio::co_spawn(
       elsewhere,
@@ -81,7 +81,7 @@ TEST_CASE("a coroutine stays on its own context", "[coroutine]") {
         const auto here = std::this_thread::get_id();
         bool stays = true;
         for (int i = 0; i < 10; ++i) {
-          const auto channel = co_await w.pool.get_channel();
+          const auto channel = co_await f.pool.get_channel();
           stays = stays && std::this_thread::get_id() == here;
           const auto stub = Greeter::NewStub(channel);
           grpc::ClientContext context;
@@ -96,17 +96,17 @@ TEST_CASE("a coroutine stays on its own context", "[coroutine]") {
   CHECK(done.get());
 }
 
-TEST_CASE("a get does not leave its coroutine", "[coroutine]") {
-  connected_pool w;
+TEST_CASE("a get that finds a channel does not suspend its coroutine", "[coroutine]") {
+  connected_pool f;
   int others = 0;
-  run(w.io, [&]() -> asio::awaitable<void> {
-    asio::post(w.io, [&] { ++others; });
-    for (int i = 0; i < 100; ++i) (void)co_await w.pool.get_channel();
+  run(f.io, [&]() -> asio::awaitable<void> {
+    asio::post(f.io, [&] { ++others; });
+    for (int i = 0; i < 100; ++i) (void)co_await f.pool.get_channel();
     CHECK(others == 0);  // nothing else ran in between
   }());
 }
 
-TEST_CASE("a channel on its own", "[coroutine]") {
+TEST_CASE("a channel on its own can be used without a pool", "[coroutine]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
@@ -122,7 +122,7 @@ TEST_CASE("a channel on its own", "[coroutine]") {
   }());
 }
 
-TEST_CASE("a user's create_channel may hand out an in-process server", "[coroutine]") {
+TEST_CASE("a user's create_channel may return a channel to an in-process server", "[coroutine]") {
   struct greeter final : Greeter::Service {
     grpc::Status SayHello(grpc::ServerContext*, const HelloRequest* request, HelloReply* reply) override {
       reply->set_message("Hello " + request->name());
@@ -151,7 +151,7 @@ TEST_CASE("a user's create_channel may hand out an in-process server", "[corouti
   }());
 }
 
-TEST_CASE("async_run after the context is gone completes elsewhere", "[coroutine]") {
+TEST_CASE("async_run completes on another executor when the context has been destroyed", "[coroutine]") {
   std::optional<asio::io_context> io(std::in_place);
   conn_grpc::channel channel(*io, {.address = "localhost:1"});
   io.reset();
@@ -191,59 +191,59 @@ TEST_CASE("async_run takes any token", "[coroutine]") {
 
 TEST_CASE("cancellation ends an RPC with CANCELLED", "[coroutine]") {
   using namespace boost::asio::experimental::awaitable_operators;
-  connected_pool w;
+  connected_pool f;
   std::optional<grpc::Status> status;
-  run(w.io, [&]() -> asio::awaitable<void> {
+  run(f.io, [&]() -> asio::awaitable<void> {
     grpc::ClientContext context;
     HelloReply reply;
     const auto request = slow(1h);
     const auto call = [&]() -> asio::awaitable<void> {
-      status = co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply);
+      status = co_await conn_grpc::unary(*f.stub, &Greeter::Stub::async::SayHello, context, request, reply);
     };
-    asio::steady_timer soon(w.io, 10ms);
+    asio::steady_timer soon(f.io, 10ms);
     co_await (call() || soon.async_wait(asio::use_awaitable));
   }());
   REQUIRE(status);
   CHECK(status->error_code() == grpc::StatusCode::CANCELLED);
 }
 
-TEST_CASE("a deadline of the context is gRPC's business", "[coroutine]") {
-  connected_pool w;
-  run(w.io, [&]() -> asio::awaitable<void> {
+TEST_CASE("gRPC enforces the deadline of a ClientContext", "[coroutine]") {
+  connected_pool f;
+  run(f.io, [&]() -> asio::awaitable<void> {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + 20ms);
     HelloReply reply;
-    const auto status = co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, slow(1h), reply);
+    const auto status = co_await conn_grpc::unary(*f.stub, &Greeter::Stub::async::SayHello, context, slow(1h), reply);
     CHECK(status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
   }());
 }
 
 TEST_CASE("an RPC takes any token, and completes on the handler's executor", "[coroutine]") {
-  connected_pool w;
+  connected_pool f;
   grpc::ClientContext context;
   HelloReply reply;
   HelloRequest request;
   request.set_name("future");
   auto future =
-      conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply, asio::use_future);
+      conn_grpc::async_unary(*f.stub, &Greeter::Stub::async::SayHello, context, request, reply, asio::use_future);
   CHECK(future.get().ok());
   CHECK(reply.message() == "Hello future");
 
-  const auto strand = asio::make_strand(w.io);
+  const auto strand = asio::make_strand(f.io);
   grpc::ClientContext second;
   std::optional<bool> on_strand;
-  conn_grpc::async_unary(*w.stub, &Greeter::Stub::async::SayHello, second, request, reply,
+  conn_grpc::async_unary(*f.stub, &Greeter::Stub::async::SayHello, second, request, reply,
                          asio::bind_executor(strand, [&](grpc::Status status) {
                            on_strand = status.ok() && strand.running_in_this_thread();
-                           w.seen.changed.notify();
+                           f.seen.changed.notify();
                          }));
   CHECK_FALSE(on_strand);
-  run(w.io, w.seen.until([&] { return on_strand.has_value(); }));
+  run(f.io, f.seen.until([&] { return on_strand.has_value(); }));
   CHECK(*on_strand);
 }
 
-TEST_CASE("an RPC whose coroutine is destroyed half-way is over before its frame is gone", "[coroutine]") {
-  connected_pool w;
+TEST_CASE("an RPC has ended before the frame of its destroyed coroutine is released", "[coroutine]") {
+  connected_pool f;
   asio::io_context other;
   auto doomed = std::make_unique<asio::io_context>();
   for (int i = 0; i < 5; ++i)
@@ -253,7 +253,7 @@ TEST_CASE("an RPC whose coroutine is destroyed half-way is over before its frame
           grpc::ClientContext context;
           HelloReply reply;  // gRPC would write here
           const auto request = slow(1h);
-          (void)co_await conn_grpc::unary(*w.stub, &Greeter::Stub::async::SayHello, context, request, reply);
+          (void)co_await conn_grpc::unary(*f.stub, &Greeter::Stub::async::SayHello, context, request, reply);
           FAIL("resumed");
         },
         [](std::exception_ptr) {});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What Asio's adapters need of an asynchronous operation: the executor of its initiation, a default token, and
-// coroutines of other executors than asio::any_io_executor.
+// What Asio's adapters need of an asynchronous operation: the executor of its initiation,
+// a default token, and coroutines with other executors than asio::any_io_executor.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -38,7 +38,7 @@ using conn_grpc::error_code;
 namespace conn_grpc::test {
 namespace {
 
-/// A token that checks what it is given, and begins nothing.
+/// A token that checks the initiation, and begins nothing.
 struct inspect_t {
   bool* ran;
 };
@@ -52,16 +52,16 @@ struct token_channel : static_channel<token_channel> {
   static channel_options options() { return token_options; }
 };
 
-/// A pool and a channel, of both kinds, to a server that is not up yet.
-struct down {
-  down() {
+/// A pool and a channel, of both kinds, to a server that has not started.
+struct not_connected_fixture {
+  not_connected_fixture() {
     token_options = server.options();
     pool.async_run(asio::detached);
     channel.async_run(asio::detached);
     token_pool::async_run(io, asio::detached);
     token_channel::async_run(io, asio::detached);
   }
-  ~down() {
+  ~not_connected_fixture() {
     pool.stop();
     channel.stop();
     token_pool::stop(io);
@@ -78,23 +78,23 @@ struct down {
 
 /// Calls `with` with each operation that ends in an error_code, as a function of the token.
 template <class With>
-void each_operation(down& w, With with) {
-  with("async_get_channel", [&](auto&& t) { return w.pool.async_get_channel(1h, std::forward<decltype(t)>(t)); });
-  with("async_get", [&](auto&& t) { return w.channel.async_get(1h, std::forward<decltype(t)>(t)); });
+void each_operation(not_connected_fixture& f, With with) {
+  with("async_get_channel", [&](auto&& t) { return f.pool.async_get_channel(1h, std::forward<decltype(t)>(t)); });
+  with("async_get", [&](auto&& t) { return f.channel.async_get(1h, std::forward<decltype(t)>(t)); });
   with("named async_get_channel",
-       [&](auto&& t) { return conn_grpc::async_get_channel(w.io, "a pool", 1h, std::forward<decltype(t)>(t)); });
+       [&](auto&& t) { return conn_grpc::async_get_channel(f.io, "a pool", 1h, std::forward<decltype(t)>(t)); });
   with("static async_get_channel",
-       [&](auto&& t) { return token_pool::async_get_channel(w.io, 1h, std::forward<decltype(t)>(t)); });
-  with("static async_get", [&](auto&& t) { return token_channel::async_get(w.io, 1h, std::forward<decltype(t)>(t)); });
-  with("async_connected", [&](auto&& t) { return w.pool.async_connected(1, std::forward<decltype(t)>(t)); });
-  with("channel's async_connected", [&](auto&& t) { return w.channel.async_connected(std::forward<decltype(t)>(t)); });
+       [&](auto&& t) { return token_pool::async_get_channel(f.io, 1h, std::forward<decltype(t)>(t)); });
+  with("static async_get", [&](auto&& t) { return token_channel::async_get(f.io, 1h, std::forward<decltype(t)>(t)); });
+  with("async_connected", [&](auto&& t) { return f.pool.async_connected(1, std::forward<decltype(t)>(t)); });
+  with("channel's async_connected", [&](auto&& t) { return f.channel.async_connected(std::forward<decltype(t)>(t)); });
   with("named async_connected", [&](auto&& t) {
-    return conn_grpc::async_connected(w.io.get_executor(), "a pool", 1, std::forward<decltype(t)>(t));
+    return conn_grpc::async_connected(f.io.get_executor(), "a pool", 1, std::forward<decltype(t)>(t));
   });
   with("static async_connected",
-       [&](auto&& t) { return token_pool::async_connected(w.io, 1, std::forward<decltype(t)>(t)); });
+       [&](auto&& t) { return token_pool::async_connected(f.io, 1, std::forward<decltype(t)>(t)); });
   with("static channel's async_connected",
-       [&](auto&& t) { return token_channel::async_connected(w.io, std::forward<decltype(t)>(t)); });
+       [&](auto&& t) { return token_channel::async_connected(f.io, std::forward<decltype(t)>(t)); });
 }
 
 channel_ptr nowhere() { return grpc::CreateChannel("unix:/nowhere", grpc::InsecureChannelCredentials()); }
@@ -129,7 +129,7 @@ class async_result<inspect_t, Signature> {
 }  // namespace boost::asio
 
 TEST_CASE("the initiation of each operation has an executor", "[tokens]") {
-  down w;
+  not_connected_fixture f;
   int operations = 0;
   const auto check = [&](const char* name, auto operation) {
     INFO(name);
@@ -138,9 +138,9 @@ TEST_CASE("the initiation of each operation has an executor", "[tokens]") {
     CHECK(ran);
     ++operations;
   };
-  each_operation(w, check);
-  check("async_run", [&](auto t) { w.pool.async_run(t); });
-  check("static async_run", [&](auto t) { token_pool::async_run(w.io, t); });
+  each_operation(f, check);
+  check("async_run", [&](auto t) { f.pool.async_run(t); });
+  check("static async_run", [&](auto t) { token_pool::async_run(f.io, t); });
   const auto stub = Greeter::NewStub(nowhere());
   grpc::ClientContext context;
   HelloReply reply;
@@ -150,16 +150,16 @@ TEST_CASE("the initiation of each operation has an executor", "[tokens]") {
   CHECK(operations == 13);
 }
 
-TEST_CASE("each operation has a token form, which completes", "[tokens]") {
-  down w;
-  w.server.start();
-  each_operation(w, [&](const char* name, auto operation) {
+TEST_CASE("each operation takes a token, and completes", "[tokens]") {
+  not_connected_fixture f;
+  f.server.start();
+  each_operation(f, [&](const char* name, auto operation) {
     INFO(name);
-    CHECK(outcome(w.io, operation(asio::deferred)) == error_code());
+    CHECK(outcome(f.io, operation(asio::deferred)) == error_code());
   });
 }
 
-TEST_CASE("a named or static operation finds nothing: not_started, posted", "[tokens]") {
+TEST_CASE("a named or static operation that finds no pool completes with not_started, by a post", "[tokens]") {
   asio::io_context io;
   int called = 0;
   const auto not_started = [&](error_code why, const auto&...) { called += why == errc::not_started ? 1 : 0; };
@@ -175,7 +175,7 @@ TEST_CASE("a named or static operation finds nothing: not_started, posted", "[to
   CHECK(called == 7);
 }
 
-TEST_CASE("a get by name looks when it begins", "[tokens]") {
+TEST_CASE("a get by name looks the name up when it begins", "[tokens]") {
   asio::io_context io;
   auto operation = conn_grpc::async_get_channel(io, "later");
   conn_grpc::channel channel(io, {.name = "later", .address = "unix:/nowhere"});
@@ -183,54 +183,54 @@ TEST_CASE("a get by name looks when it begins", "[tokens]") {
   CHECK(outcome(io, std::move(operation)) == errc::not_connected);
 }
 
-TEST_CASE("a channel can be waited for until it is connected", "[tokens]") {
-  down w;
-  run(w.io, [&]() -> asio::awaitable<void> {
+TEST_CASE("a caller can wait until a channel is connected", "[tokens]") {
+  not_connected_fixture f;
+  run(f.io, [&]() -> asio::awaitable<void> {
     error_code late;
     try {
-      co_await w.channel.connected(1ms);
+      co_await f.channel.connected(1ms);
     } catch (const boost::system::system_error& e) {
       late = e.code();
     }
     CHECK(late == errc::not_connected);
-    w.server.start_soon(w.io);
-    co_await w.channel.connected(1h);
-    co_await w.channel.connected();
+    f.server.start_soon(f.io);
+    co_await f.channel.connected(1h);
+    co_await f.channel.connected();
     co_await token_channel::connected(1h);
     co_await token_channel::connected();
     co_await conn_grpc::connected("a pool");
     co_await conn_grpc::connected("a pool", 1, 1h);
-    CHECK(w.channel.status().state == conn_grpc::channel_state::connected);
+    CHECK(f.channel.status().state == conn_grpc::channel_state::connected);
   }());
 }
 
-TEST_CASE("coroutines of another executor await everything", "[tokens]") {
+TEST_CASE("coroutines of another executor can await each operation", "[tokens]") {
   using executor = asio::io_context::executor_type;
-  down w;
+  not_connected_fixture f;
   bool done = false;
   const auto body = [&]() -> asio::awaitable<void, executor> {
-    w.server.start_soon(w.io);
-    co_await w.pool.connected<executor>(1, 1h);
-    co_await w.pool.connected<executor>();
-    co_await w.channel.connected<executor>(1h);
+    f.server.start_soon(f.io);
+    co_await f.pool.connected<executor>(1, 1h);
+    co_await f.pool.connected<executor>();
+    co_await f.channel.connected<executor>(1h);
     co_await token_pool::connected<executor>(1, 1h);
     co_await token_channel::connected<executor>(1h);
     co_await conn_grpc::connected<executor>("a pool", 1, 1h);
-    auto channel = co_await w.pool.get_channel<executor>();
+    auto channel = co_await f.pool.get_channel<executor>();
     CHECK(is_ready(channel));
-    channel = co_await w.pool.get_channel<executor>(1h);
-    channel = co_await w.channel.get<executor>();
-    channel = co_await w.channel.get<executor>(1h);
+    channel = co_await f.pool.get_channel<executor>(1h);
+    channel = co_await f.channel.get<executor>();
+    channel = co_await f.channel.get<executor>(1h);
     channel = co_await token_pool::get_channel<executor>();
     channel = co_await token_pool::get_channel<executor>(1h);
     channel = co_await token_channel::get<executor>();
     channel = co_await token_channel::get<executor>(1h);
     channel = co_await conn_grpc::get_channel<executor>("a pool");
     channel = co_await conn_grpc::get_channel<executor>("a pool", 1h);
-    channel = co_await w.pool.async_get_channel();
-    channel = co_await w.channel.async_get(1h);
-    channel = co_await conn_grpc::async_get_channel(w.io, "a pool");
-    co_await w.pool.async_connected(1);
+    channel = co_await f.pool.async_get_channel();
+    channel = co_await f.channel.async_get(1h);
+    channel = co_await conn_grpc::async_get_channel(f.io, "a pool");
+    co_await f.pool.async_connected(1);
 
     const auto stub = Greeter::NewStub(channel);
     HelloRequest request;
@@ -244,13 +244,13 @@ TEST_CASE("coroutines of another executor await everything", "[tokens]") {
     CHECK(status.ok());
     done = true;
   };
-  asio::co_spawn(w.io.get_executor(), body(), [](const std::exception_ptr& failed) {
+  asio::co_spawn(f.io.get_executor(), body(), [](const std::exception_ptr& failed) {
     if (failed) std::rethrow_exception(failed);
   });
-  run_until(w.io, [&] { return done; });
+  run_until(f.io, [&] { return done; });
 }
 
-TEST_CASE("another default token: as_default_on", "[tokens]") {
+TEST_CASE("as_default_on sets another default token", "[tokens]") {
   using token = asio::as_tuple_t<asio::use_awaitable_t<>>;
   using pool_type = token::as_default_on_t<conn_grpc::pool>;
   using channel_type = token::as_default_on_t<conn_grpc::channel>;
@@ -289,7 +289,7 @@ TEST_CASE("another default token: as_default_on", "[tokens]") {
   io.run();
 }
 
-TEST_CASE("an object that was stopped before it ran says so", "[tokens]") {
+TEST_CASE("async_run of an object that was stopped before completes with stopped", "[tokens]") {
   asio::io_context io;
   conn_grpc::pool pool(io, {.channel = {.address = "unix:/nowhere"}});
   pool.stop();
@@ -299,16 +299,16 @@ TEST_CASE("an object that was stopped before it ran says so", "[tokens]") {
 
 #if BOOST_VERSION >= 108600
 TEST_CASE("cancel_after and cancel_at end each operation", "[tokens]") {
-  down w;
-  each_operation(w, [&](const char* name, auto operation) {
+  not_connected_fixture f;
+  each_operation(f, [&](const char* name, auto operation) {
     INFO(name);
-    CHECK(outcome(w.io, operation(asio::cancel_after(1ms, asio::deferred))) == asio::error::operation_aborted);
-    CHECK(outcome(w.io, operation(asio::cancel_after(1ms))) == asio::error::operation_aborted);
+    CHECK(outcome(f.io, operation(asio::cancel_after(1ms, asio::deferred))) == asio::error::operation_aborted);
+    CHECK(outcome(f.io, operation(asio::cancel_after(1ms))) == asio::error::operation_aborted);
     const auto soon = std::chrono::steady_clock::now() + 1ms;
-    CHECK(outcome(w.io, operation(asio::cancel_at(soon, asio::deferred))) == asio::error::operation_aborted);
+    CHECK(outcome(f.io, operation(asio::cancel_at(soon, asio::deferred))) == asio::error::operation_aborted);
   });
-  conn_grpc::pool other(w.io, {.channel = w.server.options()});
-  CHECK(outcome(w.io, other.async_run(asio::cancel_after(1ms, asio::deferred))) == asio::error::operation_aborted);
+  conn_grpc::pool other(f.io, {.channel = f.server.options()});
+  CHECK(outcome(f.io, other.async_run(asio::cancel_after(1ms, asio::deferred))) == asio::error::operation_aborted);
 }
 
 TEST_CASE("cancel_after ends an RPC", "[tokens]") {
@@ -316,7 +316,7 @@ TEST_CASE("cancel_after ends an RPC", "[tokens]") {
   const auto stub = Greeter::NewStub(nowhere());
   run(io, [&]() -> asio::awaitable<void> {
     grpc::ClientContext context;
-    context.set_wait_for_ready(true);  // for ever
+    context.set_wait_for_ready(true);  // the RPC would wait for ever
     HelloRequest request;
     HelloReply reply;
     const grpc::Status status = co_await conn_grpc::async_unary(
@@ -325,12 +325,12 @@ TEST_CASE("cancel_after ends an RPC", "[tokens]") {
   }());
 }
 
-TEST_CASE("a get with cancel_after that is in time", "[tokens]") {
-  down w;
-  w.server.start();
-  each_operation(w, [&](const char* name, auto operation) {
+TEST_CASE("an operation with cancel_after completes when it is in time", "[tokens]") {
+  not_connected_fixture f;
+  f.server.start();
+  each_operation(f, [&](const char* name, auto operation) {
     INFO(name);
-    CHECK(outcome(w.io, operation(asio::cancel_after(1h, asio::deferred))) == error_code());
+    CHECK(outcome(f.io, operation(asio::cancel_after(1h, asio::deferred))) == error_code());
   });
 }
 #endif

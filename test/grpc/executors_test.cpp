@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Executors of the user's that own their context, or throw, under each kind of operation. (runtime/executors_test.cpp
-// has what needs no gRPC.)
+// Executors of the user's that own their context, or throw, with each kind of operation.
+// The tests that need no gRPC are in runtime/executors_test.cpp.
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 
@@ -97,7 +97,7 @@ struct stopped_pool {
 
 }  // namespace
 
-TEST_CASE("an RPC whose handler's executor is the last owner of its context", "[completion]") {
+TEST_CASE("the executor of an RPC's handler may be the last owner of its context", "[completion]") {
   users user;
   user.script->runs_at_once = true;
   call rpc;
@@ -122,66 +122,66 @@ TEST_CASE("an RPC whose handler's executor throws is completed by the system exe
   CHECK(user.context->poll() == 0);
 }
 
-TEST_CASE("the pool's executor completes what a handler's executor refuses", "[completion]") {
-  stopped_pool w;
+TEST_CASE("the pool's executor calls a handler that its own executor refuses", "[completion]") {
+  stopped_pool f;
   std::optional<error_code> got;
   std::optional<error_code> sized;
   std::optional<error_code> at_once;
-  w.pool.async_get_channel(1h, w.bound([&](error_code ec, const channel_ptr&) { got = ec; }));
-  w.pool.async_connected(1, w.bound([&](error_code ec) { sized = ec; }));
-  w.user.script->refused = 1;
-  w.pool.async_get_channel(w.bound([&](error_code ec, const channel_ptr&) { at_once = ec; }));
+  f.pool.async_get_channel(1h, f.bound([&](error_code ec, const channel_ptr&) { got = ec; }));
+  f.pool.async_connected(1, f.bound([&](error_code ec) { sized = ec; }));
+  f.user.script->refused = 1;
+  f.pool.async_get_channel(f.bound([&](error_code ec, const channel_ptr&) { at_once = ec; }));
   CHECK_FALSE(at_once);
-  CHECK(w.user.script->refused == 0);
-  w.stop_with_refusals(3);
-  w.io.restart();
-  w.io.poll();
+  CHECK(f.user.script->refused == 0);
+  f.stop_with_refusals(3);
+  f.io.restart();
+  f.io.poll();
   CHECK(got == errc::stopped);
   CHECK(sized == errc::stopped);
   CHECK(at_once == errc::not_connected);
 }
 
-TEST_CASE("async_run that fails at once, with an executor that throws", "[completion]") {
-  stopped_pool w;
+TEST_CASE("async_run that fails at once completes when the handler's executor throws", "[completion]") {
+  stopped_pool f;
   std::optional<error_code> second;
-  w.user.script->refused = 1;
-  w.pool.async_run(w.bound([&](error_code ec) { second = ec; }));
+  f.user.script->refused = 1;
+  f.pool.async_run(f.bound([&](error_code ec) { second = ec; }));
   CHECK_FALSE(second);
-  run_until(w.io, [&] { return second.has_value(); });
+  run_until(f.io, [&] { return second.has_value(); });
   CHECK(second == asio::error::already_started);
-  w.stop_with_refusals(1);
+  f.stop_with_refusals(1);
 }
 
 TEST_CASE("an any_completion_handler whose executor throws is called by the pool's executor", "[completion]") {
-  stopped_pool w;
+  stopped_pool f;
   std::optional<error_code> got;
   using handler = asio::any_completion_handler<void(error_code, channel_ptr)>;
-  w.pool.async_get_channel(1h, handler(w.bound([&](error_code ec, const channel_ptr&) { got = ec; })));
-  w.stop_with_refusals(2);
+  f.pool.async_get_channel(1h, handler(f.bound([&](error_code ec, const channel_ptr&) { got = ec; })));
+  f.stop_with_refusals(2);
   CHECK(got == errc::stopped);
 }
 
-TEST_CASE("a coroutine whose executor throws goes on, on the pool's executor", "[completion]") {
-  stopped_pool w;
+TEST_CASE("a coroutine whose executor throws continues on the pool's executor", "[completion]") {
+  stopped_pool f;
   std::optional<error_code> got;
   asio::co_spawn(
-      asio::any_io_executor(w.user.executor()),
+      asio::any_io_executor(f.user.executor()),
       [&]() -> asio::awaitable<void> {
         try {
-          (void)co_await w.pool.get_channel(1h);
+          (void)co_await f.pool.get_channel(1h);
         } catch (const boost::system::system_error& e) {
           got = e.code();
         }
       },
       asio::detached);
-  w.user.context->poll();
-  w.user.script->refused = 1;
-  w.pool.stop();
-  CHECK(w.user.script->refused == 0);
-  w.io.run_for(30s);  // until nothing is left to do
+  f.user.context->poll();
+  f.user.script->refused = 1;
+  f.pool.stop();
+  CHECK(f.user.script->refused == 0);
+  f.io.run_for(30s);  // until nothing is left to do
   REQUIRE(got);
   CHECK(got->message() == "stopped");
-  w.user.context->restart();
-  w.user.context->run();  // where it ends, and async_run
-  CHECK(w.ran == error_code());
+  f.user.context->restart();
+  f.user.context->run();  // the coroutine ends there, and async_run
+  CHECK(f.ran == error_code());
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Peers that misbehave: each with the right reason, and none with a hot loop.
+// Peers that misbehave: each failure has the right reason, and none causes a hot loop.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/client_interceptor.h>
 
@@ -42,7 +42,7 @@ std::string error_after(asio::io_context& io, observer& seen, int waits, conn_gr
   return error;
 }
 
-/// Asks again each millisecond.
+/// Calls `reached` each millisecond until it returns true.
 asio::awaitable<void> until_true(asio::io_context& io, std::function<bool()> reached) {
   asio::steady_timer retry(io);
   while (!reached()) {
@@ -53,7 +53,7 @@ asio::awaitable<void> until_true(asio::io_context& io, std::function<bool()> rea
 
 }  // namespace
 
-TEST_CASE("refused", "[failure]") {
+TEST_CASE("a refused connection", "[failure]") {
   asio::io_context io;
   observer seen;
   const reserved_port closed;
@@ -63,7 +63,7 @@ TEST_CASE("refused", "[failure]") {
   CHECK(seen.disconnects == 0);
 }
 
-TEST_CASE("refused by a proxy, which is named", "[failure]") {
+TEST_CASE("a connection that a proxy refuses, with the name of the proxy", "[failure]") {
   const reserved_port proxy;
   const reserved_port server;
   const environment_variable in_use("http_proxy", "http://me:secret@" + proxy.address());
@@ -79,10 +79,10 @@ TEST_CASE("refused by a proxy, which is named", "[failure]") {
 
 namespace {
 
-/// Writes down the method of each call that it sees.
-class listening_interceptors final : public grpc::experimental::ClientInterceptorFactoryInterface {
+/// Records the method of each call.
+class recording_interceptors final : public grpc::experimental::ClientInterceptorFactoryInterface {
  public:
-  explicit listening_interceptors(std::function<void(std::string)> seen) : seen_(std::move(seen)) {}
+  explicit recording_interceptors(std::function<void(std::string)> seen) : seen_(std::move(seen)) {}
   grpc::experimental::Interceptor* CreateClientInterceptor(grpc::experimental::ClientRpcInfo* call) override {
     seen_(call->method());
     return nullptr;
@@ -94,7 +94,7 @@ class listening_interceptors final : public grpc::experimental::ClientIntercepto
 
 }  // namespace
 
-TEST_CASE("the call that asks for a reason can be told by its method, which the guide names", "[failure]") {
+TEST_CASE("the call that asks for a reason has the method that the guide names", "[failure]") {
   asio::io_context io;
   observer seen;
   const reserved_port closed;
@@ -103,7 +103,7 @@ TEST_CASE("the call that asks for a reason can be told by its method, which the 
   conn_grpc::channel_options options{.address = closed.address()};
   options.create_channel = [&](const auto& address, const auto& credentials, const auto& arguments) {
     std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> creators;
-    creators.push_back(std::make_unique<listening_interceptors>([&](std::string method) {
+    creators.push_back(std::make_unique<recording_interceptors>([&](std::string method) {
       const std::lock_guard lock(mutex);
       methods.push_back(std::move(method));
     }));
@@ -119,7 +119,7 @@ TEST_CASE("the call that asks for a reason can be told by its method, which the 
   CHECK_THAT(page, has_text("`/conn_grpc/why`"));
 }
 
-TEST_CASE("refused, and the user's service config retries what is refused", "[failure]") {
+TEST_CASE("a refused connection, with a service config that retries", "[failure]") {
   asio::io_context io;
   observer seen;
   const reserved_port closed;
@@ -131,7 +131,7 @@ TEST_CASE("refused, and the user's service config retries what is refused", "[fa
   CHECK_THAT(error_after(io, seen, 1, std::move(options)), has_text("Connection refused"));
 }
 
-TEST_CASE("accepts and closes", "[failure]") {
+TEST_CASE("a peer that accepts and closes", "[failure]") {
   asio::io_context io;
   observer seen;
   listener peer(io, manner::closes);
@@ -141,7 +141,7 @@ TEST_CASE("accepts and closes", "[failure]") {
   CHECK(seen.connects == 0);
 }
 
-TEST_CASE("speaks HTTP/1", "[failure]") {
+TEST_CASE("a peer that speaks HTTP/1", "[failure]") {
   asio::io_context io;
   observer seen;
   listener peer(io, manner::speaks_http1);
@@ -150,7 +150,7 @@ TEST_CASE("speaks HTTP/1", "[failure]") {
   CHECK(seen.connects == 0);
 }
 
-TEST_CASE("flaps: sends SETTINGS and closes", "[failure]") {
+TEST_CASE("a peer that sends SETTINGS and closes", "[failure]") {
   asio::io_context io;
   observer seen;
   listener peer(io, manner::flaps);
@@ -160,20 +160,21 @@ TEST_CASE("flaps: sends SETTINGS and closes", "[failure]") {
   CHECK(seen.connects == seen.disconnects);
 }
 
-TEST_CASE("accepts and never writes: gRPC ends the attempt, in its own words, and the connection is closed",
+TEST_CASE("gRPC ends the attempt at a peer that never writes, with its own reason, and closes the connection",
           "[failure]") {
   asio::io_context io;
   observer seen;
   listener peer(io, manner::stays_silent);
   CHECK_THAT(error_after(io, seen, 2, {.address = peer.address(), .connect_timeout = 50ms}),
              has_text("timed out before receiving SETTINGS frame") && has_text(peer.address()));
-  // gRPC connects again in the moment in which it gives up; that connection goes with the channel.
+  // gRPC connects again at the moment at which it ends the attempt. That connection is
+  // closed with the channel.
   CHECK(peer.accepted() >= 2);
   CHECK(peer.accepted() <= 4);
   run(io, until_true(io, [&] { return peer.closed_by_client() == peer.accepted(); }));
 }
 
-TEST_CASE("a silent address does not keep an attempt from the next one", "[failure]") {
+TEST_CASE("an attempt continues with the next address after a silent one", "[failure]") {
   asio::io_context io;
   observer seen;
   listener silent(io, manner::stays_silent);
@@ -187,7 +188,7 @@ TEST_CASE("a silent address does not keep an attempt from the next one", "[failu
   CHECK(seen.waits == 0);
 }
 
-TEST_CASE("a DNS server that never answers: gRPC ends the look-up after connect_timeout", "[failure]") {
+TEST_CASE("gRPC ends the look-up at a silent DNS server after connect_timeout", "[failure]") {
   asio::io_context io;
   observer seen;
   const asio::ip::udp::socket silent(io, {asio::ip::address_v4::loopback(), 0});
@@ -196,8 +197,9 @@ TEST_CASE("a DNS server that never answers: gRPC ends the look-up after connect_
              has_text("DNS resolution failed for host.test:1"));
 }
 
-// The connection may be over before gRPC is asked to watch it. Were that missed, an attempt in fifty would not end.
-TEST_CASE("no attempt misses a connection that is over at once", "[failure]") {
+// The connection may have ended before gRPC is asked to watch it. If that were missed,
+// one attempt in fifty would not end.
+TEST_CASE("no attempt misses a connection that ends at once", "[failure]") {
   asio::io_context io;
   observer seen;
   seen.delay = [](int) { return 0ms; };
@@ -212,7 +214,7 @@ TEST_CASE("a channel that is stopped while it connects leaves no socket", "[fail
     conn_grpc::channel channel(io, {.address = "127.0.0.1:" + std::to_string(server.port())});
     channel.async_run([](conn_grpc::error_code) {});
     io.restart();
-    // Somewhere between the first system call and the server's answer.
+    // This ends between the first system call and the server's answer.
     const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20 * (round % 40));
     while (std::chrono::steady_clock::now() < end) io.poll();
     channel.stop();
@@ -222,7 +224,7 @@ TEST_CASE("a channel that is stopped while it connects leaves no socket", "[fail
   run(io, until_true(io, [&] { return established_to(server.port()) == 0; }));
 }
 
-TEST_CASE("a channel that is stopped while it connects does not go on with all addresses", "[failure]") {
+TEST_CASE("a channel that is stopped while it connects does not try all addresses", "[failure]") {
   asio::io_context io;
   observer seen;
   listener first(io, manner::stays_silent), second(io, manner::stays_silent), third(io, manner::stays_silent);
@@ -241,7 +243,7 @@ TEST_CASE("a channel that is stopped while it connects does not go on with all a
 TEST_CASE("a DNS name that does not exist", "[failure]") {
   asio::io_context io;
   observer seen;
-  ignorant_dns_server dns(io);
+  nxdomain_server dns(io);
   CHECK_THAT(error_after(io, seen, 1, {.address = "dns://" + dns.authority() + "/no-such-host.test:50051"}),
              has_text(is_grpc_1_51() ? "DNS resolution failed for no-such-host.test:50051"
                                      : "errors resolving no-such-host.test:50051") &&
@@ -255,7 +257,7 @@ TEST_CASE("a unix socket that does not exist", "[failure]") {
              has_text("No such file or directory"));
 }
 
-TEST_CASE("a target that is none is told at once, in gRPC's words", "[failure]") {
+TEST_CASE("an invalid target fails at once, with gRPC's reason", "[failure]") {
   asio::io_context io;
   observer seen;
   CHECK_THAT(
@@ -263,10 +265,11 @@ TEST_CASE("a target that is none is told at once, in gRPC's words", "[failure]")
       has_text(is_grpc_1_51() ? "Failed to create secure client channel" : "the target uri is not valid: dns:///"));
 }
 
-TEST_CASE("what a listening socket sees is what the backoff said", "[failure]") {
+TEST_CASE("a listening socket sees attempts only when the backoff allows them", "[failure]") {
   asio::io_context io;
   observer seen;
-  // 1500 ms is longer than gRPC's own backoff of one second: a retry of its own would show.
+  // 1500 ms is longer than gRPC's own backoff of one second, so a retry of gRPC's would
+  // show.
   const std::deque<std::chrono::milliseconds> script{30ms, 1'500ms, 10ms, 120ms, 60ms, 60ms};
   seen.delay = [&](int call) { return script.at(static_cast<std::size_t>(call)); };
   const auto how = GENERATE(manner::closes, manner::speaks_http1);
@@ -274,6 +277,7 @@ TEST_CASE("what a listening socket sees is what the backoff said", "[failure]") 
   (void)error_after(io, seen, static_cast<int>(script.size()), {.address = peer.address()});
   const auto& at = peer.accepted_at();
   REQUIRE(at.size() == script.size());
-  // A lower bound only: later is the machine's doing, earlier would be a retry that nobody asked for.
+  // There is only a lower bound: the machine may delay an attempt, but an earlier attempt
+  // would be a retry of gRPC's.
   for (std::size_t i = 1; i < at.size(); ++i) CHECK(at[i] - at[i - 1] >= script[i - 1]);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Connections that end, on real sockets: what the pool says of them, and what it does next.
+// Connections that end, on real sockets: the reason of the loss, and the next attempt.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/status.h>
 
@@ -31,7 +31,8 @@ asio::awaitable<grpc::Status> slow_greeting(channel_ptr channel, std::chrono::mi
   co_return answer.status;
 }
 
-/// Until an RPC of this length succeeds, each over a channel of `get`: how many do not?
+/// Makes RPCs of this length, each over a channel of `get`, until an RPC succeeds.
+/// Returns how many have failed.
 template <class Get>
 asio::awaitable<int> failures_before_success(Get get, std::chrono::milliseconds delay) {
   for (int failures = 0;; ++failures) {
@@ -45,11 +46,15 @@ std::string address_of(const server_process& server) { return "127.0.0.1:" + std
 
 }  // namespace
 
-TEST_CASE("a channel whose RPCs died is not handed out any more when their callers go on", "[loss]") {
+TEST_CASE("a channel whose RPCs failed with its connection is not handed out when their callers continue", "[loss]") {
+  const bool users_own = GENERATE(false, true);
+  CAPTURE(users_own);
   server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
-  conn_grpc::pool pool(io, {.pool_size = 3, .channel = seen.watch({.address = address_of(server)})});
+  auto options = seen.watch({.address = address_of(server)});
+  if (users_own) options.create_channel = grpc::CreateCustomChannel;
+  conn_grpc::pool pool(io, {.pool_size = 3, .channel = options});
   pool.async_run([](conn_grpc::error_code) {});
   int in_flight = 0;
   int dead_channels = 0;
@@ -66,12 +71,15 @@ TEST_CASE("a channel whose RPCs died is not handed out any more when their calle
   run(io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 3; });
     for (int i = 0; i < 150; ++i) asio::co_spawn(io, call(), asio::detached);
-    // An RPC that is answered was sent after those, on each of the channels.
+    // An answered RPC on each of the channels was sent after those.
     for (int i = 0; i < 3; ++i) CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
     REQUIRE(in_flight == 150);
     server.kill();
     co_await seen.until([&] { return in_flight == 0; });
-    CHECK(dead_channels == 0);
+    // With channels of the user's own the library guesses. On a machine under load the
+    // guess may be wrong.
+    if (!users_own) CHECK(dead_channels == 0);
+    if (users_own && dead_channels > 0) WARN(dead_channels << " of 150 callers were given a dead channel");
   }());
 }
 
@@ -82,10 +90,10 @@ TEST_CASE("the reason of a loss is in the status, and in the event", "[loss]") {
   observer seen;
   auto options = seen.watch({.address = address_of(server)});
   options.telemetry = std::make_shared<conn_grpc::telemetry>();
-  std::string told;
+  std::string reason;
   std::string address;
   options.telemetry->attach("loss", conn_grpc::event::channel_disconnected, [&](const conn_grpc::telemetry_event& e) {
-    told = e.error;
+    reason = e.error;
     address = e.address;
   });
   conn_grpc::pool pool(io, {.channel = options});
@@ -96,14 +104,14 @@ TEST_CASE("the reason of a loss is in the status, and in the event", "[loss]") {
     if (in_flight) asio::co_spawn(io, slow_greeting(co_await pool.get_channel(), 1h), asio::detached);
     CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
     server.kill();
-    co_await seen.until([&] { return !told.empty(); });
+    co_await seen.until([&] { return !reason.empty(); });
     last_error = pool.status().channels.front().last_error;
   }());
   CHECK(address == address_of(server));
   if (in_flight)
-    CHECK_THAT(told, has_text("Socket closed") || has_text("Connection reset by peer"));
+    CHECK_THAT(reason, has_text("Socket closed") || has_text("Connection reset by peer"));
   else
-    CHECK_THAT(told, has_text("closed by the peer, no RPC in flight"));
+    CHECK_THAT(reason, has_text("closed by the peer, no RPC in flight"));
   CHECK_THAT(last_error, has_text("connection lost after") || has_text("Connection refused"));
 }
 
@@ -126,7 +134,7 @@ TEST_CASE("a server that closes connections in order is connected to again witho
   }());
 }
 
-TEST_CASE("a server that finds the pings too frequent is pinged less often by the next connection", "[loss]") {
+TEST_CASE("the next connection sends fewer pings when the server found the pings too frequent", "[loss]") {
   const server_process server(greeter_server(), "127.0.0.1:0", {"--max-ping-strikes", "1"});
   asio::io_context io;
   observer seen;
@@ -145,9 +153,10 @@ TEST_CASE("a server that finds the pings too frequent is pinged less often by th
   run(io, [&]() -> asio::awaitable<void> {
     const auto of_pool = [&]() { return pool.get_channel(20s); };
     const auto of_bare = [&]() -> asio::awaitable<channel_ptr> { co_return bare; };
-    // The third ping is one too many, after 3.7 s. Each time gRPC doubles the interval; the third connection sends one.
+    // The server refuses the third ping, after 3.7 s. Each time gRPC doubles the
+    // interval, so the third connection sends one ping.
     const auto [ours, theirs] = co_await (failures_before_success(of_pool, 5s) && failures_before_success(of_bare, 5s));
-    CHECK(theirs > 0);  // or the server does not mind
+    CHECK(theirs > 0);  // else the server accepts the pings
     CHECK(ours <= theirs);
     CHECK_THAT(reasons, has_text("Too many pings"));
   }());

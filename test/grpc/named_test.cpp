@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Pools and channels found by name and by type, from the awaiting coroutine's own context.
+// Pools and channels that are found by name and by type, in the awaiting coroutine's own
+// context.
 #include <boost/asio/error.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -26,7 +27,7 @@ using conn_grpc::error_code;
 namespace conn_grpc::test {
 namespace {
 
-// What the types' options() are in the test that runs.
+// What the types' options() return in the current test.
 conn_grpc::channel_options greeter_options;
 
 struct demo_pool : conn_grpc::static_pool<demo_pool> {
@@ -105,7 +106,7 @@ TEST_CASE("a static pool is found by its type and by its name", "[named]") {
   io.run();
 }
 
-TEST_CASE("a static channel has the name that its options say", "[named]") {
+TEST_CASE("a static channel has the name that is in its options", "[named]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
@@ -142,7 +143,7 @@ TEST_CASE("each execution context has a static pool of its own", "[named]") {
   threads.join();
 }
 
-TEST_CASE("a name that is taken, by whatever", "[named]") {
+TEST_CASE("a name may be taken by any pool or channel", "[named]") {
   asio::io_context io;
   greeter_options = {.address = "unix:/nowhere"};
   conn_grpc::channel living(io, {.name = "demo_pool", .address = "unix:/nowhere"});
@@ -161,7 +162,7 @@ TEST_CASE("a name that is taken, by whatever", "[named]") {
   CHECK(conn_grpc::try_get_channel(io, "demo_pool").error() == errc::not_connected);
 }
 
-TEST_CASE("what is not there is named", "[named]") {
+TEST_CASE("the error of a look-up has the name that was not found", "[named]") {
   asio::io_context io;
   run(io, []() -> asio::awaitable<void> {
     std::string text;
@@ -175,7 +176,7 @@ TEST_CASE("what is not there is named", "[named]") {
   CHECK_THROWS_AS(bad_pool::async_run(io, [](error_code) {}), boost::system::system_error);
 }
 
-TEST_CASE("types of one name, of two files, are two types", "[named]") {
+TEST_CASE("types of the same name in two files are two types", "[named]") {
   asio::io_context io;
   greeter_options = {.address = "unix:/nowhere"};
   demo_pool::async_run(io, [](error_code) {});
@@ -186,7 +187,7 @@ TEST_CASE("types of one name, of two files, are two types", "[named]") {
   CHECK(demo_pool::status(io).name == "demo_pool");
 }
 
-TEST_CASE("a static pool's context may go at any time", "[named]") {
+TEST_CASE("a static pool's context may be destroyed at any time", "[named]") {
   greeter_options = {.address = "unix:/nowhere"};
   for (int i = 0; i < 3; ++i) {
     asio::io_context io;

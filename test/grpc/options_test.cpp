@@ -37,7 +37,8 @@ std::string refusal(const std::function<void()>& make) {
   return "accepted";
 }
 
-/// What create_channel is given by a channel with these options: the values of each argument, in order.
+/// The arguments that create_channel receives from a channel with these options: the
+/// values of each argument, in order.
 std::multimap<std::string, std::string> arguments_given(channel_options options) {
   std::multimap<std::string, std::string> given;
   options.address = "unix:/nowhere";
@@ -63,7 +64,8 @@ std::multimap<std::string, std::string> arguments_given(channel_options options)
 
 }  // namespace
 
-TEST_CASE("create_channel gets the user's arguments, of each the last, and ours", "[options]") {
+TEST_CASE("create_channel gets the last value of each of the user's arguments, and the library's arguments",
+          "[options]") {
   channel_options options{.connect_timeout = 1'234ms};
   options.arguments.SetInt("number", 1);
   options.arguments.SetString("text", "first");
@@ -99,7 +101,7 @@ TEST_CASE("create_channel gets the exact credentials, or insecure ones", "[optio
   CHECK((given == mine) == set);
 }
 
-TEST_CASE("the channels of a pool share the user's functions, and what these remember", "[options]") {
+TEST_CASE("the channels of a pool share the user's functions and their state", "[options]") {
   const conn_grpc::test::server_process server(conn_grpc::test::greeter_server(), "127.0.0.1:0");
   boost::asio::io_context io;
   conn_grpc::test::observer seen;
@@ -130,7 +132,7 @@ TEST_CASE("the channels of a pool share the user's functions, and what these rem
   CHECK(disconnected == in_turn);
 }
 
-TEST_CASE("bad options are refused by the name of the field", "[options]") {
+TEST_CASE("invalid options are rejected with the name of the field", "[options]") {
   boost::asio::io_context io;
   const auto [change, field] = GENERATE(table<std::function<void(channel_options&)>, std::string>({
       {[](auto& o) { o.address.clear(); }, "address: must not be empty"},
@@ -149,7 +151,7 @@ TEST_CASE("bad options are refused by the name of the field", "[options]") {
   CHECK(refusal([&] { conn_grpc::pool(io, {.channel = options}); }).starts_with("channel." + field));
 }
 
-TEST_CASE("bad options of a pool are refused by name", "[options]") {
+TEST_CASE("invalid options of a pool are rejected with the name of the field", "[options]") {
   boost::asio::io_context io;
   const channel_options good{.address = "localhost:1"};
   CHECK(refusal([&] {
@@ -167,7 +169,7 @@ TEST_CASE("bad options of a pool are refused by name", "[options]") {
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
 }
 
-TEST_CASE("a context without locks is refused: gRPC's thread posts to it", "[options]") {
+TEST_CASE("a context without locks is rejected, because gRPC's thread posts to it", "[options]") {
   const channel_options good{.address = "localhost:1"};
   boost::asio::io_context unsafe(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
   const auto refused = "executor: its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE)";

@@ -22,7 +22,7 @@ using namespace conn_grpc::test;
 using conn_grpc::channel_ptr;
 using conn_grpc::errc;
 
-TEST_CASE("a pool of five is five connections, whatever the arguments say", "[pool]") {
+TEST_CASE("a pool of five has five connections, whatever the arguments say", "[pool]") {
   const bool share = GENERATE(false, true);
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
@@ -41,7 +41,7 @@ TEST_CASE("a pool of five is five connections, whatever the arguments say", "[po
   }());
 }
 
-TEST_CASE("a get is exact over ten thousand, and over the connected ones while some are down", "[pool]") {
+TEST_CASE("ten thousand gets use the connected channels equally while others are down", "[pool]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
@@ -50,7 +50,7 @@ TEST_CASE("a get is exact over ten thousand, and over the connected ones while s
   int made = 0;
   const reserved_port closed;
   options.create_channel = [&](const auto& address, const auto& credentials, const auto& arguments) {
-    // Every third channel is sent to a port where nobody listens.
+    // Every third channel connects to a port without a listener.
     return grpc::CreateCustomChannel(made++ % 3 == 2 ? closed.address() : address, credentials, arguments);
   };
   conn_grpc::pool pool(io, {.pool_size = 6, .channel = options});
@@ -66,7 +66,7 @@ TEST_CASE("a get is exact over ten thousand, and over the connected ones while s
   }());
 }
 
-TEST_CASE("a killed server is noticed, and found again, fifty times over", "[pool]") {
+TEST_CASE("a killed server is noticed and found again, fifty times", "[pool]") {
   const reserved_port port;
   auto server = std::make_unique<server_process>(greeter_server(), port.address());
   asio::io_context io;
@@ -90,7 +90,7 @@ TEST_CASE("a killed server is noticed, and found again, fifty times over", "[poo
       server->kill();
       co_await seen.until([&] { return pool.status().current_size == 0; });
       CHECK(pool.try_get_channel().error() == errc::not_connected);
-      co_await seen.until([&] { return seen.waits >= failures + 10; });  // lost, and tried in vain
+      co_await seen.until([&] { return seen.waits >= failures + 10; });  // lost, and attempts have failed
       server = std::make_unique<server_process>(greeter_server(), port.address());
     }
     co_await seen.until([&] { return pool.status().current_size == 5; });
@@ -99,13 +99,13 @@ TEST_CASE("a killed server is noticed, and found again, fifty times over", "[poo
     CHECK(seen.resets == seen.connects);
     CHECK(established_to(port.number()) == 5);
     CHECK(threads_named("conn_grpc") == 1);
-    CHECK(threads() < threads_before + 20);   // gRPC's own come and go by a few; a leak would be one per cycle: 40
+    CHECK(threads() < threads_before + 20);   // the number of gRPC's threads varies; a leak would be one per cycle: 40
     CHECK(open_files() <= files_before + 5);  // gRPC keeps a few descriptors in reserve
     if (memory_is_measurable) CHECK(resident_kib() < memory_before + 4'096);
   }());
 }
 
-TEST_CASE("an exception tells what the last attempt failed with", "[pool]") {
+TEST_CASE("an exception has the reason of the last failed attempt", "[pool]") {
   const reserved_port closed;
   asio::io_context io;
   observer seen;
@@ -134,7 +134,7 @@ TEST_CASE("an exception tells what the last attempt failed with", "[pool]") {
   }());
 }
 
-TEST_CASE("a channel that the user kept goes on by itself", "[pool]") {
+TEST_CASE("a channel that the user keeps works on its own", "[pool]") {
   const reserved_port port;
   auto server = std::make_unique<server_process>(greeter_server(), port.address());
   asio::io_context io;
@@ -163,7 +163,7 @@ TEST_CASE("a channel that the user kept goes on by itself", "[pool]") {
   }());
 }
 
-TEST_CASE("however many pools there are, they have one thread", "[pool]") {
+TEST_CASE("all pools share one thread", "[pool]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
@@ -193,8 +193,8 @@ TEST_CASE("a graceful shutdown of the server is a loss", "[pool]") {
   }());
 }
 
-TEST_CASE("any gRPC target will do", "[pool]") {
-  // No name but an address, because a bare machine does not even know localhost.
+TEST_CASE("a pool accepts any gRPC target", "[pool]") {
+  // An address and not a name, because a bare machine does not resolve localhost.
   const std::string scheme = GENERATE("unix:", "ipv4:", "dns:///", "");
   const std::string path = "/tmp/conn_grpc_test_" + std::to_string(::getpid()) + ".sock";
   const server_process server(greeter_server(), scheme == "unix:" ? scheme + path : "127.0.0.1:0");

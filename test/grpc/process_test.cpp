@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What concerns a whole process: forks, descriptors, signals. Every case runs in a process of its own, forked from this
-// one, which never uses gRPC.
+// What concerns a whole process: forks, descriptors, signals. Each case runs in a process
+// of its own. These are forked from this process, which never uses gRPC.
 #include <grpc/grpc.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -27,7 +27,7 @@ using namespace conn_grpc::test;
 
 namespace {
 
-/// What `body` says when it runs in a process of its own; else how that process ended.
+/// The text that `body` returns in a process of its own, or how that process ended.
 std::string in_child(const std::function<std::string()>& body) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
@@ -83,7 +83,7 @@ std::string outcome(const std::string& address) {
   return outcome(io, pool);
 }
 
-/// Of a thread of this process, by its name.
+/// A field in the status of a thread of this process.
 std::optional<std::string> status_of_thread(const std::string& name, const std::string& field) {
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream status(task.path() / "status");
@@ -96,7 +96,7 @@ std::optional<std::string> status_of_thread(const std::string& name, const std::
   return std::nullopt;
 }
 
-/// Takes all descriptors there are, again and again.
+/// Takes all free descriptors, each time `take()` is called.
 class greedy {
  public:
   greedy() {
@@ -143,14 +143,14 @@ TEST_CASE("a pool that was constructed before a fork connects in the child", "[p
         }) == "connected");
 }
 
-TEST_CASE("a pool that was run and destroyed before a fork leaves nothing to the child", "[process]") {
+TEST_CASE("a pool connects in the child when the parent's pool was destroyed before the fork", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   const std::string address = "127.0.0.1:" + std::to_string(server.port());
   const auto twice = [&] { return outcome(address) + ", " + in_child([&] { return outcome(address); }); };
   CHECK(in_child([&] { return twice() + ", " + in_child(twice); }) == "connected, connected, connected, connected");
 }
 
-TEST_CASE("a child forked while a pool runs is told so at once", "[process]") {
+TEST_CASE("a pool fails at once in a child that was forked while a pool was running", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   const std::string address = "127.0.0.1:" + std::to_string(server.port());
   const auto said = in_child([&] {
@@ -176,7 +176,7 @@ TEST_CASE("a child forked while a pool runs is told so at once", "[process]") {
   CHECK(said.find(words, first + 1) != std::string::npos);
 }
 
-TEST_CASE("a child forked while the program has credentials is told so at once", "[process]") {
+TEST_CASE("a pool fails at once in a child that was forked while the program had credentials", "[process]") {
   const auto said = in_child([&] {
     const auto credentials = grpc::InsecureChannelCredentials();
     return in_child([&] {
@@ -204,7 +204,8 @@ TEST_CASE("the completion thread receives no signals", "[process]") {
         }) == "all are blocked");
 }
 
-// UBSan needs a descriptor for a pipe, by which it looks at an object before it calls it broken.
+// UBSan needs a descriptor, for a pipe through which it checks an object before it
+// reports it.
 #ifndef __SANITIZE_ADDRESS__
 TEST_CASE("without a free descriptor the first attempt fails, and a later one connects", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
@@ -223,7 +224,7 @@ TEST_CASE("without a free descriptor the first attempt fails, and a later one co
         }) == "connected");
 }
 
-TEST_CASE("a server that goes while no descriptor is free, and comes back", "[process]") {
+TEST_CASE("a pool connects again after a loss while no descriptor was free", "[process]") {
   CHECK(in_child([&] {
           late_server server;
           server.start();

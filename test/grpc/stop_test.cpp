@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// stop() and destruction wait for nothing: what they could have to wait for here is far longer than a test may run.
+// stop() and destruction wait for nothing. What they could wait for here takes far longer
+// than a test may run.
 #include <grpcpp/client_context.h>
 
 #include <atomic>
@@ -26,19 +27,19 @@ using conn_grpc::error_code;
 
 namespace {
 
-enum class place { connecting, connected, held_by_user, rpc_in_flight, backing_off };
+enum class pool_state { connecting, connected, held_by_user, rpc_in_flight, backing_off };
 
-/// A pool of three in the state that the test asks for, and a peer to match.
-struct world {
-  explicit world(place w) : where(w) {
+/// A pool of three in the state that the test asks for, and a peer for that state.
+struct stop_fixture {
+  explicit stop_fixture(pool_state state) : where(state) {
     seen.delay = [](int) { return 1h; };
     io.emplace();
     switch (where) {
-      case place::connecting:
+      case pool_state::connecting:
         silent.emplace(*io, manner::stays_silent);
         address = silent->address();
         break;
-      case place::backing_off:
+      case pool_state::backing_off:
         address = port.address();
         break;
       default:
@@ -54,9 +55,9 @@ struct world {
   }
 
   asio::awaitable<void> arrive() {
-    if (where == place::backing_off) {
+    if (where == pool_state::backing_off) {
       co_await seen.until([&] { return seen.waits == 3; });
-    } else if (where == place::connecting) {
+    } else if (where == pool_state::connecting) {
       asio::steady_timer retry(*io);
       while (silent->accepted() < 3) {
         retry.expires_after(1ms);
@@ -64,8 +65,8 @@ struct world {
       }
     } else {
       co_await seen.until([&] { return seen.connects == 3; });
-      if (where == place::held_by_user) held = co_await pool->get_channel();
-      if (where == place::rpc_in_flight) call();
+      if (where == pool_state::held_by_user) held = co_await pool->get_channel();
+      if (where == pool_state::rpc_in_flight) call();
     }
   }
 
@@ -78,15 +79,15 @@ struct world {
     stub->async()->SayHello(&context, &request, &reply, [promise](const grpc::Status&) { promise->set_value(); });
   }
 
-  ~world() {
+  ~stop_fixture() {
     if (!stub) return;
     context.TryCancel();
     call_ended.wait();
   }
-  world(const world&) = delete;
-  world& operator=(const world&) = delete;
+  stop_fixture(const stop_fixture&) = delete;
+  stop_fixture& operator=(const stop_fixture&) = delete;
 
-  place where;
+  pool_state where;
   const reserved_port port;
   std::optional<server_process> server;
   std::string address;
@@ -103,7 +104,8 @@ struct world {
   std::optional<error_code> ended;
 };
 
-/// A callback of the user's own on gRPC's thread, which has destroyed its RPC and returns when this object goes.
+/// A user's callback on gRPC's thread. It has destroyed its RPC, and returns when this
+/// object is destroyed.
 class slow_callback {
  public:
   explicit slow_callback(const channel_ptr& channel) : rpc_(std::make_unique<rpc>(Greeter::NewStub(channel))) {
@@ -139,37 +141,38 @@ class slow_callback {
   std::atomic<bool> timed_out_{false};
 };
 
-place any_place() {
-  return GENERATE(place::connecting, place::connected, place::held_by_user, place::rpc_in_flight, place::backing_off);
+pool_state any_state() {
+  return GENERATE(pool_state::connecting, pool_state::connected, pool_state::held_by_user, pool_state::rpc_in_flight,
+                  pool_state::backing_off);
 }
 
 }  // namespace
 
 TEST_CASE("stop ends async_run in every state", "[stop]") {
-  world w(any_place());
-  w.pool->stop();
-  CHECK(w.pool->try_get_channel().error() == errc::stopped);
-  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
-  CHECK(w.ended == error_code());
-  CHECK(w.pool->status().current_size == 0);
-  if (w.where == place::rpc_in_flight)
-    CHECK(w.call_ended.wait_for(0s) == std::future_status::timeout);  // it is the user's
+  stop_fixture f(any_state());
+  f.pool->stop();
+  CHECK(f.pool->try_get_channel().error() == errc::stopped);
+  run(*f.io, f.seen.until([&] { return f.ended.has_value(); }));
+  CHECK(f.ended == error_code());
+  CHECK(f.pool->status().current_size == 0);
+  if (f.where == pool_state::rpc_in_flight)
+    CHECK(f.call_ended.wait_for(0s) == std::future_status::timeout);  // the RPC is the user's
 }
 
 TEST_CASE("destruction ends async_run in every state", "[stop]") {
-  world w(any_place());
-  w.pool.reset();
-  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
-  CHECK(w.ended == error_code());
+  stop_fixture f(any_state());
+  f.pool.reset();
+  run(*f.io, f.seen.until([&] { return f.ended.has_value(); }));
+  CHECK(f.ended == error_code());
 }
 
 TEST_CASE("the io_context may be destroyed first, in every state", "[stop]") {
-  world w(any_place());
-  w.silent.reset();
-  w.io.reset();
-  CHECK_FALSE(w.ended);
-  if (GENERATE(true, false)) w.pool->stop();
-  w.pool.reset();
+  stop_fixture f(any_state());
+  f.silent.reset();
+  f.io.reset();
+  CHECK_FALSE(f.ended);
+  if (GENERATE(true, false)) f.pool->stop();
+  f.pool.reset();
 }
 
 TEST_CASE("stop and destruction from inside on_connect", "[stop]") {
@@ -195,45 +198,45 @@ TEST_CASE("stop and destruction from inside on_connect", "[stop]") {
 }
 
 TEST_CASE("a stopped pool's connections are closed, unless the user holds them", "[stop]") {
-  world w(GENERATE(place::connected, place::held_by_user));
-  const auto port = w.port.number();
+  stop_fixture f(GENERATE(pool_state::connected, pool_state::held_by_user));
+  const auto port = f.port.number();
   CHECK(established_to(port) == 3);
-  w.pool->stop();
-  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  f.pool->stop();
+  run(*f.io, f.seen.until([&] { return f.ended.has_value(); }));
   // gRPC closes the sockets on a thread of its own.
-  while (established_to(port) > (w.held ? 1U : 0U)) std::this_thread::yield();
-  if (w.held) CHECK(w.held->GetState(false) == GRPC_CHANNEL_READY);
+  while (established_to(port) > (f.held ? 1U : 0U)) std::this_thread::yield();
+  if (f.held) CHECK(f.held->GetState(false) == GRPC_CHANNEL_READY);
 }
 
 TEST_CASE("a callback that blocks gRPC's thread does not delay stop", "[stop]") {
-  world w(place::connected);
-  const slow_callback slow(*w.pool->try_get_channel());
-  w.pool->stop();
-  run(*w.io, w.seen.until([&] { return w.ended.has_value(); }));
+  stop_fixture f(pool_state::connected);
+  const slow_callback slow(*f.pool->try_get_channel());
+  f.pool->stop();
+  run(*f.io, f.seen.until([&] { return f.ended.has_value(); }));
   CHECK(slow.is_running());
 }
 
 TEST_CASE("a callback that blocks gRPC's thread does not delay the losses of other pools", "[stop]") {
-  world w(place::connected);
+  stop_fixture f(pool_state::connected);
   const reserved_port port;
   server_process server(greeter_server(), port.address());
   observer seen;
-  conn_grpc::channel other(*w.io, seen.watch({.address = port.address()}));
+  conn_grpc::channel other(*f.io, seen.watch({.address = port.address()}));
   other.async_run([](error_code) {});
-  run(*w.io, seen.until([&] { return seen.connects == 1; }));
+  run(*f.io, seen.until([&] { return seen.connects == 1; }));
 
-  const slow_callback slow(*w.pool->try_get_channel());
-  w.server->kill();
-  run(*w.io, w.seen.until([&] { return w.seen.disconnects > 0; }));
+  const slow_callback slow(*f.pool->try_get_channel());
+  f.server->kill();
+  run(*f.io, f.seen.until([&] { return f.seen.disconnects > 0; }));
   server.kill();
-  run(*w.io, seen.until([&] { return seen.disconnects == 1; }));
+  run(*f.io, seen.until([&] { return seen.disconnects == 1; }));
   CHECK(slow.is_running());
 }
 
-TEST_CASE("a pool that was never run, or never started, leaves nothing behind", "[stop]") {
+TEST_CASE("a pool that was never run, or whose context never ran, leaves nothing", "[stop]") {
   asio::io_context io;
   const reserved_port closed;
   conn_grpc::pool pool(io, {.pool_size = 2, .channel = {.address = closed.address()}});
   CHECK(pool.get_executor() == io.get_executor());
-  if (GENERATE(true, false)) pool.async_run([](error_code) { FAIL("nobody ran it"); });
+  if (GENERATE(true, false)) pool.async_run([](error_code) { FAIL("its context was not run"); });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Certificates that are replaced while they are used.
+// Certificates that are replaced while they are in use.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The client's files as an operator keeps them: key and chain in a folder that is reached through a symbolic link.
+/// The client's files as an operator keeps them: key and chain in a folder that is
+/// reached through a symbolic link.
 class deployed {
  public:
   explicit deployed(const certificates& made) : made_(made), folder_(made.folder() / "deployed") {
@@ -44,7 +45,8 @@ class deployed {
     fs::create_directory(folder_ / name);
     fs::copy_file(made_.chain(name), folder_ / name / "chain.pem");
     fs::copy_file(made_.key(name), folder_ / name / "key.pem");
-    // A second and more apart, as gRPC needs it to see that it has read half of each.
+    // The times are more than a second apart. gRPC needs that to notice that it has read
+    // one file of each pair.
     modified_ += 10s;
     for (const auto* file : {"chain.pem", "key.pem"}) fs::last_write_time(folder_ / name / file, modified_);
     fs::create_directory_symlink(name, folder_ / "new");
@@ -61,8 +63,8 @@ class deployed {
   fs::file_time_type modified_ = fs::file_time_type::clock::now();
 };
 
-/// Coroutines that do one RPC after the other, each on the channel whose turn it is, and remember as whom the server
-/// saw them.
+/// Coroutines that make one RPC after the other, each on the next channel. They record
+/// the client that the server saw.
 class load {
  public:
   load(asio::io_context& io, conn_grpc::pool& pool, observer& seen) : io_(io), pool_(pool), seen_(seen) {}
@@ -80,7 +82,8 @@ class load {
     co_await seen_.until([&] { return running_ == 0; });
   }
 
-  /// Is every channel of the pool connected, and was it that client the last time it was used?
+  /// True when every channel of the pool is connected, and was this client when it was
+  /// last used.
   [[nodiscard]] bool all_are(const std::string& client) {
     const auto size = pool_.status().expected_size;
     if (pool_.status().current_size < size) return false;
@@ -99,7 +102,7 @@ class load {
     while (!stopping_) {
       if (const auto channel = pool_.try_get_channel()) {
         co_await call_on(*channel);
-      } else {  // all of them are down at once, which a server that closes them all may well achieve
+      } else {  // all channels are down at once, because the server closes every connection
         retry.expires_after(1ms);
         co_await retry.async_wait(asio::deferred);
       }
@@ -130,7 +133,7 @@ class load {
   std::map<std::weak_ptr<grpc::Channel>, std::string, std::owner_less<>> client_of_;
 };
 
-/// Closes each connection after 200 ms, and takes clients of both CAs.
+/// A server that closes each connection after 200 ms, and accepts clients of both CAs.
 std::unique_ptr<server_process> serve(const certificates& made, const std::string& name, const std::string& address) {
   const auto both = made.folder() / "both.pem";
   std::ofstream(both) << std::ifstream(made.chain("ca")).rdbuf() << std::ifstream(made.chain("new-ca")).rdbuf();
@@ -169,26 +172,28 @@ TEST_CASE("the client's certificate, the CA and the server's certificate are rep
     client.use_roots({"ca", "new-ca"});
     client.use_client("client-2");
     co_await seen.until([&] { return calls.all_are("client-2"); });
-    // gRPC reads roots, then clients: whoever sees the third has read the roots after the second was there.
+    // gRPC reads the roots, then the client's files. When the third client is seen, the
+    // roots have been read after the second client was there.
     client.use_client("client-3");
     co_await seen.until([&] { return calls.all_are("client-3"); });
     const int served = calls.served;
     CHECK(seen.disconnects > 6);  // connections were replaced meanwhile
 
-    co_await calls.stop();  // what is on its way may fail when a server goes, TLS or not
+    co_await calls.stop();  // RPCs in flight may fail when a server stops, with or without TLS
     for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("certificate"));
     server->shut_down();
     server = serve(made, "new-server", port.address());
     calls.start(8);
     co_await seen.until([&] { return calls.served >= served + 100 && calls.all_are("client-3"); });
-    // A server that goes closes attempts that are under way, as one does that refuses the client.
+    // A server that stops closes attempts that are under way, like a server that refuses
+    // the client.
     for (const auto& channel : pool.status().channels) CHECK_THAT(channel.last_error, !has_text("verify failed"));
     co_await calls.stop();
   }());
   CHECK(calls.failures == std::vector<std::string>{});
 }
 
-TEST_CASE("files that go bad are a reason, and connecting goes on when they are good again", "[tls]") {
+TEST_CASE("broken files are the reason of a failure, and connecting succeeds when they are good again", "[tls]") {
   certificates made;
   made.issue("server");
   made.issue("client-1");

@@ -43,7 +43,8 @@ std::vector<std::string> mtls(const certificates& made, const std::string& serve
 
 std::string address_of(const server_process& server) { return "127.0.0.1:" + std::to_string(server.port()); }
 
-/// What a get throws, and the status says, after the second attempt. Attempts are what the backoff allows.
+/// The text that a get throws, and that the status has, after the second attempt. There
+/// are only the attempts that the backoff allows.
 std::string failure(conn_grpc::channel_options options) {
   asio::io_context io;
   observer seen;
@@ -76,7 +77,7 @@ std::string refusal(const tls_files& files) {
 
 }  // namespace
 
-TEST_CASE("TLS and mTLS: a pool connects, and the server knows who calls", "[tls]") {
+TEST_CASE("a pool connects with TLS and with mTLS, and the server knows the client", "[tls]") {
   const bool mutual = GENERATE(false, true);
   certificates made;
   made.issue("server");
@@ -105,7 +106,7 @@ TEST_CASE("TLS and mTLS: a pool connects, and the server knows who calls", "[tls
   }());
 }
 
-TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
+TEST_CASE("a refused certificate of a server is reported with the reason", "[tls]") {
   certificates made;
   made.add_ca("other");
   made.issue("server");
@@ -116,11 +117,11 @@ TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
     const server_process server(greeter_server(), loopback, mutual ? mtls(made, name) : tls(made, name));
     return failure({.address = address_of(server), .credentials = tls_credentials({.root_certs = made.chain(root)})});
   };
-  // Current versions of gRPC give OpenSSL's words themselves, without the certificate.
+  // Current versions of gRPC report OpenSSL's words themselves, without the certificate.
   const auto refused = [](const std::string& why, const std::string& whose) {
     return has_text("certificate verify failed: " + why + (is_grpc_1_51() ? " (subject " + whose : std::string()));
   };
-  // A server that knows the CA, because it asks for certificates itself, sends that, too.
+  // A server that asks for certificates itself knows the CA, and sends it, too.
   CHECK_THAT(failure_with("other", "server"),
              mutual ? refused("self-signed certificate in certificate chain", "CN=ca")
                     : refused("unable to get local issuer certificate", "CN=server, issuer CN=ca, "));
@@ -130,7 +131,7 @@ TEST_CASE("a server's certificate that is refused: with the reason", "[tls]") {
   CHECK_THAT(failure_with("ca", "elsewhere"), has_text("Hostname Verification Check failed"));
 }
 
-TEST_CASE("the name in the server's certificate may be another, if the arguments say so", "[tls]") {
+TEST_CASE("the arguments may set another name for the server's certificate", "[tls]") {
   certificates made;
   made.issue("elsewhere", {.ca = "ca", .ip = "127.0.0.2", .expired = false});
   const server_process server(greeter_server(), loopback, tls(made, "elsewhere"));
@@ -145,7 +146,7 @@ TEST_CASE("the name in the server's certificate may be another, if the arguments
   CHECK(seen.connects == 1);
 }
 
-TEST_CASE("a client's certificate that is refused: with what can be known", "[tls]") {
+TEST_CASE("a refused certificate of a client is reported with what can be known", "[tls]") {
   certificates made;
   made.add_ca("other");
   made.issue("server");
@@ -163,7 +164,7 @@ TEST_CASE("a client's certificate that is refused: with what can be known", "[tl
   CHECK_THAT(failure_with("stranger"), has_text("stranger.pem is valid now (subject CN=stranger, issuer CN=other, "));
 }
 
-TEST_CASE("TLS on one side only", "[tls]") {
+TEST_CASE("TLS on one side only fails", "[tls]") {
   certificates made;
   made.issue("server");
   const auto credentials = tls_credentials({.root_certs = made.chain("ca")});
@@ -176,7 +177,7 @@ TEST_CASE("TLS on one side only", "[tls]") {
              has_text("Tls handshake failed") && has_text("wrong version number"));
 }
 
-TEST_CASE("what a listening socket sees is what the backoff said, with TLS, too", "[tls]") {
+TEST_CASE("a listening socket sees attempts only when the backoff allows them, also with TLS", "[tls]") {
   certificates made;
   asio::io_context io;
   observer seen;
@@ -191,7 +192,7 @@ TEST_CASE("what a listening socket sees is what the backoff said, with TLS, too"
   CHECK(channel.status().attempts == 4);
 }
 
-TEST_CASE("a refused certificate is asked for once, on a connection of its own", "[tls]") {
+TEST_CASE("a refused certificate is fetched once for each attempt, on a connection of its own", "[tls]") {
   certificates made;
   made.add_ca("other");
   made.issue("server");
@@ -207,9 +208,9 @@ TEST_CASE("a refused certificate is asked for once, on a connection of its own",
   channel.async_run([](conn_grpc::error_code) {});
   run(io, seen.until([&] { return seen.waits == 3; }));
   CHECK(channel.status().attempts == 3);
-  const bool asked = !own && is_grpc_1_51();  // later versions say why themselves
-  CHECK(between.accepted() == (asked ? 6 : 3));
-  if (!asked)
+  const bool fetched = !own && is_grpc_1_51();  // later versions give the reason themselves
+  CHECK(between.accepted() == (fetched ? 6 : 3));
+  if (!fetched)
     CHECK_THAT(channel.status().last_error,
                Catch::Matchers::EndsWith(is_grpc_1_51()
                                              ? "certificate verify failed"
@@ -232,19 +233,20 @@ TEST_CASE("a session cache lets no impostor in at the second attempt", "[tls]") 
   channel.async_run([](conn_grpc::error_code) {});
   run(io, seen.until([&] { return seen.waits == 3 || seen.connects > 0; }));
   CHECK(seen.connects == 0);
-  CHECK(impostor.handshakes() > 0);  // those of the certificate fetches, in which OpenSSL does not verify
+  CHECK(impostor.handshakes() > 0);  // of the certificate fetches, in which OpenSSL does not verify
   CHECK(impostor.resumed() == 0);
   CHECK_THAT(channel.status().last_error, has_text("certificate verify failed: unable to get local issuer"));
   ::grpc_ssl_session_cache_destroy(cache);
 }
 
-TEST_CASE("a file system that hangs behind the PEM files holds up nobody", "[tls]") {
+TEST_CASE("a file system that hangs under the PEM files delays no other channel", "[tls]") {
   certificates made;
   made.add_ca("other");
   made.issue("server");
   made.issue("client");
   const auto other = made.chain("other"), client = made.chain("client");
-  // Whose attempts look at the roots, and at the client's certificate.
+  // Attempts with the first credentials read the roots, attempts with the second read the
+  // client's certificate.
   const auto refusing = tls_credentials({.root_certs = other, .refresh_interval = 1h});
   const auto refused = tls_credentials({made.chain("ca"), client, made.key("client"), 1h});
   const server_process server(greeter_server(), loopback, tls(made, "server"));
@@ -262,7 +264,8 @@ TEST_CASE("a file system that hangs behind the PEM files holds up nobody", "[tls
   second.async_run([](conn_grpc::error_code) {});
   const server_process plain(greeter_server(), loopback);
   run(io, [&]() -> asio::awaitable<void> {
-    // Each of them makes the thread that reads hang; a pool that connects after that needs gRPC's threads.
+    // Each of these attempts makes the reading thread hang. A channel that connects after
+    // that needs gRPC's threads.
     co_await seen.until([&] { return seen.waits >= 1; });
     co_await seen_too.until([&] { return seen_too.waits >= 1; });
     conn_grpc::channel third(io, good.watch({.address = address_of(plain)}));
@@ -274,7 +277,7 @@ TEST_CASE("a file system that hangs behind the PEM files holds up nobody", "[tls
   for (const auto& file : {other, client}) ::close(::open(file.c_str(), O_RDWR | O_NONBLOCK));
 }
 
-TEST_CASE("TLS files that will not do are refused by the name of the field", "[tls]") {
+TEST_CASE("unusable TLS files are rejected with the name of the field", "[tls]") {
   certificates made;
   made.issue("client");
   made.issue("other");

@@ -34,7 +34,7 @@ using conn_grpc::error_code;
 
 namespace {
 
-/// What awaiting it throws.
+/// The exception that the await throws.
 template <class T>
 asio::awaitable<boost::system::system_error> error_of(asio::awaitable<T> awaited) {
   try {
@@ -51,26 +51,26 @@ asio::awaitable<void> throws(error_code why, asio::awaitable<T> awaited) {
   CHECK(thrown.code() == why);
 }
 
-/// Not within a CHECK: that evaluates what is awaited twice.
+/// Not in a CHECK, which evaluates its expression twice.
 asio::awaitable<void> serves(asio::awaitable<channel_ptr> get) {
   const auto peer = co_await peer_of(co_await std::move(get));
   CHECK_FALSE(peer.empty());
 }
 
-// Where the types' servers are in the test that runs.
-conn_grpc::channel_options where;
+// The options of the types in the current test.
+conn_grpc::channel_options type_options;
 
 struct waiting_pool : conn_grpc::static_pool<waiting_pool> {
-  static conn_grpc::pool_options options() { return {.name = "waiting", .pool_size = 2, .channel = where}; }
+  static conn_grpc::pool_options options() { return {.name = "waiting", .pool_size = 2, .channel = type_options}; }
 };
 
 struct waiting_channel : conn_grpc::static_channel<waiting_channel> {
-  static conn_grpc::channel_options options() { return where; }
+  static conn_grpc::channel_options options() { return type_options; }
 };
 
 }  // namespace
 
-TEST_CASE("a get that comes before the server is served when the server is there", "[waiting]") {
+TEST_CASE("a get that begins before the server is served when the server has started", "[waiting]") {
   late_server server;
   asio::io_context io;
   conn_grpc::pool pool(io, {.name = "early", .pool_size = 2, .channel = server.options()});
@@ -86,7 +86,7 @@ TEST_CASE("a get that comes before the server is served when the server is there
   }());
 }
 
-TEST_CASE("those who wait are served in the order in which they came, whatever they wait with", "[waiting]") {
+TEST_CASE("waiters are served in the order of arrival, callbacks and coroutines alike", "[waiting]") {
   late_server server;
   asio::io_context io;
   conn_grpc::channel channel(io, server.options());
@@ -111,7 +111,7 @@ TEST_CASE("those who wait are served in the order in which they came, whatever t
   CHECK(std::is_sorted(served.begin(), served.end()));
 }
 
-TEST_CASE("a get that timed out says why nothing was connected", "[waiting]") {
+TEST_CASE("a get that timed out says why no channel was connected", "[waiting]") {
   const late_server server;
   asio::io_context io;
   conn_grpc::pool pool(io, {.name = "down", .pool_size = 2, .channel = server.options()});
@@ -144,7 +144,7 @@ TEST_CASE("cancellation of any type ends the waiting of a coroutine", "[waiting]
   asio::cancellation_signal cancel;
   error_code failed;
   const auto get = [&]() -> asio::awaitable<void> {
-    // By default a coroutine hears of terminal cancellation only.
+    // By default a coroutine receives terminal cancellation only.
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     if (of_size)
       failed = (co_await error_of(pool.connected())).code();
@@ -158,7 +158,7 @@ TEST_CASE("cancellation of any type ends the waiting of a coroutine", "[waiting]
   CHECK(failed == asio::error::operation_aborted);
 }
 
-TEST_CASE("one more than max_waiters is told so at once, and those who wait are served", "[waiting]") {
+TEST_CASE("a get beyond max_waiters fails at once, and the waiters are served", "[waiting]") {
   late_server server;
   asio::io_context io;
   conn_grpc::pool pool(io, {.channel = server.options(), .max_waiters = 2});
@@ -181,10 +181,10 @@ TEST_CASE("one more than max_waiters is told so at once, and those who wait are 
   CHECK(is_ready(served[1]));
 }
 
-TEST_CASE("by name and by type one waits as well", "[waiting]") {
+TEST_CASE("gets by name and by type may wait, too", "[waiting]") {
   late_server server;
   asio::io_context io;
-  where = server.options();
+  type_options = server.options();
   run(io, [&]() -> asio::awaitable<void> {
     co_await throws(errc::not_started, conn_grpc::get_channel("waiting", 1h));
     co_await throws(errc::not_started, waiting_pool::get_channel(1h));
@@ -214,7 +214,7 @@ TEST_CASE("by name and by type one waits as well", "[waiting]") {
   }());
 }
 
-TEST_CASE("connected(n) of three", "[waiting]") {
+TEST_CASE("connected(n) of a pool of three", "[waiting]") {
   late_server server;
   asio::io_context io;
   conn_grpc::pool pool(io, {.pool_size = 3, .channel = server.options()});
@@ -273,7 +273,7 @@ TEST_CASE("a timeout may be any duration", "[waiting]") {
   wait(duration<double>(1e300));
   wait(duration<double>(std::numeric_limits<double>::infinity()));
   wait(duration<unsigned char>(255));
-  wait(duration<float>(9'223'371'776.F));  // rounded up, more nanoseconds than there are
+  wait(duration<float>(9'223'371'776.F));  // rounded up, this is more than the nanoseconds can hold
   wait(duration<long, std::ratio<86'400 * 365>>(1'000'000'000));
   io.restart();
   io.poll();  // the coroutines wait now
@@ -285,7 +285,7 @@ TEST_CASE("a timeout may be any duration", "[waiting]") {
   }
 }
 
-TEST_CASE("who waits costs no CPU time", "[waiting]") {
+TEST_CASE("waiters cost no CPU time", "[waiting]") {
   const late_server server;
   asio::io_context io;
   auto options = server.options();

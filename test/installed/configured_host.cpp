@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// configured_host FILE PLUGIN...: each plugin reads the size of the pool "greeter" out of the file. Each has a copy of
-// the library in it.
+// configured_host FILE PLUGIN...: each plugin reads the size of the pool "greeter" from the
+// file. Each plugin contains a copy of the library.
 #include <dlfcn.h>
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// A user's program: every public name, from the installed headers alone.
+// A user's program: it uses every public name, with the installed headers alone.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -29,7 +29,7 @@ struct demo_channel : conn_grpc::static_channel<demo_channel> {
   }
 };
 
-/// Found by type and by name; they are running, and cannot connect.
+/// Gets by type and by name, from pools and channels that run and cannot connect.
 asio::awaitable<int> errors_of_static_ones() {
   int errors = 0;
   const auto try_to = [&](asio::awaitable<conn_grpc::channel_ptr> get) -> asio::awaitable<void> {
@@ -64,7 +64,7 @@ asio::awaitable<void> greet(conn_grpc::pool& pool, conn_grpc::channel& single, i
   demo_channel::stop(context->context());
 }
 
-bool refuses_a_file_that_is_none() {
+bool rejects_missing_file() {
   try {
     (void)conn_grpc::load_pool_options("/nowhere/pools.json", "greeter");
     return false;
@@ -113,7 +113,7 @@ int main() {
                     status.current_size == 0 && status.channels[4].name == "greeter/4" &&
                     status.channels[0].state == conn_grpc::channel_state::stopped &&
                     single.status().state == conn_grpc::channel_state::not_started &&
-                    pool.try_get_channel().error() == conn_grpc::errc::stopped && refuses_a_file_that_is_none();
+                    pool.try_get_channel().error() == conn_grpc::errc::stopped && rejects_missing_file();
   std::cout << (good ? "as documented\n" : "not as documented\n");
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

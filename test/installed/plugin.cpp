@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// A plugin that uses the library, and leaves a channel behind that gRPC still watches for it.
+// A plugin that uses the library, and leaves a channel that gRPC still watches for it.
 #include <grpcpp/create_channel.h>
 #include <boost/asio/io_context.hpp>
 #include <conn_grpc/channel.hpp>

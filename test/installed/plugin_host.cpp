@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// plugin_host PLUGIN: loads the plugin, lets it use the library, and unloads it while the library's thread waits for
-// gRPC. Then gRPC has news for that thread, which must end in code that is still there.
+// plugin_host PLUGIN: loads the plugin, lets it use the library, and unloads it while the
+// library's thread waits for gRPC. Then gRPC reports to that thread, which must end in code
+// that is still mapped.
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <sys/socket.h>
@@ -23,7 +24,7 @@ void check(bool ok, std::string_view what) {
   std::exit(EXIT_FAILURE);
 }
 
-/// Accepts one connection and says what a gRPC server says first.
+/// Accepts one connection and sends what a gRPC server sends first.
 class server {
  public:
   server() {
@@ -33,7 +34,7 @@ class server {
     socklen_t size = sizeof address;
     auto* const name = reinterpret_cast<sockaddr*>(&address);
     check(::bind(listening_, name, size) == 0 && ::listen(listening_, 1) == 0, "cannot listen");
-    check(::getsockname(listening_, name, &size) == 0, "cannot tell the port");
+    check(::getsockname(listening_, name, &size) == 0, "cannot get the port");
     address_ = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
     thread_ = std::thread([this] {
       constexpr std::string_view settings("\0\0\0\4\0\0\0\0\0", 9);

@@ -37,7 +37,7 @@ TEST_CASE("closing destroys the object, once", "[closable]") {
   CHECK(destroyed == 1);
 }
 
-TEST_CASE("what is shut can be closed later", "[closable]") {
+TEST_CASE("an object that was shut can be closed later", "[closable]") {
   int destroyed = 0;
   closable c([&] { ++destroyed; });
   REQUIRE(c.enter());
@@ -50,7 +50,8 @@ TEST_CASE("what is shut can be closed later", "[closable]") {
   CHECK(destroyed == 1);
 }
 
-TEST_CASE("a user that closes does not wait for itself; the last to leave destroys", "[closable]") {
+TEST_CASE("a user that closes does not wait for itself, and the last user that leaves destroys the object",
+          "[closable]") {
   int destroyed = 0;
   closable c([&] { ++destroyed; });
   {
@@ -67,7 +68,7 @@ TEST_CASE("a user that closes does not wait for itself; the last to leave destro
   c.close();
 }
 
-TEST_CASE("an object whose destruction closes", "[closable]") {
+TEST_CASE("the object's destructor may call close()", "[closable]") {
   int destroyed = 0;
   closable* closed = nullptr;
   closable c([&] {
@@ -85,7 +86,7 @@ TEST_CASE("an object whose destruction closes", "[closable]") {
   CHECK(destroyed == 1);
 }
 
-TEST_CASE("closing waits for users on other threads, and for one who closes at the same time", "[closable]") {
+TEST_CASE("closing waits for users on other threads, and for a thread that closes at the same time", "[closable]") {
   std::atomic<bool> left = false;
   std::atomic<int> destroyed_after_use = 0;
   closable c([&] { destroyed_after_use += left; });
@@ -110,7 +111,7 @@ TEST_CASE("closing waits for users on other threads, and for one who closes at t
   CHECK(seen_by_other == 1);
 }
 
-TEST_CASE("one thread enters, another one leaves", "[closable]") {
+TEST_CASE("one thread enters, and another thread leaves", "[closable]") {
   int destroyed = 0;
   closable c([&] { ++destroyed; });
   REQUIRE(c.enter());
@@ -126,7 +127,7 @@ TEST_CASE("one thread enters, another one leaves", "[closable]") {
   CHECK(destroyed_before_leaving == 0);
 }
 
-TEST_CASE("two users that close at once wait for neither", "[closable]") {
+TEST_CASE("two users that close at the same time do not wait for each other", "[closable]") {
   std::atomic<int> destroyed = 0;
   closable c([&] { ++destroyed; });
   std::atomic<int> inside = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What telemetry hears of a pool: which events, when, with which measurements and names.
+// The telemetry events of a pool: which, when, with which durations and names.
 #include "support/catch.hpp"
 #include "support/pool_fixture.hpp"
 
@@ -21,7 +21,7 @@ std::string text(const telemetry_event& e) {
   return line;
 }
 
-/// Writes the events between the callbacks, into the same trace.
+/// Writes the events into the trace of the callbacks.
 struct listening_fixture : pool_fixture {
   using pool_fixture::pool_fixture;
 
@@ -36,7 +36,8 @@ constexpr auto connections = {event::channel_connected, event::channel_connectio
 
 }  // namespace
 
-TEST_CASE("on connect: published, event, on_connect; on loss: withdrawn, on_disconnect, event", "[events]") {
+TEST_CASE("a connect publishes, emits and calls on_connect; a loss withdraws, calls on_disconnect and emits",
+          "[events]") {
   listening_fixture f;
   const auto offered = [&] { return f.next() ? " while offered" : " while withdrawn"; };
   f.options.on_connect = [&] { f.trace.push_back(std::string("on_connect") + offered()); };
@@ -64,7 +65,7 @@ TEST_CASE("on connect: published, event, on_connect; on loss: withdrawn, on_disc
                               "next"});
 }
 
-TEST_CASE("an attempt that times out says so", "[events]") {
+TEST_CASE("the event of an attempt that times out says so", "[events]") {
   listening_fixture f;
   f.listen(connections);
   f.run();
@@ -102,7 +103,7 @@ TEST_CASE("each channel_connected has its channel_disconnected", "[events]") {
   CHECK(std::ranges::count(all, "on_disconnect") == (how == "on_connect throws" ? 0 : 1));
 }
 
-TEST_CASE("a pool's get tells channel_get and pool_get_channel, with the channel it found", "[events]") {
+TEST_CASE("a pool's get emits channel_get and pool_get_channel, with the channel that it found", "[events]") {
   listening_fixture f(2);
   f.listen(gets);
   f.run();
@@ -118,7 +119,7 @@ TEST_CASE("a pool's get tells channel_get and pool_get_channel, with the channel
         trace{"channel_get 0ms pool=pool channel=pool/1", "pool_get_channel 0ms pool=pool channel=pool/1"});
 }
 
-TEST_CASE("a channel's get tells channel_get alone, on success and on failure", "[events]") {
+TEST_CASE("a channel's get emits channel_get alone, on success and on failure", "[events]") {
   listening_fixture f;
   f.options.status_interval.reset();
   f.options.name = "alone";
@@ -135,7 +136,7 @@ TEST_CASE("a channel's get tells channel_get alone, on success and on failure", 
   CHECK(f.happened() == trace{"channel_get 0ms pool= channel=alone"});
 }
 
-TEST_CASE("pool_status at once, and then each status_interval, until stop", "[events]") {
+TEST_CASE("pool_status is emitted at once, and then at each status_interval, until stop", "[events]") {
   listening_fixture f(2);
   f.listen({event::pool_status});
   f.options.status_interval = 700ms;
@@ -157,7 +158,7 @@ TEST_CASE("pool_status at once, and then each status_interval, until stop", "[ev
   CHECK(f.happened().empty());
 }
 
-TEST_CASE("pool_status also when all fail, and of a pool of none", "[events]") {
+TEST_CASE("pool_status is also emitted when all channels fail, and for a pool of size 0", "[events]") {
   listening_fixture f(GENERATE(std::size_t{0}, std::size_t{1}));
   f.listen({event::pool_status});
   f.run();
@@ -167,7 +168,7 @@ TEST_CASE("pool_status also when all fail, and of a pool of none", "[events]") {
   CHECK(std::ranges::count(f.happened(), "pool_status 0/" + size + " pool") == 2);
 }
 
-TEST_CASE("a status_interval without end", "[events]") {
+TEST_CASE("a status_interval may be infinite", "[events]") {
   listening_fixture f;
   f.listen({event::pool_status});
   f.options.status_interval = std::chrono::milliseconds::max();
@@ -176,7 +177,7 @@ TEST_CASE("a status_interval without end", "[events]") {
   CHECK(std::ranges::count(f.happened(), "pool_status 0/1 pool") == 1);
 }
 
-TEST_CASE("a channel on its own has no pool_status", "[events]") {
+TEST_CASE("a channel on its own emits no pool_status", "[events]") {
   listening_fixture f;
   f.listen({event::pool_status});
   f.options.status_interval.reset();
@@ -221,7 +222,7 @@ TEST_CASE("a handler may stop and destroy the pool", "[events]") {
   f.options.telemetry->detach("end");
 }
 
-TEST_CASE("a handler of a get may destroy the pool that is asked", "[events]") {
+TEST_CASE("a handler may destroy the pool whose get it is called for", "[events]") {
   listening_fixture f;
   f.options.telemetry->attach("end", event::channel_get, [&](const telemetry_event&) { f.pool.reset(); });
   f.make_pool();
@@ -229,7 +230,7 @@ TEST_CASE("a handler of a get may destroy the pool that is asked", "[events]") {
   CHECK_FALSE(f.pool);
 }
 
-TEST_CASE("mock answers every get; the channel connects all the same", "[mock]") {
+TEST_CASE("a mock answers every get, and the channel connects nevertheless", "[mock]") {
   pool_fixture f;
   int asked = 0;
   f.mock = [&] {
@@ -249,7 +250,7 @@ TEST_CASE("mock answers every get; the channel connects all the same", "[mock]")
   CHECK(asked == 3);
 }
 
-TEST_CASE("a mock that returns null is not connected; what it throws, the get throws", "[mock]") {
+TEST_CASE("a get ends in not_connected when the mock returns null, and throws what the mock throws", "[mock]") {
   listening_fixture f;
   f.listen(gets);
   f.mock = [] { return nullptr; };
@@ -261,20 +262,20 @@ TEST_CASE("a mock that returns null is not connected; what it throws, the get th
   CHECK_THROWS_AS(f.next(), std::logic_error);
 }
 
-TEST_CASE("a get that ends with what a mock throws is told with its text", "[mock]") {
+TEST_CASE("a get that ends with an exception of the mock is emitted with its text", "[mock]") {
   pool_fixture f;
   f.mock = []() -> conn_grpc::runtime::channel_ptr { throw std::logic_error("no channel today"); };
-  std::vector<std::string> told;
+  std::vector<std::string> emitted;
   f.options.telemetry->attach_many("test",
                                    std::array{conn_grpc::event::channel_get, conn_grpc::event::pool_get_channel},
                                    [&](const conn_grpc::telemetry_event& e) {
-                                     told.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
+                                     emitted.push_back(std::string(to_string(e.name)) + ": " + std::string(e.error));
                                    });
   f.make_pool();
   CHECK_THROWS_AS(f.next(), std::logic_error);
   const std::vector<std::string> both{"channel_get: no channel today", "pool_get_channel: no channel today"};
-  CHECK(told == both);
-  told.clear();
+  CHECK(emitted == both);
+  emitted.clear();
   CHECK_THROWS_AS(f.next_unless_waiting(), std::logic_error);
-  CHECK(told == both);
+  CHECK(emitted == both);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Executors, handlers and allocators of the user's that reach back into the library, own their context, or throw.
+// Executors, handlers and allocators of the user's that call the pool, own their context,
+// or throw.
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -29,8 +30,8 @@ using conn_grpc::runtime::channel_ptr;
 
 namespace {
 
-/// A pool, and an executor of the user's, of another context.
-struct world : pool_fixture {
+/// A pool, and an executor of the user's on another context.
+struct executors_fixture : pool_fixture {
   template <class Handler>
   void get(Handler handler, std::chrono::nanoseconds timeout = 100ms) {
     conn_grpc::detail::posted_handler posted(std::move(handler), executor());
@@ -45,7 +46,7 @@ struct world : pool_fixture {
   }
   [[nodiscard]] user_executor executor() const { return {other, script}; }
 
-  /// Ends all waiting, in one of the ways.
+  /// Ends all waiting in the given way.
   void end(const std::string& how) {
     if (how == "deadline") advance(100ms);
     if (how == "stop") pool->stop();
@@ -53,8 +54,8 @@ struct world : pool_fixture {
     if (how == "cancellation") cancel.emit(asio::cancellation_type::total);
   }
 
-  /// Everything that users call.
-  void reach_back() const {
+  /// Calls the functions that users call.
+  void call_pool() const {
     (void)pool->executor();
     (void)pool->status();
     (void)next();
@@ -106,7 +107,7 @@ struct calling_allocator {
   std::shared_ptr<std::function<void()>> call;
 };
 
-/// Drops what it has whenever it is given more.
+/// Keeps only the newest function: it drops what it has when it is given more.
 struct newest_only {
   std::shared_ptr<std::vector<std::function<void()>>> queue;
   bool* refuses;
@@ -125,114 +126,114 @@ struct newest_only {
 
 }  // namespace
 
-TEST_CASE("a handler's executor that is the last owner of its context", "[executors]") {
-  world w;
-  w.run();
-  w.script->runs_at_once = true;
+TEST_CASE("a handler's executor may be the last owner of its context", "[executors]") {
+  executors_fixture f;
+  f.run();
+  f.script->runs_at_once = true;
   int called = 0;
   const std::string how = any_end();
   CAPTURE(how);
-  w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code, const channel_ptr&) { ++called; }));
-  const std::weak_ptr context = std::exchange(w.other, nullptr);
+  f.get(asio::bind_cancellation_slot(f.cancel.slot(), [&](error_code, const channel_ptr&) { ++called; }));
+  const std::weak_ptr context = std::exchange(f.other, nullptr);
   REQUIRE_FALSE(context.expired());
-  w.end(how);
+  f.end(how);
   CHECK(called == 1);
   CHECK(context.expired());
 }
 
-TEST_CASE("an executor that drops a handler, and with it the last owner of its context", "[executors]") {
-  world w;
-  w.run();
-  w.script->drops = true;
+TEST_CASE("an executor may drop a handler, and with it the last owner of its context", "[executors]") {
+  executors_fixture f;
+  f.run();
+  f.script->drops = true;
   int destroyed = 0;
-  w.get([held = at_destruction([&] { ++destroyed; })](error_code, const channel_ptr&) { FAIL("called"); });
-  w.size([held = at_destruction([&] { ++destroyed; })](error_code) { FAIL("called"); });
-  const std::weak_ptr context = std::exchange(w.other, nullptr);
-  w.end(GENERATE("deadline", "stop", "hand-over"));
+  f.get([held = at_destruction([&] { ++destroyed; })](error_code, const channel_ptr&) { FAIL("called"); });
+  f.size([held = at_destruction([&] { ++destroyed; })](error_code) { FAIL("called"); });
+  const std::weak_ptr context = std::exchange(f.other, nullptr);
+  f.end(GENERATE("deadline", "stop", "hand-over"));
   CHECK(destroyed == 2);
   CHECK(context.expired());
 }
 
-TEST_CASE("a pool's executor that reaches back from execute(), and when it is copied", "[executors]") {
-  world w;
-  w.make_pool(w.executor());
+TEST_CASE("a pool's executor may call the pool from execute(), and when it is copied", "[executors]") {
+  executors_fixture f;
+  f.make_pool(f.executor());
   bool inside = false;
-  int reached = 0;
-  const auto reach_back = [&] {
+  int pool_calls = 0;
+  const auto call_pool = [&] {
     if (std::exchange(inside, true)) return;
-    w.reach_back();
-    ++reached;
+    f.call_pool();
+    ++pool_calls;
     inside = false;
   };
   const bool copied = GENERATE(false, true);
-  (copied ? w.script->on_copy : w.script->on_execute) = reach_back;
-  w.pool->async_run([&](error_code ec) { w.ended = ec; });
-  w.other->poll();
-  CHECK(reached > 0);
-  CHECK(w.ended == error_code());
-  w.script->on_copy = {};
+  (copied ? f.script->on_copy : f.script->on_execute) = call_pool;
+  f.pool->async_run([&](error_code ec) { f.ended = ec; });
+  f.other->poll();
+  CHECK(pool_calls > 0);
+  CHECK(f.ended == error_code());
+  f.script->on_copy = {};
 }
 
-TEST_CASE("a handler's executor that reaches back from execute(), and when it is copied", "[executors]") {
-  world w;
-  w.run();
+TEST_CASE("a handler's executor may call the pool from execute(), and when it is copied", "[executors]") {
+  executors_fixture f;
+  f.run();
   int called = 0;
   bool inside = false;
-  w.get([&](error_code, const channel_ptr&) { ++called; });
-  const auto reach_back = [&] {
-    if (!std::exchange(inside, true)) w.reach_back();
+  f.get([&](error_code, const channel_ptr&) { ++called; });
+  const auto call_pool = [&] {
+    if (!std::exchange(inside, true)) f.call_pool();
   };
-  (GENERATE(false, true) ? w.script->on_copy : w.script->on_execute) = reach_back;
-  w.end(GENERATE("deadline", "stop", "hand-over"));
-  w.other->poll();
+  (GENERATE(false, true) ? f.script->on_copy : f.script->on_execute) = call_pool;
+  f.end(GENERATE("deadline", "stop", "hand-over"));
+  f.other->poll();
   CHECK(called == 1);
   CHECK(inside);
-  w.drain();
-  CHECK(w.ended == error_code());
+  f.drain();
+  CHECK(f.ended == error_code());
 }
 
-TEST_CASE("a handler whose destructor reaches back", "[executors]") {
-  world w;
-  w.run();
+TEST_CASE("a handler's destructor may call the pool", "[executors]") {
+  executors_fixture f;
+  f.run();
   int destroyed = 0;
   const auto handler = [&] {
-    return [held = at_destruction([&] { w.reach_back(), ++destroyed; })](error_code, const channel_ptr&) {};
+    return [held = at_destruction([&] { f.call_pool(), ++destroyed; })](error_code, const channel_ptr&) {};
   };
-  const std::string how = GENERATE("dropped", "its context goes", "posted");
+  const std::string how = GENERATE("dropped", "context destroyed", "posted");
   CAPTURE(how);
-  if (how == "its context goes") {
+  if (how == "context destroyed") {
     auto handler_context = std::make_unique<asio::io_context>();
-    w.pool->wait_for_channel(conn_grpc::detail::posted_handler(handler(), handler_context->get_executor()),
+    f.pool->wait_for_channel(conn_grpc::detail::posted_handler(handler(), handler_context->get_executor()),
                              *handler_context, 100ms);
     handler_context.reset();
   } else {
-    w.script->drops = how == "dropped";
-    w.get(handler());
-    w.end("deadline");
-    w.other->poll();
+    f.script->drops = how == "dropped";
+    f.get(handler());
+    f.end("deadline");
+    f.other->poll();
   }
   CHECK(destroyed == 1);
 }
 
-TEST_CASE("a handler whose allocator reaches back", "[executors]") {
-  world w;
-  w.run();
+TEST_CASE("a handler's allocator may call the pool", "[executors]") {
+  executors_fixture f;
+  f.run();
   const auto call = std::make_shared<std::function<void()>>([] {});
   int called = 0;
-  int reached = 0;
-  w.get(asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_ptr&) { ++called; }));
-  *call = [&] { w.reach_back(), ++reached; };
-  w.end(GENERATE("deadline", "stop", "hand-over"));
-  w.other->poll();
+  int pool_calls = 0;
+  f.get(asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_ptr&) { ++called; }));
+  *call = [&] { f.call_pool(), ++pool_calls; };
+  f.end(GENERATE("deadline", "stop", "hand-over"));
+  f.other->poll();
   CHECK(called == 1);
-  CHECK(reached > 0);
+  CHECK(pool_calls > 0);
   *call = [] {};
 }
 
 TEST_CASE("a handler's allocator is called in the initiating function, and where the handler is called",
           "[executors]") {
-  world w;
-  w.run();
+  executors_fixture f;
+  f.run();
   int calls = 0;
   int calls_before_handler = 0;
   const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
@@ -241,39 +242,39 @@ TEST_CASE("a handler's allocator is called in the initiating function, and where
   const std::string how = GENERATE("deadline", "stop", "hand-over", "cancellation", "at once");
   const bool refused = GENERATE(false, true);
   CAPTURE(how, refused);
-  w.script->refused = refused ? 1 : 0;
+  f.script->refused = refused ? 1 : 0;
   if (how == "at once")
-    conn_grpc::detail::complete_now(std::move(handler), w.executor(), *w.pool, error_code(), nullptr);
+    conn_grpc::detail::complete_now(std::move(handler), f.executor(), *f.pool, error_code(), nullptr);
   else
-    w.get(asio::bind_cancellation_slot(w.cancel.slot(), std::move(handler)));
+    f.get(asio::bind_cancellation_slot(f.cancel.slot(), std::move(handler)));
   CHECK(calls == 1);
-  w.end(how);
+  f.end(how);
   if (!refused) CHECK(calls == 1);
-  w.drain();
-  w.other->poll();
+  f.drain();
+  f.other->poll();
   CHECK(calls_before_handler == 2);
   CHECK(calls == 2);
 }
 
-TEST_CASE("a handler that owns what its allocator needs", "[executors]") {
-  world w;
-  w.run();
-  w.script->drops = GENERATE(false, true);
+TEST_CASE("a handler may own what its allocator needs", "[executors]") {
+  executors_fixture f;
+  f.run();
+  f.script->drops = GENERATE(false, true);
   int calls = 0;
   int called = 0;
   const auto call = std::make_shared<std::function<void()>>([&] { ++calls; });
-  w.get(asio::any_completion_handler<void(error_code, channel_ptr)>(
+  f.get(asio::any_completion_handler<void(error_code, channel_ptr)>(
       asio::bind_allocator(calling_allocator<void*>(call), [&](error_code, const channel_ptr&) { ++called; })));
-  w.end("deadline");
-  w.other->poll();
-  CHECK(called == (w.script->drops ? 0 : 1));
+  f.end("deadline");
+  f.other->poll();
+  CHECK(called == (f.script->drops ? 0 : 1));
   CHECK(calls == 4);
 }
 
 TEST_CASE("a handler that its executor refuses is posted to the pool's executor", "[executors]") {
-  world w;
-  w.run();
-  w.script->refused = 1;
+  executors_fixture f;
+  f.run();
+  f.script->refused = 1;
   std::optional<error_code> got;
   std::optional<error_code> sized;
   channel_ptr channel;
@@ -281,68 +282,68 @@ TEST_CASE("a handler that its executor refuses is posted to the pool's executor"
   CAPTURE(how);
   const bool wants_size = how != "cancellation" && GENERATE(false, true);
   if (wants_size)
-    w.size([&](error_code ec) { sized = ec; });
+    f.size([&](error_code ec) { sized = ec; });
   else
-    w.get(asio::bind_cancellation_slot(w.cancel.slot(), [&](error_code ec, channel_ptr found) {
+    f.get(asio::bind_cancellation_slot(f.cancel.slot(), [&](error_code ec, channel_ptr found) {
       got = ec;
       channel = std::move(found);
     }));
-  w.end(how);
-  w.drain();
+  f.end(how);
+  f.drain();
   const error_code expected = how == "deadline"       ? make_error_code(errc::not_connected)
                               : how == "stop"         ? make_error_code(errc::stopped)
                               : how == "cancellation" ? error_code(asio::error::operation_aborted)
                                                       : error_code();
   CHECK((wants_size ? sized : got) == expected);
   CHECK((channel != nullptr) == (!wants_size && how == "hand-over"));
-  CHECK(w.script->refused == 0);
-  CHECK(w.other->poll() == 0);
+  CHECK(f.script->refused == 0);
+  CHECK(f.other->poll() == 0);
 }
 
-TEST_CASE("a get that need not wait is not lost, either", "[executors]") {
-  world w;
-  w.run();
-  w.connector.last().succeed();
-  w.drain();
-  w.script->refused = 1;
+TEST_CASE("a refused handler is not lost when its get need not wait", "[executors]") {
+  executors_fixture f;
+  f.run();
+  f.connector.last().succeed();
+  f.drain();
+  f.script->refused = 1;
   channel_ptr channel;
-  conn_grpc::detail::complete_now([&](error_code, channel_ptr found) { channel = std::move(found); }, w.executor(),
-                                  *w.pool, error_code(), *w.next());
+  conn_grpc::detail::complete_now([&](error_code, channel_ptr found) { channel = std::move(found); }, f.executor(),
+                                  *f.pool, error_code(), *f.next());
   CHECK_FALSE(channel);
-  w.drain();
+  f.drain();
   CHECK(channel);
 }
 
-TEST_CASE("when the pool's executor throws, too, it is the system executor that calls", "[executors]") {
-  world w;
+TEST_CASE("the system executor calls the handler when the pool's executor throws, too", "[executors]") {
+  executors_fixture f;
   const auto pools = std::make_shared<user_script>();
-  w.make_pool(user_executor(w.io, pools));
-  w.run();
+  f.make_pool(user_executor(f.io, pools));
+  f.run();
   std::promise<std::thread::id> called;
-  w.get([&](error_code, const channel_ptr&) { called.set_value(std::this_thread::get_id()); });
-  w.script->refused = 1;
+  f.get([&](error_code, const channel_ptr&) { called.set_value(std::this_thread::get_id()); });
+  f.script->refused = 1;
   pools->refused = 1;
-  w.pool->stop();
+  f.pool->stop();
   CHECK(called.get_future().get() != std::this_thread::get_id());
-  w.drain();
-  CHECK(w.ended == error_code());
+  f.drain();
+  CHECK(f.ended == error_code());
 }
 
-TEST_CASE("what an executor throws that has kept the handler is dropped", "[executors]") {
-  world w;
-  w.run();
-  w.script->refused = 1;
-  w.script->keeps_what_it_refuses = true;
+TEST_CASE("an exception of an executor that has kept the handler is dropped", "[executors]") {
+  executors_fixture f;
+  f.run();
+  f.script->refused = 1;
+  f.script->keeps_refused = true;
   int called = 0;
-  w.get([&](error_code, const channel_ptr&) { ++called; });
-  w.end(GENERATE("deadline", "stop", "hand-over"));
-  w.drain();
+  f.get([&](error_code, const channel_ptr&) { ++called; });
+  f.end(GENERATE("deadline", "stop", "hand-over"));
+  f.drain();
   CHECK(called == 0);
-  w.other->poll();
+  f.other->poll();
   CHECK(called == 1);
 }
 
-TEST_CASE("what is destroyed while another handler is refused is not taken for that one", "[executors]") {
+TEST_CASE("a handler that is destroyed while another handler is refused is not mistaken for it", "[executors]") {
   using conn_grpc::detail::completion;
   bool refuses = false;
   const newest_only executor{std::make_shared<std::vector<std::function<void()>>>(), &refuses};
@@ -365,7 +366,8 @@ TEST_CASE("what is destroyed while another handler is refused is not taken for t
   CHECK(executor.queue->empty());
 }
 
-TEST_CASE("a completion of which an executor keeps a copy has been accepted, whatever it throws", "[executors]") {
+TEST_CASE("a completion is accepted when the executor keeps a copy of it, whatever the executor throws",
+          "[executors]") {
   int called = 0;
   const auto count = [&called] { ++called; };
   using counting = std::remove_const_t<decltype(count)>;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Out of memory, at each allocation in turn. (Not in the constructor: Asio's own strand does not survive that.) A
-// program of its own, because it replaces `operator new`.
+// Runs out of memory at each allocation in turn. The constructor is left out, because
+// Asio's own strand does not survive that. A program of its own, because it replaces
+// `operator new`.
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -16,7 +17,7 @@ namespace {
 constexpr int never = -1;
 constinit thread_local int allocations_left = never;
 
-/// This thread's allocation after the next `successes` throws, once.
+/// The allocation of this thread after the next `successes` throws, once.
 class exhaustion {
  public:
   explicit exhaustion(int successes) { allocations_left = successes; }
@@ -33,14 +34,15 @@ void* allocate(std::size_t size) {
 
 }  // namespace
 
-// All of those that may meet: AddressSanitizer has each of them otherwise.
+// All functions that may be used together. AddressSanitizer would provide each one that
+// is missing.
 void* operator new(std::size_t size) { return allocate(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
-TEST_CASE("a set of members without memory stays as it was", "[exhaustion]") {
+TEST_CASE("a set of members stays as it was when there is no memory", "[exhaustion]") {
   int failures = 0;
   for (int successes = 0;; ++successes) {
     test_member_set<int> open;
@@ -63,7 +65,7 @@ TEST_CASE("a set of members without memory stays as it was", "[exhaustion]") {
   CHECK(failures > 3);
 }
 
-TEST_CASE("a pool without memory that is owned by whoever waits for its end", "[exhaustion]") {
+TEST_CASE("a pool that the handler of its own async_run owns is released when there is no memory", "[exhaustion]") {
   for (int successes = 0;; ++successes) {
     CAPTURE(successes);
     pool_fixture f;
@@ -94,7 +96,7 @@ TEST_CASE("a pool without memory that is owned by whoever waits for its end", "[
   }
 }
 
-TEST_CASE("async_run without memory leaves the pool idle, or stopped", "[exhaustion]") {
+TEST_CASE("async_run leaves the pool idle, or stopped, when there is no memory", "[exhaustion]") {
   int idle = 0;
   int stopped = 0;
   for (int successes = 0;; ++successes) {

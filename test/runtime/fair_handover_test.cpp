@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Which waiter is completed when.
+// Which waiter is completed, and when.
 #include "runtime/fair_handover.hpp"
 
 #include <chrono>
@@ -30,46 +30,46 @@ struct policy {
   bool has_answer(const waiter&) const { return *open; }
 };
 
-/// With the names of those that were completed, and the answers open or not yet.
+/// A fair_handover whose waiters have names, and which has answers once it is open.
 struct fixture {
-  using room_type = conn_grpc::runtime::fair_handover<waiter, policy, std::chrono::steady_clock::time_point>;
+  using handover_type = conn_grpc::runtime::fair_handover<waiter, policy, std::chrono::steady_clock::time_point>;
 
-  explicit fixture(handover_limits limits = {}) : room({&open}, [this] { ++rests; }, limits) {}
+  explicit fixture(handover_limits limits = {}) : handover({&open}, [this] { ++rests; }, limits) {}
 
   waiter named(const char* name) {
     return {[this, name] { completed.emplace_back(name); }};
   }
-  /// False when it was answered at once.
-  bool waits(std::uint64_t ticket, waiter joining) { return !room.join(ticket, std::move(joining), {}).answer; }
+  /// False when the waiter was answered at once.
+  bool waits(std::uint64_t ticket, waiter joining) { return !handover.join(ticket, std::move(joining), {}).answer; }
 
   void serve() {
     open = true;
-    room.serve();
+    handover.serve();
   }
 
   bool open = false;
   std::size_t rests = 0;
   std::vector<std::string> completed;
-  room_type room;
+  handover_type handover;
 };
 
 }  // namespace
 
-TEST_CASE("a newcomer is completed after those that waited, while they are being completed", "[waiting]") {
+TEST_CASE("a newcomer that comes while waiters are being completed is completed after them", "[waiting]") {
   fixture f;
   f.waits(1, {[&] {
             f.completed.emplace_back("first");
-            CHECK(f.room.anyone());
+            CHECK(f.handover.must_queue());
             CHECK(f.waits(3, f.named("newcomer")));
           }});
   f.waits(2, f.named("second"));
   f.serve();
   CHECK(f.completed == std::vector<std::string>{"first", "second", "newcomer"});
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.handover.must_queue());
   CHECK(f.rests == 0);
 }
 
-TEST_CASE("newcomers that keep coming do not keep the thread that completes them", "[waiting]") {
+TEST_CASE("newcomers that keep coming do not occupy the completing thread for ever", "[waiting]") {
   fixture f({.newcomers = 3});
   std::uint64_t ticket = 2;
   int queued = 0;
@@ -80,10 +80,10 @@ TEST_CASE("newcomers that keep coming do not keep the thread that completes them
   f.waits(1, {come_back});
   f.serve();
   CHECK(queued == 3);
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.handover.must_queue());
 }
 
-TEST_CASE("no newcomer overtakes one that waited, however many come", "[waiting]") {
+TEST_CASE("no newcomer overtakes a waiter, however many newcomers come", "[waiting]") {
   fixture f({.newcomers = 0});
   int queued = 0;
   f.waits(1, {[&] {
@@ -95,15 +95,15 @@ TEST_CASE("no newcomer overtakes one that waited, however many come", "[waiting]
   CHECK(queued == 10);
 }
 
-TEST_CASE("a waiter that leaves while newcomers are completed is completed before those that come later", "[waiting]") {
+TEST_CASE("a waiter that is cancelled while newcomers are completed is completed before later newcomers", "[waiting]") {
   fixture f;
   const waiter newcomer{[&] {
     f.completed.emplace_back("newcomer");
     f.open = false;
     CHECK(f.waits(3, f.named("waited")));
-    f.room.cancel(3);
+    f.handover.cancel(3);
     f.open = true;
-    CHECK(f.room.anyone());
+    CHECK(f.handover.must_queue());
     CHECK(f.waits(4, f.named("later")));
   }};
   f.waits(1, {[&] { f.waits(2, newcomer); }});
@@ -117,47 +117,47 @@ TEST_CASE("a thread completes a slice, and leaves the rest", "[waiting]") {
   f.serve();
   CHECK(f.completed.size() == 2);
   CHECK(f.rests == 1);
-  CHECK(f.room.delivering());
+  CHECK(f.handover.delivering());
   CHECK(f.waits(7, f.named("newcomer")));
-  CHECK(f.room.deliver_slice());
+  CHECK(f.handover.deliver_slice());
   CHECK(f.completed.size() == 4);
-  CHECK_FALSE(f.room.deliver_slice());
+  CHECK_FALSE(f.handover.deliver_slice());
   CHECK(f.completed.size() == 6);
   CHECK(f.completed.back() == "newcomer");
   CHECK(f.rests == 1);
-  CHECK_FALSE(f.room.delivering());
-  CHECK_FALSE(f.room.anyone());
+  CHECK_FALSE(f.handover.delivering());
+  CHECK_FALSE(f.handover.must_queue());
 }
 
-TEST_CASE("a rest has one owner: threads that complete a slice of it do not leave it again", "[waiting]") {
+TEST_CASE("a rest is left once: threads that complete a slice of it do not leave it again", "[waiting]") {
   fixture f({.slice = 2});
   for (std::uint64_t i = 0; i < 9; ++i) f.waits(i, f.named("waited"));
   f.serve();
-  f.room.cancel(8);  // completes this one and another
+  f.handover.cancel(8);  // completes this one and another
   CHECK(f.completed.size() == 4);
-  f.room.serve();
+  f.handover.serve();
   CHECK(f.completed.size() == 6);
   CHECK(f.rests == 1);
-  CHECK(f.room.deliver_slice());
-  CHECK_FALSE(f.room.deliver_slice());
+  CHECK(f.handover.deliver_slice());
+  CHECK_FALSE(f.handover.deliver_slice());
   CHECK(f.completed.size() == 9);
 }
 
-TEST_CASE("a rest whose owner has come in vain is left again", "[waiting]") {
+TEST_CASE("a rest is left again after its owner has found nothing to deliver", "[waiting]") {
   fixture f({.slice = 2});
   for (std::uint64_t i = 0; i < 4; ++i) f.waits(i, f.named("waited"));
-  f.waits(4, {[&] { CHECK_FALSE(f.room.deliver_slice()); }});  // by the thread that completes this one
+  f.waits(4, {[&] { CHECK_FALSE(f.handover.deliver_slice()); }});  // by the thread that completes this one
   for (std::uint64_t i = 5; i < 9; ++i) f.waits(i, f.named("waited"));
   f.serve();
-  CHECK(f.room.deliver_slice());
+  CHECK(f.handover.deliver_slice());
   CHECK(f.rests == 1);
-  f.room.serve();
+  f.handover.serve();
   CHECK(f.rests == 2);
-  while (f.room.deliver_slice()) continue;
+  while (f.handover.deliver_slice()) continue;
   CHECK(f.completed.size() == 8);
 }
 
-TEST_CASE("newcomers of between two slices are bounded, too", "[waiting]") {
+TEST_CASE("the number of newcomers between two slices is limited, too", "[waiting]") {
   fixture f({.newcomers = 3, .slice = 2});
   for (std::uint64_t i = 0; i < 5; ++i) f.waits(i, f.named("waited"));
   f.serve();
@@ -165,32 +165,32 @@ TEST_CASE("newcomers of between two slices are bounded, too", "[waiting]") {
   while (f.waits(ticket, f.named("newcomer"))) {
     ++ticket;
     REQUIRE(ticket < 100);
-    (void)f.room.deliver_slice();
+    (void)f.handover.deliver_slice();
   }
   CHECK(ticket >= 8);
   CHECK(f.completed.size() >= 5);
 }
 
-TEST_CASE("newcomers are no waiters that a limit counts, where there is an answer", "[waiting]") {
+TEST_CASE("the limit of waiters does not count newcomers that have an answer", "[waiting]") {
   fixture f({.waiters = 2, .slice = 1});
   CHECK(f.waits(1, f.named("first")));
   CHECK(f.waits(2, f.named("second")));
-  CHECK(f.room.join(3, f.named("third"), {}).answer == conn_grpc::errc::too_many_waiters);
+  CHECK(f.handover.join(3, f.named("third"), {}).answer == conn_grpc::errc::too_many_waiters);
   f.serve();
   CHECK(f.waits(4, f.named("newcomer")));
   CHECK(f.waits(5, f.named("newcomer")));
-  while (f.room.deliver_slice()) continue;
+  while (f.handover.deliver_slice()) continue;
   CHECK(f.completed.size() == 4);
 }
 
-TEST_CASE("an answer that is there before it is served is for those in the line first", "[waiting]") {
+TEST_CASE("an answer that exists before serve() is for the waiters in the queue first", "[waiting]") {
   fixture f;
   f.waits(1, {[&] {
             f.completed.emplace_back("cancelled");
-            f.open = true;  // and the publisher has yet to call serve()
+            f.open = true;  // the publisher has not called serve() yet
             f.waits(3, f.named("newcomer"));
           }});
   f.waits(2, f.named("waited"));
-  f.room.cancel(1);
+  f.handover.cancel(1);
   CHECK(f.completed == std::vector<std::string>{"cancelled", "waited", "newcomer"});
 }

@@ -39,7 +39,7 @@ TEST_CASE("a channel is published before on_connect is called", "[life]") {
   CHECK(f.next_text() == "channel of attempt 1");
 }
 
-TEST_CASE("a failed attempt is let go of, and followed by the wait that the backoff asked for", "[life]") {
+TEST_CASE("a failed attempt is released, and the backoff's delay follows", "[life]") {
   pool_fixture f;
   f.delays = {50ms, 200ms, 0ms, -5ms};
   f.run();
@@ -69,7 +69,7 @@ TEST_CASE("a failed attempt is let go of, and followed by the wait that the back
   f.advance(1ns);
   CHECK(f.connector.attempts() == 3);
 
-  // Zero and less: at once, but never in the same breath.
+  // Zero and less: the next attempt begins at once, but not in the same handler.
   f.connector.last().fail("Connection refused");
   f.drain();
   CHECK(f.connector.attempts() == 4);
@@ -79,9 +79,9 @@ TEST_CASE("a failed attempt is let go of, and followed by the wait that the back
   CHECK(f.happened() == trace{"next", "next", "next"});
 }
 
-TEST_CASE("who gets nothing is told why", "[life]") {
+TEST_CASE("the exception of a get says why there is no channel", "[life]") {
   pool_fixture f(2);
-  const auto told = [&] {
+  const auto text_of_get = [&] {
     try {
       return object_of<std::string>(f.pool->pick_or_throw<conn_grpc::runtime::if_none::fail>());
     } catch (const boost::system::system_error& e) {
@@ -89,20 +89,21 @@ TEST_CASE("who gets nothing is told why", "[life]") {
     }
   };
   f.make_pool();
-  CHECK(told() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
+  CHECK(text_of_get() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
   f.run();
-  CHECK(told() == "conn_grpc pool pool: no attempt to connect has ended yet: no channel is connected [conn_grpc:1]");
+  CHECK(text_of_get() ==
+        "conn_grpc pool pool: no attempt to connect has ended yet: no channel is connected [conn_grpc:1]");
   f.connector.last().fail("Connection refused");
   f.drain();
-  CHECK(told() == "conn_grpc pool pool: pool/1: Connection refused: no channel is connected [conn_grpc:1]");
+  CHECK(text_of_get() == "conn_grpc pool pool: pool/1: Connection refused: no channel is connected [conn_grpc:1]");
   f.connector.attempt(0).succeed();
   f.drain();
-  CHECK(told() == "channel of attempt 1");
+  CHECK(text_of_get() == "channel of attempt 1");
   f.pool->stop();
-  CHECK(told() == "conn_grpc pool pool: stopped [conn_grpc:3]");
+  CHECK(text_of_get() == "conn_grpc pool pool: stopped [conn_grpc:3]");
 }
 
-TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
+TEST_CASE("a delay beyond the last time point never ends", "[life]") {
   pool_fixture f;
   f.delays = {std::chrono::milliseconds::max()};
   f.options.attempt_limit = std::chrono::milliseconds::max();
@@ -116,7 +117,7 @@ TEST_CASE("a delay beyond the end of time is one without end", "[life]") {
   CHECK(f.status().state == channel_state::backing_off);
 }
 
-TEST_CASE("an attempt that does not end is given up", "[life]") {
+TEST_CASE("an attempt that does not end is abandoned", "[life]") {
   pool_fixture f;
   f.run();
   f.advance(5'000ms - 1ns);
@@ -125,13 +126,13 @@ TEST_CASE("an attempt that does not end is given up", "[life]") {
   CHECK(f.connector.last().given_up);
   CHECK(f.status().last_error == "the attempt did not end, and was given up after 5000 ms");
   CHECK(f.status().state == channel_state::backing_off);
-  // What it still says is said to nobody.
+  // Later reports of the abandoned attempt have no effect.
   f.connector.attempt(0).succeed();
   f.drain();
   CHECK(f.status().state == channel_state::backing_off);
 }
 
-TEST_CASE("a stable connection is replaced at once, a short one after a wait", "[life]") {
+TEST_CASE("the next attempt follows a stable connection at once, and a short one after a delay", "[life]") {
   pool_fixture f;
   f.run();
   f.connector.last().succeed();
@@ -158,7 +159,7 @@ TEST_CASE("a stable connection is replaced at once, a short one after a wait", "
   CHECK(f.connector.attempts() == 3);
 }
 
-TEST_CASE("a connection may be longer than it ever lives to be stable", "[life]") {
+TEST_CASE("stable_after may be longer than any connection lives", "[life]") {
   pool_fixture f;
   f.options.stable_after = std::chrono::milliseconds::max();
   f.run();
@@ -183,7 +184,7 @@ TEST_CASE("on loss the channel is withdrawn before on_disconnect is called", "[l
   CHECK(f.happened() == trace{"withdrawn", "next"});
 }
 
-TEST_CASE("a callback that takes its time does not make a connection live longer", "[life]") {
+TEST_CASE("the duration of a callback does not count for the connection", "[life]") {
   pool_fixture f;
   f.options.on_disconnect = [&] {
     CHECK(f.status().state == channel_state::backing_off);
@@ -200,7 +201,7 @@ TEST_CASE("a callback that takes its time does not make a connection live longer
   CHECK(f.status().last_error == "connection lost after 0.0 ms: closed by the peer");
 }
 
-TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
+TEST_CASE("a connection that is lost before the strand notices it is a failed attempt", "[life]") {
   pool_fixture f;
   f.run();
   (void)f.happened();
@@ -211,7 +212,7 @@ TEST_CASE("a connection too short to be seen is a failed attempt", "[life]") {
   CHECK(f.status().last_error == "the connection was closed as soon as it was established");
 }
 
-// gRPC's thread may see the loss at any time.
+// gRPC's thread may notice the loss at any time.
 TEST_CASE("a connection lost before it is published is not published", "[life]") {
   class losing_backoff final : public conn_grpc::backoff {
    public:

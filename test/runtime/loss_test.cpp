@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What follows the loss of a connection: the channel is withdrawn on the thread that notices the loss, and the reason
-// decides when the next attempt begins.
+// What follows the loss of a connection: the channel is withdrawn on the thread that
+// notices the loss, and the reason decides when the next attempt begins.
 #include "support/catch.hpp"
 #include "support/pool_fixture.hpp"
 
@@ -24,7 +24,7 @@ void connect(pool_fixture& f) {
 
 }  // namespace
 
-TEST_CASE("a lost channel is withdrawn before the strand hears of the loss", "[loss]") {
+TEST_CASE("a lost channel is withdrawn before the strand runs", "[loss]") {
   pool_fixture f;
   f.run();
   connect(f);
@@ -61,7 +61,7 @@ TEST_CASE("a connection that was closed in order is followed by an attempt at on
   f.connector.last().lose(orderly);
   f.drain();
   CHECK(f.connector.attempts() == 2);
-  CHECK(f.happened() == trace{"on_disconnect"});  // the policy is not asked
+  CHECK(f.happened() == trace{"on_disconnect"});  // the backoff is not asked
 
   connect(f);
   f.advance(500ms - 1ns);  // half of stable_after
@@ -79,7 +79,7 @@ TEST_CASE("a connection that was closed in order is followed by an attempt at on
   CHECK(f.happened() == trace{"reset", "on_connect", "on_disconnect"});
 }
 
-TEST_CASE("a connection that ended otherwise is followed by the backoff's wait", "[loss]") {
+TEST_CASE("a connection that ended otherwise is followed by the backoff's delay", "[loss]") {
   pool_fixture f;
   f.run();
   connect(f);
@@ -91,7 +91,7 @@ TEST_CASE("a connection that ended otherwise is followed by the backoff's wait",
   CHECK(f.status().last_error == "connection lost after 999 ms: Connection reset by peer");
 }
 
-TEST_CASE("a loss of which nothing is known is taken for what the server did last", "[loss]") {
+TEST_CASE("a loss of unknown kind is treated like the last known loss", "[loss]") {
   pool_fixture f;
   f.options.stable_after = 40ms;
   f.run();
@@ -120,7 +120,7 @@ TEST_CASE("a loss of which nothing is known is taken for what the server did las
   CHECK(lose(unknown) == waits);
 }
 
-TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]") {
+TEST_CASE("RPCs that end a moment after the connection give the reason", "[loss]") {
   pool_fixture f;
   f.run();
   connect(f);
@@ -129,7 +129,7 @@ TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]
   first.may_know_more = true;
   first.lose(orderly);
   f.drain();
-  CHECK(f.next().error() == errc::not_connected);  // withdrawn before
+  CHECK(f.next().error() == errc::not_connected);  // already withdrawn
   CHECK(f.happened().empty());
   f.advance(1ms);
   first.loss = broken;
@@ -143,6 +143,6 @@ TEST_CASE("RPCs that end a moment after the connection tell the reason", "[loss]
   f.connector.last().may_know_more = true;
   f.connector.last().lose(orderly);
   f.drain();
-  for (int ms = 0; ms < 20; ++ms) f.advance(1ms);  // no longer than that
+  for (int ms = 0; ms < 20; ++ms) f.advance(1ms);  // 20 ms at most
   CHECK(f.happened() == trace{"on_disconnect"});
 }

@@ -24,7 +24,7 @@ TEST_CASE("a pool is found by its name from async_run to stop", "[names]") {
   CHECK_FALSE(pool_type::find(*f.io, "pool"));
 }
 
-TEST_CASE("a second of the same name is refused, and may be run once the first has been stopped", "[names]") {
+TEST_CASE("a second pool of the same name is refused, and may be run once the first has been stopped", "[names]") {
   pool_fixture f;
   f.run();
   const auto first = f.pool;
@@ -50,7 +50,7 @@ TEST_CASE("a second of the same name is refused, and may be run once the first h
   f.drain();
 }
 
-TEST_CASE("a name is free when its pool has ended in any way", "[names]") {
+TEST_CASE("a name is free when its pool has ended, in any way", "[names]") {
   const std::string how = GENERATE("destroyed", "cancelled", "restart_limit", "never ran");
   CAPTURE(how);
   pool_fixture f;
@@ -71,10 +71,10 @@ TEST_CASE("a name is free when its pool has ended in any way", "[names]") {
   CHECK_FALSE(pool_type::find(*f.io, "pool"));
   f.options.on_connect = [] {};
   f.make_pool();
-  std::optional<error_code> heir_ended;
-  f.pool->async_run([&](error_code ec) { heir_ended = ec; });
+  std::optional<error_code> successor_ended;
+  f.pool->async_run([&](error_code ec) { successor_ended = ec; });
   f.drain();
-  CHECK_FALSE(heir_ended);
+  CHECK_FALSE(successor_ended);
   CHECK(pool_type::find(*f.io, "pool") == f.pool);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("contexts do not see each other's names", "[names]") {
   other.poll();
 }
 
-TEST_CASE("without a name there is nothing to be found, nor taken", "[names]") {
+TEST_CASE("a pool without a name cannot be found, and takes no name", "[names]") {
   pool_fixture f;
   f.options.name.clear();
   f.run();
@@ -117,7 +117,7 @@ TEST_CASE("one instance per type and context", "[names]") {
   CHECK_FALSE(pool_type::find(*f.io, "another name"));
 }
 
-TEST_CASE("a name that is taken frees the type again", "[names]") {
+TEST_CASE("a pool whose name is taken releases its type key", "[names]") {
   pool_fixture f;
   f.run();
   const auto first = f.pool;
@@ -128,7 +128,7 @@ TEST_CASE("a name that is taken frees the type again", "[names]") {
   CHECK_FALSE(pool_type::find(*f.io, "type"));
 }
 
-TEST_CASE("a name goes with its context", "[names]") {
+TEST_CASE("a name is free when its context has been destroyed", "[names]") {
   pool_fixture f;
   f.make_pool();
   f.pool->async_run([](error_code) {});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Every way to an end, in every state.
+// Every way to end a pool, in every state.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -22,34 +22,34 @@ using conn_grpc::error_code;
 
 namespace {
 
-enum class place { not_started, connecting, connected, held_by_user, backing_off, events_pending };
+enum class pool_state { not_started, connecting, connected, held_by_user, backing_off, events_pending };
 
-struct arrived : pool_fixture {
+struct pool_in_state : pool_fixture {
   conn_grpc::runtime::channel_ptr held;
 
-  explicit arrived(place where) : pool_fixture(2) {
+  explicit pool_in_state(pool_state where) : pool_fixture(2) {
     make_pool();
-    if (where == place::not_started) return;
+    if (where == pool_state::not_started) return;
     run();
-    if (where == place::connecting) return;
+    if (where == pool_state::connecting) return;
     for (std::size_t slot = 0; slot < 2; ++slot) {
-      if (where == place::backing_off)
+      if (where == pool_state::backing_off)
         connector.attempt(slot).fail("no");
       else
         connector.attempt(slot).succeed();
     }
-    if (where == place::events_pending) return;
+    if (where == pool_state::events_pending) return;
     drain();
-    if (where == place::held_by_user) held = *next();
+    if (where == pool_state::held_by_user) held = *next();
   }
 };
 
-place any_place() {
-  return GENERATE(place::not_started, place::connecting, place::connected, place::held_by_user, place::backing_off,
-                  place::events_pending);
+pool_state any_state() {
+  return GENERATE(pool_state::not_started, pool_state::connecting, pool_state::connected, pool_state::held_by_user,
+                  pool_state::backing_off, pool_state::events_pending);
 }
 
-/// Shares its context.
+/// An executor that shares the ownership of its context.
 struct owning_executor {
   std::shared_ptr<asio::io_context> context;
 
@@ -67,25 +67,25 @@ struct owning_executor {
 
 }  // namespace
 
-TEST_CASE("stop ends async_run with success, and lets go of every connection", "[stop]") {
-  const place where = any_place();
+TEST_CASE("stop ends async_run with success, and releases every connection", "[stop]") {
+  const pool_state where = any_state();
   CAPTURE(static_cast<int>(where));
-  arrived f(where);
+  pool_in_state f(where);
   (void)f.happened();
   f.pool->stop();
-  CHECK(f.next().error() == errc::stopped);  // at once, not when the strand gets there
+  CHECK(f.next().error() == errc::stopped);  // at once, before the strand runs
   f.pool->stop();
   f.drain();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.connector.attempts() <= 2);
-  if (where == place::not_started) {
+  if (where == pool_state::not_started) {
     CHECK_FALSE(f.ended);
   } else {
     CHECK(f.ended == error_code());
     CHECK(f.status().state == channel_state::stopped);
     CHECK(f.io->stopped());  // no work is left
   }
-  const bool was_connected = where == place::connected || where == place::held_by_user;
+  const bool was_connected = where == pool_state::connected || where == pool_state::held_by_user;
   CHECK(f.happened() ==
         (was_connected ? std::vector<std::string>{"on_disconnect", "on_disconnect"} : std::vector<std::string>{}));
   f.advance(1h);
@@ -93,7 +93,7 @@ TEST_CASE("stop ends async_run with success, and lets go of every connection", "
 }
 
 TEST_CASE("a stopped pool stays stopped", "[stop]") {
-  arrived f(any_place());
+  pool_in_state f(any_state());
   f.pool->stop();
   f.drain();
   f.ended.reset();
@@ -102,41 +102,41 @@ TEST_CASE("a stopped pool stays stopped", "[stop]") {
   CHECK(f.next().error() == errc::stopped);
 }
 
-TEST_CASE("the owner may go at any time; whoever waits for async_run is told", "[stop]") {
-  const place where = any_place();
-  arrived f(where);
+TEST_CASE("the owner may be destroyed at any time, and async_run completes nevertheless", "[stop]") {
+  const pool_state where = any_state();
+  pool_in_state f(where);
   f.pool->stop();  // as the destructors of channel and pool do
   f.pool.reset();
   f.drain();
-  CHECK(f.ended.has_value() == (where != place::not_started));
+  CHECK(f.ended.has_value() == (where != pool_state::not_started));
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.options.on_connect);  // the fixture outlives all that refers to it
 }
 
-TEST_CASE("the context may go first", "[stop]") {
-  const place where = any_place();
-  arrived f(where);
+TEST_CASE("the context may be destroyed first", "[stop]") {
+  const pool_state where = any_state();
+  pool_in_state f(where);
   f.io.reset();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK_FALSE(f.ended);
   CHECK_FALSE(f.pool->executor());
-  CHECK(f.status().state == (where == place::not_started ? channel_state::not_started : channel_state::stopped));
-  CHECK(f.next().error() == (where == place::not_started ? errc::not_started : errc::stopped));
-  for (std::size_t a = 0; a < f.connector.attempts(); ++a) f.connector.attempt(a).lose();  // gRPC does not know
+  CHECK(f.status().state == (where == pool_state::not_started ? channel_state::not_started : channel_state::stopped));
+  CHECK(f.next().error() == (where == pool_state::not_started ? errc::not_started : errc::stopped));
+  for (std::size_t a = 0; a < f.connector.attempts(); ++a) f.connector.attempt(a).lose();  // gRPC still reports losses
   f.pool->stop();
   CHECK(f.next().error() == errc::stopped);
   f.pool.reset();
 }
 
-TEST_CASE("the context may go between stop and its effect", "[stop]") {
-  arrived f(any_place());
+TEST_CASE("the context may be destroyed between stop and its effect", "[stop]") {
+  pool_in_state f(any_state());
   f.pool->stop();
   if (GENERATE(true, false)) f.pool.reset();
   f.io.reset();
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
 }
 
-TEST_CASE("a context of a user's strand may go first", "[stop]") {
+TEST_CASE("the context of a user's strand may be destroyed first", "[stop]") {
   pool_fixture f;
   f.make_pool(boost::asio::make_strand(*f.io));
   f.run();
@@ -175,7 +175,7 @@ TEST_CASE("stop from inside a callback", "[stop]") {
   CHECK(f.connector.attempts() == 1);
 }
 
-TEST_CASE("the owner goes from inside on_connect", "[stop]") {
+TEST_CASE("on_connect may destroy the owner", "[stop]") {
   pool_fixture f;
   f.options.on_connect = [&] {
     f.pool->stop();
@@ -189,7 +189,7 @@ TEST_CASE("the owner goes from inside on_connect", "[stop]") {
 }
 
 TEST_CASE("a pool runs once", "[stop]") {
-  arrived f(place::connected);
+  pool_in_state f(pool_state::connected);
   std::optional<error_code> second;
   f.pool->async_run([&](error_code ec) { second = ec; });
   f.drain();
@@ -197,7 +197,7 @@ TEST_CASE("a pool runs once", "[stop]") {
   CHECK_FALSE(f.ended);
 }
 
-TEST_CASE("a pool of none runs until it is stopped", "[stop]") {
+TEST_CASE("a pool of size 0 runs until it is stopped", "[stop]") {
   pool_fixture f(0);
   f.run();
   CHECK_FALSE(f.ended);
@@ -226,7 +226,7 @@ TEST_CASE("cancellation of async_run is a stop", "[stop]") {
   CHECK(f.connector.attempt(1).given_up);
 }
 
-TEST_CASE("the actors take turns in the rotation by slot, the connected ones only", "[stop]") {
+TEST_CASE("the connected channels take turns in the order of slots", "[stop]") {
   pool_fixture f(3);
   f.run();
   for (const std::size_t slot : {2U, 0U, 1U}) f.connector.attempt(slot).succeed();
@@ -248,7 +248,7 @@ TEST_CASE("the actors take turns in the rotation by slot, the connected ones onl
   CHECK(take(3).find('4') != std::string::npos);
 }
 
-TEST_CASE("async_run may be called on the context, with callbacks that reach back into the pool", "[stop]") {
+TEST_CASE("async_run may be called on the context, with callbacks that call the pool", "[stop]") {
   pool_fixture f(2);
   const std::string what = GENERATE("stop in make_backoff", "get_executor in make_backoff", "create_channel throws");
   f.options.make_backoff = [&](conn_grpc::backoff_range) {
@@ -265,7 +265,7 @@ TEST_CASE("async_run may be called on the context, with callbacks that reach bac
   CHECK(f.ended == error_code());
 }
 
-TEST_CASE("async_run ends only when no reader is left that could be taking a channel", "[stop]") {
+TEST_CASE("async_run completes only when no reader can be taking a channel", "[stop]") {
   pool_fixture f;
   f.run();
   f.connector.last().succeed();
@@ -296,7 +296,7 @@ TEST_CASE("a stop takes effect between two attempts", "[stop]") {
   CHECK(f.connector.attempts() < 6);
 }
 
-TEST_CASE("a pool whose context is gone cannot be run", "[stop]") {
+TEST_CASE("a pool whose context has been destroyed cannot be run", "[stop]") {
   pool_fixture f;
   f.make_pool();
   f.io.reset();

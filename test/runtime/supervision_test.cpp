@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What user code throws.
+// Exceptions of user code.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -30,7 +30,7 @@ struct throwing_backoff final : conn_grpc::backoff {
 
 }  // namespace
 
-TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]") {
+TEST_CASE("user code that throws restarts its channel alone, at once", "[supervision]") {
   const std::string where =
       GENERATE("on_connect", "on_disconnect", "next", "reset", "make_backoff", "make_backoff null", "create_channel");
   CAPTURE(where);
@@ -50,7 +50,7 @@ TEST_CASE("whatever throws restarts its channel alone, at once", "[supervision]"
   };
   f.run();
 
-  // Slot 0 is the one whose code throws, where it has not yet.
+  // Where no code has thrown yet, the code of slot 0 throws.
   if (where == "next") f.connector.attempt(0).fail("no");
   if (where == "on_connect" || where == "reset" || where == "on_disconnect") f.connector.attempt(0).succeed();
   f.drain();
@@ -92,16 +92,16 @@ TEST_CASE("the fourth throw within five seconds ends async_run with restart_limi
   CHECK(f.ended == errc::restart_limit);
   CHECK(f.status(0).state == channel_state::stopped);
   CHECK(f.status(1).state == channel_state::stopped);
-  CHECK(f.status(0).last_error == "on_connect threw: something that is no std::exception; too often, stopping");
+  CHECK(f.status(0).last_error == "on_connect threw: an exception that is not a std::exception; too often, stopping");
   CHECK(f.next().error() == errc::stopped);
   for (std::size_t a = 0; a < f.connector.attempts(); ++a) CHECK(f.connector.attempt(a).given_up);
   CHECK(f.io->stopped());
   f.ended.reset();
   f.run();
-  CHECK(f.ended == errc::restart_limit);  // again: not as if it had been stopped in peace
+  CHECK(f.ended == errc::restart_limit);  // not errc::stopped, because the limit stopped it
 }
 
-TEST_CASE("past the limit nobody else connects", "[supervision]") {
+TEST_CASE("no other channel connects when the limit is exceeded", "[supervision]") {
   pool_fixture f(2);
   f.options.max_restarts = 0;
   f.options.on_connect = [&] {
@@ -116,7 +116,7 @@ TEST_CASE("past the limit nobody else connects", "[supervision]") {
   CHECK(f.ended == errc::restart_limit);
 }
 
-TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
+TEST_CASE("exceptions that are far apart never exceed the limit", "[supervision]") {
   pool_fixture f;
   f.options.on_connect = [] { throw std::runtime_error("again"); };
   f.run();
@@ -131,12 +131,12 @@ TEST_CASE("throws that are far apart go on for ever", "[supervision]") {
   CHECK(f.ended == error_code());
 }
 
-TEST_CASE("what throws each time cannot keep stop away", "[supervision]") {
+TEST_CASE("user code that throws each time cannot prevent a stop", "[supervision]") {
   pool_fixture f;
   f.options.max_restarts = std::numeric_limits<std::size_t>::max();
   int throws = 0;
   f.options.make_backoff = [&](conn_grpc::backoff_range) -> std::unique_ptr<conn_grpc::backoff> {
-    if (++throws > 100'000) throw std::logic_error("nobody else had a turn");
+    if (++throws > 100'000) throw std::logic_error("stop had no turn");
     throw std::runtime_error("always");
   };
   f.make_pool();
@@ -160,7 +160,7 @@ TEST_CASE("an exception may have no text", "[supervision]") {
   CHECK(f.status().last_error == "on_connect threw: an exception without a text; restart 1 of at most 3 in 5000 ms");
 }
 
-TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]") {
+TEST_CASE("an exception while stopping neither restarts nor counts", "[supervision]") {
   pool_fixture f;
   f.options.on_disconnect = [] { throw std::runtime_error("late"); };
   f.run();
@@ -173,10 +173,10 @@ TEST_CASE("a throw while stopping neither restarts nor counts", "[supervision]")
   CHECK(f.status().state == channel_state::stopped);
   f.ended.reset();
   f.run();
-  CHECK(f.ended == errc::stopped);  // it was no limit that stopped it
+  CHECK(f.ended == errc::stopped);  // not restart_limit, because a stop ended it
 }
 
-TEST_CASE("a logger that throws is not listened to", "[supervision]") {
+TEST_CASE("exceptions of a logger are ignored", "[supervision]") {
   struct broken_sink final : spdlog::sinks::sink {
     void log(const spdlog::details::log_msg&) override { throw 1; }
     void flush() override {}

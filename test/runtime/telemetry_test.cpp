@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Attaching, detaching, throwing.
+// Telemetry handlers: attaching, detaching, throwing.
 #include <spdlog/logger.h>
 #include <spdlog/sinks/ostream_sink.h>
 
@@ -19,57 +19,57 @@ using names = std::vector<std::string>;
 
 namespace {
 
-/// A handler that writes its name and the event's down.
-telemetry::handler noting(names& heard, std::string who) {
-  return [&heard, who = std::move(who)](const telemetry_event& e) {
-    heard.push_back(who + " " + std::string(to_string(e.name)));
+/// A handler that records its name and the event's.
+telemetry::handler recording(names& received, std::string name) {
+  return [&received, name = std::move(name)](const telemetry_event& e) {
+    received.push_back(name + " " + std::string(to_string(e.name)));
   };
 }
 
 }  // namespace
 
-TEST_CASE("a handler hears its events, in the order of attachment, until it is detached", "[telemetry]") {
+TEST_CASE("handlers receive their events in the order of attachment, until they are detached", "[telemetry]") {
   telemetry t;
-  names heard;
+  names received;
   CHECK_FALSE(t.wants(event::channel_get));
-  CHECK(t.attach("a", event::channel_get, noting(heard, "a")));
-  CHECK(t.attach_many("b", std::array{event::channel_get, event::pool_status}, noting(heard, "b")));
+  CHECK(t.attach("a", event::channel_get, recording(received, "a")));
+  CHECK(t.attach_many("b", std::array{event::channel_get, event::pool_status}, recording(received, "b")));
   CHECK(t.wants(event::channel_get));
   CHECK(t.wants(event::channel_connected, event::pool_status));
   CHECK_FALSE(t.wants(event::channel_connected));
   t.emit({.name = event::channel_get});
   t.emit({.name = event::pool_status});
   t.emit({.name = event::channel_connected});
-  CHECK(heard == names{"a channel_get", "b channel_get", "b pool_status"});
+  CHECK(received == names{"a channel_get", "b channel_get", "b pool_status"});
 
   CHECK(t.detach("a"));
   CHECK_FALSE(t.detach("a"));
-  CHECK_FALSE(t.detach("nobody"));
+  CHECK_FALSE(t.detach("unknown"));
   t.emit({.name = event::channel_get});
-  CHECK(heard.size() == 4);
+  CHECK(received.size() == 4);
   CHECK(t.detach("b"));
   CHECK_FALSE(t.wants(event::channel_get, event::pool_status));
 }
 
 TEST_CASE("an id is taken until it is detached", "[telemetry]") {
   telemetry t;
-  names heard;
-  CHECK(t.attach("id", event::channel_get, noting(heard, "first")));
-  CHECK_FALSE(t.attach("id", event::pool_status, noting(heard, "second")));
+  names received;
+  CHECK(t.attach("id", event::channel_get, recording(received, "first")));
+  CHECK_FALSE(t.attach("id", event::pool_status, recording(received, "second")));
   CHECK_FALSE(t.wants(event::pool_status));
   CHECK(t.detach("id"));
-  CHECK(t.attach("id", event::channel_get, noting(heard, "third")));
+  CHECK(t.attach("id", event::channel_get, recording(received, "third")));
   t.emit({.name = event::channel_get});
-  CHECK(heard == names{"third channel_get"});
+  CHECK(received == names{"third channel_get"});
 }
 
 TEST_CASE("all events can be attached to at once, and have names", "[telemetry]") {
   telemetry t;
-  names heard;
-  CHECK(t.attach_many("all", conn_grpc::all_events, noting(heard, "h")));
+  names received;
+  CHECK(t.attach_many("all", conn_grpc::all_events, recording(received, "h")));
   for (const event e : conn_grpc::all_events) t.emit({.name = e});
-  CHECK(heard == names{"h channel_get", "h channel_connected", "h channel_connection_failed", "h channel_disconnected",
-                       "h pool_get_channel", "h pool_status"});
+  CHECK(received == names{"h channel_get", "h channel_connected", "h channel_connection_failed",
+                          "h channel_disconnected", "h pool_get_channel", "h pool_status"});
 }
 
 TEST_CASE("an empty handler is refused", "[telemetry]") {
@@ -80,25 +80,25 @@ TEST_CASE("an empty handler is refused", "[telemetry]") {
 
 TEST_CASE("handlers attach and detach from inside handlers", "[telemetry]") {
   telemetry t;
-  names heard;
+  names received;
   auto held = std::make_shared<int>(1);
   const std::weak_ptr<int> alive = held;
   t.attach("self", event::channel_get, [&, held = std::move(held)](const telemetry_event&) {
-    heard.emplace_back("self");
+    received.emplace_back("self");
     CHECK(t.detach("self"));
     CHECK(t.detach("later"));
-    CHECK(t.attach("new", event::channel_get, noting(heard, "new")));
+    CHECK(t.attach("new", event::channel_get, recording(received, "new")));
     CHECK_FALSE(alive.expired());  // not destroyed while it runs
   });
-  t.attach("later", event::channel_get, noting(heard, "later"));
+  t.attach("later", event::channel_get, recording(received, "later"));
   t.emit({.name = event::channel_get});
-  CHECK(heard == names{"self"});  // "later" was detached before its turn, "new" came after the event
+  CHECK(received == names{"self"});  // "later" was detached before its turn, "new" came after the event
   CHECK(alive.expired());
   t.emit({.name = event::channel_get});
-  CHECK(heard == names{"self", "new channel_get"});
+  CHECK(received == names{"self", "new channel_get"});
 }
 
-TEST_CASE("what a handler itself causes is not told", "[telemetry]") {
+TEST_CASE("a get that a handler makes is not emitted", "[telemetry]") {
   telemetry t;
   int calls = 0;
   t.attach("get in a get", event::channel_get, [&](const telemetry_event& e) {
@@ -114,32 +114,33 @@ TEST_CASE("a handler that throws is detached, and logged with its id", "[telemet
   std::ostringstream lines;
   spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_st>(lines));
   log.set_pattern("%l %v");
-  names heard;
+  names received;
   SECTION("a std::exception") {
     t.attach("bad one", event::channel_get, [](const telemetry_event&) { throw std::runtime_error("ouch"); });
   }
   SECTION("something else") {
     t.attach("bad one", event::channel_get, [](const telemetry_event&) { throw 7; });
   }
-  t.attach("good one", event::channel_get, noting(heard, "good"));
+  t.attach("good one", event::channel_get, recording(received, "good"));
   t.emit({.name = event::channel_get}, &log);
   t.emit({.name = event::channel_get}, &log);
-  CHECK(heard.size() == 2);
+  CHECK(received.size() == 2);
   CHECK_FALSE(t.detach("bad one"));
   const std::string expected = "error conn_grpc: telemetry handler \"bad one\" threw on channel_get and was detached: ";
-  CHECK((lines.str() == expected + "ouch\n" || lines.str() == expected + "something that is no std::exception\n"));
+  CHECK(
+      (lines.str() == expected + "ouch\n" || lines.str() == expected + "an exception that is not a std::exception\n"));
 }
 
-TEST_CASE("who takes the id of a handler that throws keeps it", "[telemetry]") {
+TEST_CASE("a handler that takes the id of a throwing handler keeps it", "[telemetry]") {
   telemetry t;
   spdlog::logger silent("silent");
-  names heard;
+  names received;
   t.attach("id", event::channel_get, [&](const telemetry_event&) {
     t.detach("id");
-    t.attach("id", event::channel_get, noting(heard, "heir"));
+    t.attach("id", event::channel_get, recording(received, "successor"));
     throw 1;
   });
   t.emit({.name = event::channel_get}, &silent);
   t.emit({.name = event::channel_get}, &silent);
-  CHECK(heard == names{"heir channel_get"});
+  CHECK(received == names{"successor channel_get"});
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// The waiting line in every order of events: up to three waiters and two channels that connect and are lost, with
-// cancellations, timeouts and stop; and after each event the strand either catches up, or runs one handler only. These
-// are all sequences of four events with none to three waiting at the start, about 69,000.
+// The waiting queue in every order of events. Up to three waiters and two channels that
+// connect and are lost meet cancellations, timeouts and stop. After each event the strand
+// either runs all its handlers, or one handler only. These are all sequences of four
+// events, with none to three waiters at the start, about 69,000.
 #include <array>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstddef>
@@ -33,9 +34,9 @@ constexpr std::array happenings{"join",         "connect_first", "connect_second
                                 "cancel_first", "cancel_last",   "time_out",       "stop"};
 constexpr std::size_t most_waiters = 3;
 
-class world : public waiting_fixture {
+class exhaustive_fixture : public waiting_fixture {
  public:
-  world(std::shared_ptr<boost::asio::io_context> context, std::size_t waiters)
+  exhaustive_fixture(std::shared_ptr<boost::asio::io_context> context, std::size_t waiters)
       : waiting_fixture(2, std::move(context)) {
     logger->set_level(spdlog::level::off);
     options.make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<none>(); };
@@ -44,7 +45,7 @@ class world : public waiting_fixture {
     drain();
   }
 
-  /// False when it cannot happen here.
+  /// False when the event is not possible now.
   bool take(happening what) {
     switch (what) {
       case happening::join:
@@ -81,7 +82,7 @@ class world : public waiting_fixture {
     check_answers();
   }
 
-  /// Nobody waits in vain, whatever is still to come.
+  /// Runs all handlers. After that no waiter waits that must have been answered.
   void catch_up() {
     drain();
     check_answers();
@@ -89,10 +90,10 @@ class world : public waiting_fixture {
     for (std::size_t i = 0; i < waiters_; ++i)
       if (!waiting_[i].answered &&
           (none_need_wait || waiting_[i].cancelled || manual_clock::now() >= waiting_[i].deadline))
-        FAIL(i << " waits in vain");
+        FAIL(i << " has not been answered");
   }
 
-  /// Time runs out for all who are left.
+  /// All deadlines that are left come.
   void end() {
     catch_up();
     manual_clock::advance(20ms);
@@ -108,7 +109,7 @@ class world : public waiting_fixture {
     void reset() override {}
   };
 
-  // The nth of those in this state, in the order in which they began.
+  // Acts on the nth attempt in this state, in the order in which they began.
   template <class Do>
   bool with_attempt(std::size_t nth, connection_state state, Do act) {
     for (std::size_t i = 0; i < connector.attempts(); ++i) {
@@ -133,22 +134,23 @@ class world : public waiting_fixture {
     wait(std::to_string(waiters_++), timeout, &w.cancel);
   }
 
-  bool cancel(std::size_t who) {
-    waiting_[who].cancelled = true;
-    waiting_[who].cancel.emit(boost::asio::cancellation_type::total);
+  bool cancel(std::size_t index) {
+    waiting_[index].cancelled = true;
+    waiting_[index].cancel.emit(boost::asio::cancellation_type::total);
     return true;
   }
 
-  /// Each once, channels in the order of coming, and nothing without its cause.
+  /// Each waiter is answered once, channels are given in the order of arrival, and each
+  /// error has its cause.
   void check_answers() {
     for (const auto& answer : answers()) {
-      const auto who = static_cast<std::size_t>(answer.front() - '0');
+      const auto index = static_cast<std::size_t>(answer.front() - '0');
       const std::string_view what = std::string_view(answer).substr(std::string_view("0: ").size());
-      auto& w = waiting_[who];
-      if (std::exchange(w.answered, true)) FAIL("answered twice: " << who);
+      auto& w = waiting_[index];
+      if (std::exchange(w.answered, true)) FAIL("answered twice: " << index);
       if (what.starts_with("attempt")) {
-        if (who < last_served_) FAIL(who << " was served after " << last_served_);
-        last_served_ = who;
+        if (index < last_served_) FAIL(index << " was served after " << last_served_);
+        last_served_ = index;
         continue;
       }
       const bool caused = what == "no channel is connected" ? manual_clock::now() >= w.deadline
@@ -165,7 +167,8 @@ class world : public waiting_fixture {
   bool stopped_ = false;
 };
 
-/// What happens, and whether the strand catches up before the next: digits of a number with this base.
+/// An event, and whether the strand runs all its handlers before the next event: a digit
+/// of a number with this base.
 struct event {
   static constexpr std::size_t kinds = 2 * happenings.size();
   std::size_t digit;
@@ -179,8 +182,8 @@ std::string to_text(const std::vector<event>& events) {
   return text;
 }
 
-/// @return how many of the events took place: all, unless one of them could not.
-std::size_t play(world& w, const std::vector<event>& events) {
+/// @return how many of the events took place: all, unless one of them was not possible.
+std::size_t play(exhaustive_fixture& w, const std::vector<event>& events) {
   std::size_t taken = 0;
   while (taken < events.size() && w.take(events[taken].what())) {
     if (events[taken++].catches_up())
@@ -211,7 +214,7 @@ TEST_CASE("no order of events loses a wake-up", "[waiting]") {
     std::vector<event> events(4, event{0});
     for (bool more = true; more;) {
       INFO(waiters << " wait; " << to_text(events));
-      world w(context, waiters);
+      exhaustive_fixture w(context, waiters);
       const auto taken = play(w, events);
       if (taken == events.size()) ++played;
       more = advance(events, std::min(taken, events.size() - 1));

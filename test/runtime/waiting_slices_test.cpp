@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Many waiters are completed in slices: no thread, and no handler on the strand, completes more than 256 of them.
+// Many waiters are completed in slices: no thread, and no handler on the strand,
+// completes more than 256 of them.
 #include <algorithm>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
@@ -19,17 +20,17 @@ using trace = std::vector<std::string>;
 namespace {
 
 constexpr std::size_t slice = 256;
-constexpr std::size_t crowd = 2'000;
+constexpr std::size_t waiter_count = 2'000;
 
-/// Gets, "0", "1", ... in order, whose handlers run on another context.
-struct crowded : waiting_fixture {
-  explicit crowded(std::chrono::nanoseconds timeout = 5'000ms) {
+/// Waiting gets, "0", "1", ... in order, whose handlers run on another context.
+struct many_waiters : waiting_fixture {
+  explicit many_waiters(std::chrono::nanoseconds timeout = 5'000ms) {
     run();
-    for (std::size_t i = 0; i < crowd; ++i) wait(std::to_string(i), timeout, nullptr, &elsewhere);
+    for (std::size_t i = 0; i < waiter_count; ++i) wait(std::to_string(i), timeout, nullptr, &elsewhere);
     drain();
   }
 
-  /// How many were completed since it was last asked.
+  /// How many were completed since the last call.
   std::size_t completed() {
     elsewhere.restart();
     elsewhere.poll();
@@ -55,28 +56,28 @@ struct crowded : waiting_fixture {
 
 trace all_answered(const std::string& what) {
   trace all;
-  for (std::size_t i = 0; i < crowd; ++i) all.push_back(std::to_string(i) + ": " + what);
+  for (std::size_t i = 0; i < waiter_count; ++i) all.push_back(std::to_string(i) + ": " + what);
   return all;
 }
 
 }  // namespace
 
-TEST_CASE("one connection serves many in slices, in order", "[waiting]") {
-  crowded f;
+TEST_CASE("one connection serves many waiters in slices, in order", "[waiting]") {
+  many_waiters f;
   f.connector.last().succeed();
   CHECK(f.most_completed_in_a_turn() == slice);
   CHECK(f.answers() == all_answered("attempt 1"));
 }
 
-TEST_CASE("many deadlines at once end in slices, in order", "[waiting]") {
-  crowded f(100ms);
+TEST_CASE("many waiters with the same deadline are completed in slices, in order", "[waiting]") {
+  many_waiters f(100ms);
   manual_clock::advance(100ms);
   CHECK(f.most_completed_in_a_turn() == slice);
   CHECK(f.answers() == all_answered("no channel is connected"));
 }
 
-TEST_CASE("stop completes a slice, the strand completes the rest, and async_run ends after that", "[waiting]") {
-  crowded f;
+TEST_CASE("stop completes a slice, the strand completes the rest, and async_run completes after that", "[waiting]") {
+  many_waiters f;
   f.pool->stop();
   CHECK(f.completed() == slice);
   CHECK_FALSE(f.ended);
@@ -86,16 +87,16 @@ TEST_CASE("stop completes a slice, the strand completes the rest, and async_run 
     const auto now = f.completed();
     CHECK(now <= slice);
     completed += now;
-    if (f.ended) CHECK(completed == crowd);
+    if (f.ended) CHECK(completed == waiter_count);
   }
   CHECK(f.ended == error_code());
   CHECK(f.answers() == all_answered("stopped"));
 }
 
-TEST_CASE("connected(n) is told in slices, too", "[waiting]") {
+TEST_CASE("connected(n) is completed in slices, too", "[waiting]") {
   waiting_fixture f(2);
   f.run();
-  for (std::size_t i = 0; i < crowd; ++i) f.wait_for_size(std::to_string(i), 1 + i % 2);
+  for (std::size_t i = 0; i < waiter_count; ++i) f.wait_for_size(std::to_string(i), 1 + i % 2);
   f.connector.attempt(0).succeed();
   f.io->restart();
   std::size_t most = 0;
@@ -104,17 +105,17 @@ TEST_CASE("connected(n) is told in slices, too", "[waiting]") {
     most = std::max(most, f.answered.size() - before);
   CHECK(most == 1);
   trace ones;
-  for (std::size_t i = 0; i < crowd; i += 2) ones.push_back(std::to_string(i) + ": Success");
+  for (std::size_t i = 0; i < waiter_count; i += 2) ones.push_back(std::to_string(i) + ": Success");
   CHECK(f.answers() == ones);
   f.pool->stop();
   f.drain();
   trace twos;
-  for (std::size_t i = 1; i < crowd; i += 2) twos.push_back(std::to_string(i) + ": stopped");
+  for (std::size_t i = 1; i < waiter_count; i += 2) twos.push_back(std::to_string(i) + ": stopped");
   CHECK(f.answers() == twos);
 }
 
 TEST_CASE("other handlers of the context run between two slices", "[waiting]") {
-  crowded f;
+  many_waiters f;
   f.connector.last().succeed();
   f.io->restart();
   while (f.completed() == 0) f.io->poll_one();
@@ -125,56 +126,56 @@ TEST_CASE("other handlers of the context run between two slices", "[waiting]") {
     f.io->poll_one();
     completed += f.completed();
   }
-  CHECK(completed < crowd);
+  CHECK(completed < waiter_count);
 }
 
-TEST_CASE("between two slices nobody overtakes, and stop is told at once", "[waiting]") {
-  crowded f;
+TEST_CASE("no newcomer overtakes between two slices, and newcomers after a stop are answered at once", "[waiting]") {
+  many_waiters f;
   f.connector.last().succeed();
   f.io->restart();
   while (f.completed() == 0) f.io->poll_one();
   f.wait("newcomer", 5'000ms, nullptr, &f.elsewhere);
   CHECK(f.completed() == 0);
-  SECTION("it is served last") {
+  SECTION("the newcomer is served last") {
     f.drain();
-    CHECK(f.completed() == crowd - slice + 1);
+    CHECK(f.completed() == waiter_count - slice + 1);
     auto expected = all_answered("attempt 1");
     expected.emplace_back("newcomer: attempt 1");
     CHECK(f.answers() == expected);
   }
-  SECTION("who comes after a stop does not stand behind those that wait for the strand") {
+  SECTION("a newcomer after a stop does not queue behind waiters that are left to the strand") {
     f.pool->stop();
     f.wait("after the stop", 5'000ms, nullptr, &f.elsewhere);
     CHECK(f.completed() == slice + 1);
     CHECK(std::ranges::count(f.answered, "after the stop: stopped") == 1);
     f.drain();
-    CHECK(f.completed() == crowd + 1 - 2 * slice);
+    CHECK(f.completed() == waiter_count + 1 - 2 * slice);
   }
 }
 
 TEST_CASE("a connection that is lost between two slices leaves the rest waiting, in order", "[waiting]") {
-  crowded f;
+  many_waiters f;
   f.connector.last().succeed();
   f.io->restart();
   while (f.completed() == 0) f.io->poll_one();
   f.connector.last().lose();
   f.drain();
   const auto served = slice + f.completed();
-  REQUIRE(served < crowd);
+  REQUIRE(served < waiter_count);
   f.advance(100ms);
   f.connector.last().succeed();
   f.drain();
-  CHECK(f.completed() == crowd - served);
+  CHECK(f.completed() == waiter_count - served);
   auto expected = all_answered("attempt 1");
-  for (auto i = served; i < crowd; ++i) expected[i] = std::to_string(i) + ": attempt 2";
+  for (auto i = served; i < waiter_count; ++i) expected[i] = std::to_string(i) + ": attempt 2";
   CHECK(f.answers() == expected);
 }
 
-TEST_CASE("who is cancelled between two slices is told so, and takes no channel from others", "[waiting]") {
+TEST_CASE("a waiter that is cancelled between two slices takes no channel from others", "[waiting]") {
   waiting_fixture f;
   f.run();
   boost::asio::cancellation_signal cancel;
-  for (std::size_t i = 0; i + 1 < crowd; ++i) f.wait(std::to_string(i), 5'000ms);
+  for (std::size_t i = 0; i + 1 < waiter_count; ++i) f.wait(std::to_string(i), 5'000ms);
   f.wait("last", 5'000ms, &cancel);
   f.drain();
   f.connector.last().succeed();
@@ -182,41 +183,41 @@ TEST_CASE("who is cancelled between two slices is told so, and takes no channel 
   while (f.answered.empty()) f.io->poll_one();
   cancel.emit(boost::asio::cancellation_type::total);
   f.drain();
-  CHECK(f.answered.size() == crowd);
+  CHECK(f.answered.size() == waiter_count);
   CHECK(std::ranges::count(f.answered, "last: Operation canceled") == 1);
 }
 
-TEST_CASE("what stop has left is completed when the context, or its owner, goes", "[waiting]") {
-  crowded f;
+TEST_CASE("waiters that stop has left are completed when the context is destroyed", "[waiting]") {
+  many_waiters f;
   f.pool->stop();
   const bool owner_first = GENERATE(true, false);
   if (owner_first) f.pool.reset();
   CHECK(f.completed() == slice);
   f.io.reset();
-  CHECK(f.completed() == crowd - slice);
+  CHECK(f.completed() == waiter_count - slice);
   CHECK(f.answers() == all_answered("stopped"));
 }
 
-TEST_CASE("the context goes first: all who wait elsewhere are told", "[waiting]") {
-  crowded f;
+TEST_CASE("when the context is destroyed first, waiters on another context are completed", "[waiting]") {
+  many_waiters f;
   f.io.reset();
-  CHECK(f.completed() == crowd);
+  CHECK(f.completed() == waiter_count);
   CHECK(f.answers() == all_answered("stopped"));
 }
 
-TEST_CASE("what stop has left can be cancelled while no thread runs the context", "[waiting]") {
-  std::vector<boost::asio::cancellation_signal> cancels(crowd);
+TEST_CASE("waiters that stop has left can be cancelled while no thread runs the context", "[waiting]") {
+  std::vector<boost::asio::cancellation_signal> cancels(waiter_count);
   waiting_fixture f;
   boost::asio::io_context elsewhere;
   f.run();
-  for (std::size_t i = 0; i < crowd; ++i) f.wait(std::to_string(i), 5'000ms, &cancels[i], &elsewhere);
+  for (std::size_t i = 0; i < waiter_count; ++i) f.wait(std::to_string(i), 5'000ms, &cancels[i], &elsewhere);
   f.pool->stop();
   cancels.back().emit(boost::asio::cancellation_type::total);
   elsewhere.poll();
   CHECK(f.answered.size() == 2 * slice);
-  CHECK(std::ranges::count(f.answered, std::to_string(crowd - 1) + ": Operation canceled") == 1);
+  CHECK(std::ranges::count(f.answered, std::to_string(waiter_count - 1) + ": Operation canceled") == 1);
   for (auto& c : cancels) c.emit(boost::asio::cancellation_type::total);
   elsewhere.restart();
   elsewhere.poll();
-  CHECK(f.answered.size() == crowd);
+  CHECK(f.answered.size() == waiter_count);
 }

@@ -14,7 +14,7 @@ using conn_grpc::errc;
 using conn_grpc::error_code;
 using trace = std::vector<std::string>;
 
-TEST_CASE("who waits is handed the channel when it connects, first come, first served", "[waiting]") {
+TEST_CASE("waiters get the channel when it connects, first come, first served", "[waiting]") {
   waiting_fixture f(2);
   f.run();
   f.wait("a", 5'000ms);
@@ -47,7 +47,7 @@ TEST_CASE("a get that waits ends with not_connected at its deadline, and not bef
   CHECK(f.answers() == trace{"latest: no channel is connected"});
 }
 
-TEST_CASE("a get that cannot hope does not wait", "[waiting]") {
+TEST_CASE("a get does not wait before async_run, or after stop", "[waiting]") {
   waiting_fixture f;
   f.make_pool();
   f.wait("idle", 1'000ms);
@@ -75,7 +75,7 @@ TEST_CASE("stop, restart_limit and destruction end the waiting", "[waiting]") {
   CHECK(f.answers() == trace{"w: stopped"});
 }
 
-TEST_CASE("a cancelled get ends at once, and swallows nobody's channel", "[waiting]") {
+TEST_CASE("a cancelled get ends at once, and takes no channel from others", "[waiting]") {
   waiting_fixture f;
   f.run();
   boost::asio::cancellation_signal cancel;
@@ -86,13 +86,13 @@ TEST_CASE("a cancelled get ends at once, and swallows nobody's channel", "[waiti
                        boost::asio::cancellation_type::total));
   f.drain();
   CHECK(f.answers() == trace{"a: Operation canceled"});
-  cancel.emit(boost::asio::cancellation_type::total);  // has been completed
+  cancel.emit(boost::asio::cancellation_type::total);  // the get has completed already
   f.connector.last().succeed();
   f.drain();
   CHECK(f.answers() == trace{"b: attempt 1"});
 }
 
-TEST_CASE("cancelled after it was handed a channel, before it heard of it", "[waiting]") {
+TEST_CASE("a get that is cancelled after a channel was handed to it returns the channel", "[waiting]") {
   waiting_fixture f;
   f.run();
   boost::asio::cancellation_signal cancel;
@@ -106,7 +106,7 @@ TEST_CASE("cancelled after it was handed a channel, before it heard of it", "[wa
   CHECK(f.answers() == trace{"a: attempt 1"});
 }
 
-TEST_CASE("no more than max_waiters wait", "[waiting]") {
+TEST_CASE("no more than max_waiters callers wait", "[waiting]") {
   waiting_fixture f;
   f.options.max_waiters = 2;
   f.run();
@@ -114,7 +114,7 @@ TEST_CASE("no more than max_waiters wait", "[waiting]") {
   f.wait("b", 5'000ms);
   f.wait("c", 5'000ms);
   f.drain();
-  CHECK(f.answers() == trace{"c: max_waiters wait already"});
+  CHECK(f.answers() == trace{"c: as many callers wait as max_waiters allows"});
   f.advance(100ms);
   CHECK(f.answers() == trace{"a: no channel is connected"});
   f.wait("d", 5'000ms);
@@ -123,7 +123,7 @@ TEST_CASE("no more than max_waiters wait", "[waiting]") {
   CHECK(f.answers() == trace{"b: attempt 1", "d: attempt 1"});
 }
 
-TEST_CASE("a timeout without end", "[waiting]") {
+TEST_CASE("a timeout may be infinite", "[waiting]") {
   waiting_fixture f;
   f.options.attempt_limit = std::chrono::milliseconds::max();
   f.run();
@@ -135,7 +135,7 @@ TEST_CASE("a timeout without end", "[waiting]") {
   CHECK(f.answers() == trace{"patient: attempt 1"});
 }
 
-TEST_CASE("telemetry hears of a get that waited once, with all its time", "[waiting]") {
+TEST_CASE("a get that waited is emitted once, with its whole duration", "[waiting]") {
   waiting_fixture f;
   f.options.telemetry->attach("test", conn_grpc::event::channel_get, [&](const conn_grpc::telemetry_event& e) {
     f.answered.push_back(std::to_string(e.duration / 1ms) + " ms " + std::string(e.channel_name) +
@@ -152,7 +152,7 @@ TEST_CASE("telemetry hears of a get that waited once, with all its time", "[wait
   CHECK(f.answers() == trace{"40 ms pool/0", "a: attempt 1"});
 }
 
-TEST_CASE("the pool's context goes first: who waits elsewhere is told", "[waiting]") {
+TEST_CASE("when the pool's context is destroyed first, waiters on another context are completed", "[waiting]") {
   waiting_fixture f;
   boost::asio::io_context elsewhere;
   const bool ran = GENERATE(true, false);
@@ -165,7 +165,7 @@ TEST_CASE("the pool's context goes first: who waits elsewhere is told", "[waitin
   CHECK(f.answers() == trace{"there: stopped"});
 }
 
-TEST_CASE("the waiter's context goes first: it is destroyed, uncalled", "[waiting]") {
+TEST_CASE("when the waiter's context is destroyed first, the waiter is destroyed uncalled", "[waiting]") {
   waiting_fixture f;
   std::optional<boost::asio::io_context> elsewhere(std::in_place);
   f.options.max_waiters = 1;
@@ -176,7 +176,7 @@ TEST_CASE("the waiter's context goes first: it is destroyed, uncalled", "[waitin
   CHECK_FALSE(watch.expired());
   elsewhere.reset();
   CHECK(watch.expired());
-  f.wait("here", 5'000ms);  // it has left the line, too
+  f.wait("here", 5'000ms);  // the destroyed waiter has left the queue, too
   f.connector.last().succeed();
   f.drain();
   CHECK(f.answers() == trace{"here: attempt 1"});
@@ -228,7 +228,7 @@ TEST_CASE("connected(n) may have a deadline", "[waiting]") {
   CHECK(f.answers() == trace{"late: no channel is connected"});
 }
 
-TEST_CASE("a mock answers before anybody waits", "[waiting]") {
+TEST_CASE("a mock answers without a wait", "[waiting]") {
   waiting_fixture f;
   f.mock = [] { return fake_channel(std::make_shared<std::string>("channel of the mock")); };
   f.run();
@@ -238,7 +238,7 @@ TEST_CASE("a mock answers before anybody waits", "[waiting]") {
   CHECK(object_of<std::string>(f.next_unless_waiting().value()).ends_with("mock"));
 }
 
-TEST_CASE("there is nothing to wait for in a pool of none", "[waiting]") {
+TEST_CASE("a get does not wait in a pool of size 0", "[waiting]") {
   waiting_fixture f(0);
   f.run();
   CHECK(f.next_unless_waiting().error() == errc::not_connected);

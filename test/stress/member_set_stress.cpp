@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Readers take what writers insert and erase, all the time. A snapshot that is deleted too early is a use after free,
-// one that is published badly a race: this is for the sanitizers.
+// Readers take what writers insert and erase, all the time. A snapshot that is deleted
+// too early is a use after free. A snapshot that is published wrongly is a race. The
+// sanitizers find both.
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -20,7 +21,7 @@ struct canary {
 
 }  // namespace
 
-TEST_CASE("readers never see what is gone", "[members]") {
+TEST_CASE("a reader never picks a destroyed channel", "[members]") {
   constexpr std::size_t slots = 4;
   constexpr int changes = 2'000;
   conn_grpc::test::test_member_set<canary> r;
@@ -56,7 +57,7 @@ TEST_CASE("readers never see what is gone", "[members]") {
   CHECK(taken > 0);
 }
 
-TEST_CASE("turns are exact however many threads take them", "[members]") {
+TEST_CASE("turns are exact with several threads", "[members]") {
   conn_grpc::test::test_member_set<std::atomic<int>> r;
   r.open();
   std::vector<std::shared_ptr<std::atomic<int>>> used;

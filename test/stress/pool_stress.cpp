@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A pool whose connections come and go on other threads, as gRPC's do, while user threads get, look, stop and destroy.
+// The connections of a pool come and go on other threads, as gRPC's do. Meanwhile the
+// user's threads get, read the status, stop and destroy.
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <future>
@@ -7,19 +8,19 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/storm.hpp"
+#include "support/random_connector.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::error_code;
 
-TEST_CASE("gets, losses, stop and destruction at once, and async_run completes exactly once", "[pool]") {
-  storm weather(2);
+TEST_CASE("async_run completes exactly once, with gets, losses, stop and destruction at the same time", "[pool]") {
+  random_stepper stepper(2);
   boost::asio::thread_pool context(3);
   std::atomic<std::uint64_t> taken = 0;
-  std::atomic<std::uint64_t> heard = 0;
+  std::atomic<std::uint64_t> received = 0;
   const auto& telemetry = conn_grpc::telemetry::global();
   for (int round = 0; round < 300; ++round) {
-    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(4));
+    auto pool = make_stress_pool(context.get_executor(), stepper, stress_options(4));
 
     std::atomic<int> completions = 0;
     std::promise<error_code> ended;
@@ -34,11 +35,11 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
           if (const auto next = next_of(*pool)) taken += static_cast<unsigned>(object_of<int>(*next));
           if (i % 50 == 0) (void)pool->status();
           if (i % 10 == 0)
-            if (const auto found = storm_pool::find(context, "storm"))
+            if (const auto found = stress_pool::find(context, "stress"))
               (void)found->pick<conn_grpc::runtime::if_none::fail>();
           if (u == 1 && i % 100 == 0)
-            telemetry->attach("storm", conn_grpc::event::channel_get, [&](const auto&) { ++heard; });
-          if (u == 1 && i % 100 == 50) telemetry->detach("storm");
+            telemetry->attach("stress", conn_grpc::event::channel_get, [&](const auto&) { ++received; });
+          if (u == 1 && i % 100 == 50) telemetry->detach("stress");
           if (round % 2 == 0 && u == 0 && i == 250) pool->stop();
         }
       });
@@ -49,24 +50,24 @@ TEST_CASE("gets, losses, stop and destruction at once, and async_run completes e
     CHECK(completions == 1);
   }
   context.join();
-  telemetry->detach("storm");
+  telemetry->detach("stress");
   CHECK(taken > 0);
-  CHECK(heard > 0);
+  CHECK(received > 0);
 }
 
-TEST_CASE("the context goes in the middle of the storm", "[pool]") {
-  storm weather(2);
+TEST_CASE("the context may be destroyed while connections and gets go on", "[pool]") {
+  random_stepper stepper(2);
   for (int round = 0; round < 200; ++round) {
-    std::shared_ptr<storm_pool> pool;
+    std::shared_ptr<stress_pool> pool;
     std::atomic<int> completions = 0;
     const bool pool_first = round % 2 == 0;
     {
       boost::asio::thread_pool context(2);
-      pool = make_storm_pool(context.get_executor(), weather, storm_options(3));
+      pool = make_stress_pool(context.get_executor(), stepper, stress_options(3));
       pool->async_run([&](error_code) { ++completions; });
       for (int i = 0; i < 200; ++i) (void)next_of(*pool);
       context.stop();
-      if (pool_first) pool.reset();  // gRPC's thread may just be telling it news
+      if (pool_first) pool.reset();  // gRPC's thread may be calling its observer
     }
     CHECK(completions == 0);
     if (pool_first) continue;

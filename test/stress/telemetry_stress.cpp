@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Handlers that come and go, some by throwing, while other threads emit; names that change hands while others look.
+// Handlers that come and go, some by throwing, while other threads emit. Names that get
+// other owners while other threads look them up.
 #include <spdlog/logger.h>
 
 #include <atomic>
@@ -29,10 +30,10 @@ void on_threads(int count, const std::function<void(int)>& work) {
 
 }  // namespace
 
-TEST_CASE("attach, detach and throw while others emit", "[telemetry]") {
+TEST_CASE("handlers attach, detach and throw while other threads emit", "[telemetry]") {
   telemetry t;
   spdlog::logger silent("silent");
-  std::atomic<int> heard = 0;
+  std::atomic<int> received = 0;
   std::atomic<bool> wrong = false;
   std::atomic<int> attaching = 2;
   on_threads(4, [&](int thread) {
@@ -43,7 +44,7 @@ TEST_CASE("attach, detach and throw while others emit", "[telemetry]") {
     const std::string id = "handler " + std::to_string(thread);
     for (int i = 0; i < 2'000; ++i) {
       const bool attached = t.attach(id, event::channel_get, [&, i](const telemetry_event& e) {
-        ++heard;
+        ++received;
         if (e.name != event::channel_get) wrong = true;
         if (i % 3 == 0) throw std::runtime_error("at random");
         if (i % 3 == 1) t.detach(id);
@@ -54,12 +55,12 @@ TEST_CASE("attach, detach and throw while others emit", "[telemetry]") {
     }
     --attaching;
   });
-  CHECK(heard >= 2 * 2'000);
+  CHECK(received >= 2 * 2'000);
   CHECK_FALSE(wrong);
   CHECK_FALSE(t.wants(event::channel_get, event::pool_status));
 }
 
-TEST_CASE("from detach on, the thread that detached does not call the handler", "[telemetry]") {
+TEST_CASE("after detach, the thread that detached does not call the handler", "[telemetry]") {
   telemetry t;
   std::atomic<bool> wrong = false;
   on_threads(3, [&](int thread) {
@@ -79,7 +80,7 @@ TEST_CASE("from detach on, the thread that detached does not call the handler", 
   CHECK_FALSE(wrong);
 }
 
-TEST_CASE("names change hands while others look them up", "[names]") {
+TEST_CASE("names get other owners while other threads look them up", "[names]") {
   for (int round = 0; round < 20; ++round) {
     boost::asio::io_context context;
     const auto names = name_registry::of(context);

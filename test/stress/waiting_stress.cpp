@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Gets that wait, from everywhere, while connections come and go: each of them ends exactly once, whatever happens.
+// Gets that wait, on many executors, while connections come and go. Each get ends exactly
+// once, whatever happens.
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -20,7 +21,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/storm.hpp"
+#include "support/random_connector.hpp"
 #include "support/user_executor.hpp"
 
 namespace asio = boost::asio;
@@ -46,7 +47,7 @@ class counted {
 
   void operator()(error_code why, const conn_grpc::runtime::channel_ptr& channel = {}) {
     auto& counts = *std::exchange(counts_, nullptr);
-    if (channel && why) ++counts.begun;  // never both: let the sums differ
+    if (channel && why) ++counts.begun;  // never both: makes the sums differ
     ++(why ? counts.failed : counts.served);
   }
 
@@ -54,10 +55,10 @@ class counted {
   tally* counts_;
 };
 
-/// A user's thread: gets that wait, on one executor, some of which it cancels.
+/// A user's thread: its gets wait on one executor, and it cancels some of them.
 class user {
  public:
-  user(std::shared_ptr<storm_pool> pool, asio::any_io_executor handler_executor, tally& counts, unsigned seed)
+  user(std::shared_ptr<stress_pool> pool, asio::any_io_executor handler_executor, tally& counts, unsigned seed)
       : pool_(std::move(pool)), handler_executor_(std::move(handler_executor)), counts_(counts), random_(seed) {}
 
   void act(int times) {
@@ -91,7 +92,7 @@ class user {
   }
   asio::execution_context& context() const { return asio::query(handler_executor_, asio::execution::context); }
 
-  std::shared_ptr<storm_pool> pool_;
+  std::shared_ptr<stress_pool> pool_;
   asio::any_io_executor handler_executor_;
   tally& counts_;
   std::minstd_rand random_;
@@ -99,7 +100,7 @@ class user {
 };
 
 conn_grpc::runtime::checked_pool_options with_limit(std::size_t most) {
-  auto options = storm_options(2);
+  auto options = stress_options(2);
   options.max_waiters = most;
   return options;
 }
@@ -108,12 +109,12 @@ conn_grpc::runtime::checked_pool_options with_limit(std::size_t most) {
 
 TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancellations, stop, destruction",
           "[waiting]") {
-  storm weather(1);
+  random_stepper stepper(1);
   tally counts;
   for (unsigned round = 0; round < 100; ++round) {
     asio::thread_pool context(2);
     asio::thread_pool elsewhere(1);
-    auto pool = make_storm_pool(context.get_executor(), weather, with_limit(round % 3 == 0 ? 4 : 0));
+    auto pool = make_stress_pool(context.get_executor(), stepper, with_limit(round % 3 == 0 ? 4 : 0));
     pool->async_run([](error_code) {});
 
     const std::vector<asio::any_io_executor> executors{context.get_executor(), elsewhere.get_executor(),
@@ -130,12 +131,12 @@ TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancella
     }
     for (auto& thread : threads) thread.join();
     if (round % 2 == 0) pool->stop();
-    users.clear();  // the last to share the pool, unless it runs
+    users.clear();  // the last owners of the pool, unless it runs
     std::exchange(pool, nullptr)->stop();
     context.join();
     elsewhere.join();
   }
-  // What was completed on the system executor may still be running.
+  // A handler that was posted to the system executor may still be running.
   while (counts.ended() < counts.begun) std::this_thread::yield();
   CHECK(counts.ended() == counts.begun);
   CHECK(counts.destroyed == 0);
@@ -143,13 +144,14 @@ TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancella
   CHECK(counts.failed > 0);
 }
 
-TEST_CASE("a context goes while gets wait: its own are destroyed, others are told", "[waiting]") {
-  storm weather(1);
+TEST_CASE("when a context is destroyed while gets wait, its own handlers are destroyed, and others are completed",
+          "[waiting]") {
+  random_stepper stepper(1);
   tally counts;
   for (unsigned round = 0; round < 100; ++round) {
     std::optional<asio::thread_pool> context(std::in_place, 1);
     std::optional<asio::thread_pool> elsewhere(std::in_place, 1);
-    auto pool = make_storm_pool(context->get_executor(), weather, storm_options(1));
+    auto pool = make_stress_pool(context->get_executor(), stepper, stress_options(1));
     pool->async_run([](error_code) {});
 
     std::deque<user> users;
@@ -170,12 +172,12 @@ TEST_CASE("a context goes while gets wait: its own are destroyed, others are tol
 }
 
 TEST_CASE("a context is destroyed while another thread posts to it", "[waiting]") {
-  storm weather(1);
+  random_stepper stepper(1);
   tally counts;
   asio::thread_pool context(1);
   for (int round = 0; round < 300; ++round) {
     auto handler_context = std::make_unique<asio::io_context>();
-    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    auto pool = make_stress_pool(context.get_executor(), stepper, stress_options(1));
     pool->async_run([](error_code) {});
     for (int i = 0; i < 20; ++i) {
       conn_grpc::detail::posted_handler posted(counted(counts), handler_context->get_executor());
@@ -194,15 +196,15 @@ TEST_CASE("a context is destroyed while another thread posts to it", "[waiting]"
   CHECK(counts.ended() == counts.begun);
 }
 
-TEST_CASE("executors that own their context and throw now and then, while that context runs", "[waiting]") {
-  storm weather(1);
+TEST_CASE("executors may own their context, and throw now and then, while that context runs", "[waiting]") {
+  random_stepper stepper(1);
   tally counts;
   asio::thread_pool context(1);
   for (int round = 0; round < 300; ++round) {
     auto handler_context = std::make_shared<asio::io_context>();
     const auto script = std::make_shared<user_script>();
     script->refused = round % 4;
-    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    auto pool = make_stress_pool(context.get_executor(), stepper, stress_options(1));
     pool->async_run([](error_code) {});
     for (int i = 0; i < 5; ++i) {
       const user_executor executor(handler_context, script);
@@ -211,7 +213,8 @@ TEST_CASE("executors that own their context and throw now and then, while that c
     }
     const std::weak_ptr watched = std::exchange(handler_context, nullptr);
     std::thread runs([&] {
-      while (const auto alive = watched.lock()) alive->restart(), alive->poll();  // it, or who posts, is the last owner
+      while (const auto alive = watched.lock())
+        alive->restart(), alive->poll();  // this thread, or the thread that posts, is the last owner
     });
     pool->stop();
     runs.join();
@@ -221,12 +224,12 @@ TEST_CASE("executors that own their context and throw now and then, while that c
   CHECK(counts.destroyed == 0);
 }
 
-TEST_CASE("nobody who comes later is served before", "[waiting]") {
-  storm weather(1);
+TEST_CASE("no get is served before an earlier one", "[waiting]") {
+  random_stepper stepper(1);
   for (int round = 0; round < 30; ++round) {
     asio::thread_pool context(2);
     asio::io_context one;  // runs its handlers in the order in which they were posted
-    auto pool = make_storm_pool(context.get_executor(), weather, storm_options(1));
+    auto pool = make_stress_pool(context.get_executor(), stepper, stress_options(1));
     pool->async_run([](error_code) {});
     std::vector<int> served;
     for (int i = 0; i < 500; ++i) {

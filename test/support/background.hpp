@@ -8,7 +8,7 @@
 
 namespace conn_grpc::test {
 
-/// Runs a context in threads of its own.
+/// Runs a context on threads of its own.
 class background {
  public:
   explicit background(boost::asio::io_context& io, int threads = 1) : io_(io), work_(io.get_executor()) {

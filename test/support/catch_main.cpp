@@ -2,14 +2,15 @@
 #define CATCH_CONFIG_RUNNER
 #include "support/catch.hpp"
 
-#ifdef __SANITIZE_ADDRESS__  // of g++, which is whose sanitizers test/run uses
+#ifdef __SANITIZE_ADDRESS__  // defined by g++, whose sanitizers test/run uses
 #include <sanitizer/lsan_interface.h>
 #endif
 
 int main(int argc, char** argv) {
   const int failed = Catch::Session().run(argc, argv);
 #ifdef __SANITIZE_ADDRESS__
-  // Not at exit, as by default: OpenSSL has then lost sight of what it keeps for each of gRPC's threads that still run.
+  // Not at exit, which is the default: OpenSSL can then no longer find what it keeps for
+  // each of gRPC's threads that still run.
   __lsan_do_leak_check();
 #endif
   return failed;

@@ -14,8 +14,8 @@ extern char** environ;
 namespace conn_grpc::test {
 namespace {
 
-// `openssl ca` is the one command that sets both dates, so that a certificate can have expired, on Debian 12 (OpenSSL
-// 3.0) and 13 (3.5).
+// `openssl ca` is the only command of Debian 12 (OpenSSL 3.0) and 13 (3.5) that sets both
+// dates, so that a certificate can have expired.
 constexpr const char* config = R"([req]
 distinguished_name = any
 [any]

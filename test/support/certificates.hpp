@@ -9,7 +9,8 @@
 
 namespace conn_grpc::test {
 
-/// Makes certificates with the openssl command, in a temporary folder that goes with this object.
+/// Makes certificates with the openssl command, in a temporary folder that is removed
+/// with this object.
 class certificates {
  public:
   struct options {
@@ -18,13 +19,13 @@ class certificates {
     bool expired = false;
   };
 
-  /// With a CA "ca". Throws std::runtime_error with what openssl said.
+  /// With a CA "ca". Throws std::runtime_error with the output of openssl.
   certificates();
 
-  /// Another CA: name.pem, name.key.
+  /// Adds another CA: name.pem, name.key.
   void add_ca(const std::string& name);
 
-  /// name.pem, name.key; the name is the common name, too.
+  /// Makes name.pem and name.key; the name is the common name, too.
   void issue(const std::string& name, const options& how = {"ca", "127.0.0.1", false}) const;
 
   [[nodiscard]] std::filesystem::path chain(const std::string& name) const { return folder_.path() / (name + ".pem"); }

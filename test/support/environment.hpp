@@ -7,7 +7,7 @@
 
 namespace conn_grpc::test {
 
-/// Where Meson put the greeter_server.
+/// The path of the greeter_server that Meson has built.
 inline std::string greeter_server() {
   const char* path = std::getenv("GREETER_SERVER");
   if (!path) throw std::runtime_error("GREETER_SERVER is not set; run the tests with `meson test`");

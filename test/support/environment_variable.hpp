@@ -9,7 +9,7 @@
 
 namespace conn_grpc::test {
 
-/// Sets an environment variable, or unsets it, for as long as this object lives.
+/// Sets or unsets an environment variable for as long as this object exists.
 class environment_variable {
  public:
   environment_variable(std::string name, const std::optional<std::string>& value) : name_(std::move(name)) {

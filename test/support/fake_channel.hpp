@@ -8,7 +8,7 @@
 
 namespace conn_grpc::test {
 
-/// An object in place of a grpc::Channel, which the runtime floor never uses as one.
+/// An object in place of a grpc::Channel. The runtime never uses it as a grpc::Channel.
 template <class T>
 runtime::channel_ptr fake_channel(std::shared_ptr<T> object) {
   auto* const channel = reinterpret_cast<::grpc::Channel*>(object.get());

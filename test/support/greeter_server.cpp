@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// A real gRPC server in a process of its own. Writes a line with its port to stdout once it listens, and ends when
-// stdin does, so that it never outlives who started it.
+// A real gRPC server in a process of its own. It writes a line with its port to stdout
+// once it listens. It ends when stdin ends, so that it never outlives the process that
+// started it.
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/security/server_credentials.h>

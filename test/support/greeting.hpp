@@ -19,7 +19,7 @@ struct greeting {
   HelloReply reply;
 };
 
-/// One RPC over the channel.
+/// Makes one RPC over the channel.
 inline asio::awaitable<greeting> greet(channel_ptr channel, HelloRequest request = {}) {
   const auto stub = Greeter::NewStub(channel);
   grpc::ClientContext context;
@@ -28,7 +28,7 @@ inline asio::awaitable<greeting> greet(channel_ptr channel, HelloRequest request
   co_return answer;
 }
 
-/// Greets over the channel: who is it to the server?
+/// Greets over the channel, and returns the caller's address as the server sees it.
 inline asio::awaitable<std::string> peer_of(channel_ptr channel) {
   const auto answer = co_await greet(std::move(channel));
   if (!answer.status.ok()) throw std::runtime_error(answer.status.error_message());

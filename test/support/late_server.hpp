@@ -19,12 +19,13 @@
 
 namespace conn_grpc::test {
 
-/// A server that is down until the test starts it: until then there is nothing to get, only to wait for.
+/// A server that is down until the test starts it. Until then a get can only wait.
 class late_server {
  public:
   void start() { process_.emplace(greeter_server(), port_.address()); }
   void kill() { process_.reset(); }
-  /// For coroutines of this context: once the one that calls it is suspended.
+  /// For coroutines of this context: starts the server once the calling coroutine is
+  /// suspended.
   void start_soon(asio::io_context& io) {
     asio::post(io, [this] { start(); });
   }
@@ -41,7 +42,7 @@ class late_server {
 
 inline bool is_ready(const channel_ptr& channel) { return channel && channel->GetState(false) == GRPC_CHANNEL_READY; }
 
-/// Runs the context in this thread until something has happened in it. A test that hangs has failed.
+/// Runs the context on this thread until `happened()`. A test that hangs has failed.
 template <class Happened>
 void run_until(asio::io_context& io, Happened happened) {
   const auto end = std::chrono::steady_clock::now() + 30s;
@@ -50,8 +51,8 @@ void run_until(asio::io_context& io, Happened happened) {
     if (io.run_one_until(end) == 0) throw std::runtime_error("the test hangs");
 }
 
-/// What became of a handler, and of all of its copies.
-struct fate {
+/// What happened to a handler, and to all of its copies.
+struct handler_outcome {
   int called = 0;
   int destroyed = 0;
   error_code failed{};
@@ -59,7 +60,7 @@ struct fate {
 
   /// A handler to follow. This object must outlive it.
   auto follow() {
-    return [this, held = std::unique_ptr<fate, end>(this)](error_code why, channel_ptr got = {}) {
+    return [this, held = std::unique_ptr<handler_outcome, end>(this)](error_code why, channel_ptr got = {}) {
       ++called;
       failed = why;
       channel = std::move(got);
@@ -68,7 +69,7 @@ struct fate {
 
  private:
   struct end {
-    void operator()(fate* f) const { ++f->destroyed; }
+    void operator()(handler_outcome* f) const { ++f->destroyed; }
   };
 };
 

@@ -55,7 +55,8 @@ asio::awaitable<void> listener::accept() {
 asio::awaitable<void> listener::treat(tcp::socket socket) {
   std::array<char, 4096> buffer;
   if (manner_ == manner::closes) co_return;
-  // Wait for the client's preface: closing with unread data would reset the connection before it reads our answer.
+  // Wait for the client's preface: to close with unread data would reset the connection
+  // before the client reads the answer.
   (void)co_await socket.async_read_some(asio::buffer(buffer), no_throw);
   if (manner_ == manner::speaks_http1) (void)co_await asio::async_write(socket, asio::buffer(http1_answer), no_throw);
   if (manner_ == manner::flaps) (void)co_await asio::async_write(socket, asio::buffer(empty_settings), no_throw);
@@ -87,21 +88,22 @@ asio::awaitable<void> relay::accept() {
   }
 }
 
-ignorant_dns_server::ignorant_dns_server(asio::io_context& io) : socket_(io, {asio::ip::address_v4::loopback(), 0}) {
+nxdomain_server::nxdomain_server(asio::io_context& io) : socket_(io, {asio::ip::address_v4::loopback(), 0}) {
   asio::co_spawn(io, answer(), asio::detached);
 }
 
-std::string ignorant_dns_server::authority() const {
+std::string nxdomain_server::authority() const {
   return "127.0.0.1:" + std::to_string(socket_.local_endpoint().port());
 }
 
-asio::awaitable<void> ignorant_dns_server::answer() {
+asio::awaitable<void> nxdomain_server::answer() {
   std::array<unsigned char, 512> message;
   for (;;) {
     udp::endpoint client;
     auto [error, size] = co_await socket_.async_receive_from(asio::buffer(message), client, no_throw);
     if (error || size < 12) co_return;
-    // RFC 1035, 4.1.1: the question comes back as a response (QR, RD) with recursion available and RCODE 3.
+    // RFC 1035, 4.1.1: the question comes back as a response (QR, RD) with recursion
+    // available and RCODE 3.
     message[2] = 0x81;
     message[3] = 0x83;
     (void)co_await socket_.async_send_to(asio::buffer(message.data(), size), client, no_throw);

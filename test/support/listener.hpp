@@ -18,18 +18,18 @@ namespace conn_grpc::test {
 /// RFC 9113, 4.1 and 6.5: length 0, type SETTINGS, no flags, stream 0.
 inline constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
 
-/// Errors of a peer's sockets are results.
+/// Errors of a peer's sockets are returned, and not thrown.
 inline constexpr auto no_throw = boost::asio::as_tuple(boost::asio::deferred);
 
 /// What a listener does with each connection that it accepts.
 enum class manner {
   closes,        // accepts and closes
-  speaks_http1,  // answers as a web server would
-  flaps,         // sends SETTINGS, which makes gRPC say READY, and closes
+  speaks_http1,  // answers like a web server
+  flaps,         // sends SETTINGS, so that gRPC says READY, and closes
   stays_silent,  // accepts, and never writes
 };
 
-/// A TCP server that is no gRPC server, on the loopback and on the test's io_context.
+/// A TCP server that is not a gRPC server, on the loopback and on the test's io_context.
 class listener {
  public:
   listener(boost::asio::io_context& io, manner m);
@@ -50,7 +50,7 @@ class listener {
   std::size_t closed_by_client_ = 0;
 };
 
-/// Passes on what clients send to a port of the loopback, and what comes back.
+/// Forwards what clients send to a port of the loopback, and what comes back.
 class relay {
  public:
   relay(boost::asio::io_context& io, std::uint16_t port);
@@ -66,10 +66,10 @@ class relay {
   int accepted_ = 0;
 };
 
-/// A DNS server that knows nobody: it answers every question with NXDOMAIN.
-class ignorant_dns_server {
+/// A DNS server that knows no name: it answers every question with NXDOMAIN.
+class nxdomain_server {
  public:
-  explicit ignorant_dns_server(boost::asio::io_context& io);
+  explicit nxdomain_server(boost::asio::io_context& io);
   [[nodiscard]] std::string authority() const;
 
  private:

@@ -7,7 +7,8 @@
 
 namespace conn_grpc::test {
 
-/// Time that stands still until the test moves it. Process-wide, hence for one test at a time.
+/// Time that stands still until the test moves it. It is process-wide, so one test uses
+/// it at a time.
 struct manual_clock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
@@ -25,7 +26,8 @@ struct manual_clock {
 
 }  // namespace conn_grpc::test
 
-/// Never wait: `poll()` fires what is due, and a context that would have to wait has nothing to do.
+/// Never wait: `poll()` runs what is due, and a context that would have to wait has
+/// nothing to do.
 template <>
 struct boost::asio::wait_traits<conn_grpc::test::manual_clock> {
   static std::chrono::nanoseconds to_wait_duration(const std::chrono::nanoseconds&) { return {}; }

@@ -13,10 +13,10 @@ struct demo_pool : static_pool<demo_pool> {
 }  // namespace
 
 void run_namesake(boost::asio::io_context& io,
-                  const std::function<void(const pool_status&, const pool_status&)>& tell) {
+                  const std::function<void(const pool_status&, const pool_status&)>& report) {
   const auto before = demo_pool::status(io);
   demo_pool::async_run(io, [](error_code) {});
-  tell(before, demo_pool::status(io));
+  report(before, demo_pool::status(io));
 }
 
 }  // namespace conn_grpc::test

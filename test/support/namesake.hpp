@@ -7,7 +7,9 @@
 
 namespace conn_grpc::test {
 
-/// Runs, in that context, another file's `demo_pool` of an unnamed namespace, and tells its status before and after.
-void run_namesake(boost::asio::io_context& io, const std::function<void(const pool_status&, const pool_status&)>& tell);
+/// Runs another file's `demo_pool` of an unnamed namespace in that context, and reports
+/// its status before and after.
+void run_namesake(boost::asio::io_context& io,
+                  const std::function<void(const pool_status&, const pool_status&)>& report);
 
 }  // namespace conn_grpc::test

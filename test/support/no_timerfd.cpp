@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// For programs on virtual time: Asio sets a timerfd for each wait although none of them waits, which takes most of
-// their time. Where it can have none it passes the timeout to epoll instead.
+// For programs on virtual time. Asio sets a timerfd for each wait, although none of these
+// programs waits, and that takes most of their time. Without a timerfd Asio passes the
+// timeout to epoll instead.
 #include <sys/timerfd.h>
 
 #include <cerrno>

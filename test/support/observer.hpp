@@ -19,8 +19,8 @@ namespace conn_grpc::test {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-/// Runs a coroutine on the context until it returns; what it throws is thrown here. A test that hangs is a test that
-/// failed, after half a minute.
+/// Runs a coroutine on the context until it returns. An exception of the coroutine is
+/// thrown here. A test that hangs fails after half a minute.
 inline void run(asio::io_context& io, asio::awaitable<void> body) {
   bool ended = false;
   std::exception_ptr thrown;
@@ -35,19 +35,20 @@ inline void run(asio::io_context& io, asio::awaitable<void> body) {
   if (!ended) throw std::runtime_error("the test hangs");
 }
 
-/// Sees each connect, loss and failed attempt through the options of a channel or pool, and wakes the test's coroutine
-/// for it. All on one single-threaded io_context.
+/// Observes each connect, loss and failed attempt through the options of a channel or
+/// pool, and then wakes the test's coroutine. All of it runs on one single-threaded
+/// io_context.
 class observer {
  public:
   observer() = default;
   observer(const observer&) = delete;
   observer& operator=(const observer&) = delete;
 
-  /// The options with the observer's eyes in them. The observer must outlive the channel.
+  /// Adds the observer's functions to the options. The observer must outlive the channel.
   channel_options watch(channel_options options) {
     options.on_connect = [this] { ++connects, changed.notify(); };
     options.on_disconnect = [this] { ++disconnects, changed.notify(); };
-    options.make_backoff = [this](backoff_range) { return std::make_unique<eye>(*this); };
+    options.make_backoff = [this](backoff_range) { return std::make_unique<observed_backoff>(*this); };
     return options;
   }
 
@@ -55,7 +56,8 @@ class observer {
     while (!reached()) co_await changed.wait();
   }
 
-  /// What the next waits shall be; the argument counts the calls, over all channels, from 0.
+  /// The delay of each next wait. The argument counts the calls, over all channels, from
+  /// 0.
   std::function<std::chrono::milliseconds(int)> delay = [](int) { return 20ms; };
 
   int connects = 0;
@@ -65,18 +67,18 @@ class observer {
   runtime::condition<std::chrono::steady_clock, asio::any_io_executor> changed;
 
  private:
-  class eye final : public backoff {
+  class observed_backoff final : public backoff {
    public:
-    explicit eye(observer& seen) : seen_(seen) {}
+    explicit observed_backoff(observer& seen) : observer_(seen) {}
     std::chrono::milliseconds next() override {
-      const auto wait = seen_.delay(seen_.waits++);
-      seen_.changed.notify();
+      const auto wait = observer_.delay(observer_.waits++);
+      observer_.changed.notify();
       return wait;
     }
-    void reset() override { ++seen_.resets; }
+    void reset() override { ++observer_.resets; }
 
    private:
-    observer& seen_;
+    observer& observer_;
   };
 };
 

@@ -23,7 +23,7 @@ namespace conn_grpc::test {
 
 using namespace std::chrono_literals;
 
-/// Writes down what it is asked, in `trace`, and answers what the test says, or 100 ms.
+/// Records its calls in `trace`, and answers with the next of `delays`, or 100 ms.
 class scripted_backoff final : public backoff {
  public:
   scripted_backoff(std::vector<std::string>& trace, std::deque<std::chrono::milliseconds>& delays)
@@ -42,12 +42,14 @@ class scripted_backoff final : public backoff {
   std::deque<std::chrono::milliseconds>& delays_;
 };
 
-/// A pool on virtual time, with a connector that is stepped by hand: no thread, no socket, no sleep.
+/// A pool on virtual time, with a connector that is stepped by hand: no thread, no
+/// socket, no sleep.
 class pool_fixture {
  public:
   using pool_type = runtime::pool_core<manual_clock>;
 
-  /// @param context an idle one that others have used before, since making one takes longer than most tests.
+  /// @param context an idle one, which may have been used before: to make one takes
+  /// longer than most tests.
   explicit pool_fixture(std::size_t size = 1,
                         std::shared_ptr<boost::asio::io_context> context = std::make_shared<boost::asio::io_context>())
       : io(std::move(context)) {
@@ -65,7 +67,7 @@ class pool_fixture {
     options.logger = logger;
   }
 
-  /// After the test changed `options`.
+  /// Call it after `options` were changed.
   void make_pool(std::optional<boost::asio::any_io_executor> executor = {}) {
     pool = std::make_shared<pool_type>(executor.value_or(io->get_executor()),
                                        std::make_shared<const runtime::checked_pool_options>(options), stepped, mock);
@@ -89,13 +91,13 @@ class pool_fixture {
 
   [[nodiscard]] pool_type::result_type next() const { return pool->pick<runtime::if_none::fail>(); }
   [[nodiscard]] pool_type::result_type next_unless_waiting() const { return pool->pick<runtime::if_none::wait>(); }
-  /// Of the channel that is next.
+  /// The text of the next channel.
   [[nodiscard]] std::string next_text() const { return object_of<std::string>(next().value()); }
 
   [[nodiscard]] channel_status status(std::size_t slot = 0) const { return pool->status().channels.at(slot); }
   [[nodiscard]] std::string lines() const { return log.str(); }
 
-  /// What happened since it was last asked.
+  /// What has happened since the last call.
   std::vector<std::string> happened() { return std::exchange(trace, {}); }
 
   std::shared_ptr<boost::asio::io_context> io;

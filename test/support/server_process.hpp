@@ -9,9 +9,9 @@
 
 namespace conn_grpc::test {
 
-/// A loopback port, picked by the kernel, that stays ours: a socket is bound to it, but does not listen. Whoever shares
-/// it with SO_REUSEPORT, as gRPC servers do, can listen there, go away and come back, and nobody else gets it
-/// meanwhile.
+/// A loopback port, picked by the kernel, that stays reserved: a socket is bound to it,
+/// but does not listen. A process that shares it with SO_REUSEPORT, as gRPC servers do,
+/// can listen there, stop and come back. No other process gets the port meanwhile.
 class reserved_port {
  public:
   reserved_port();
@@ -27,7 +27,8 @@ class reserved_port {
   std::uint16_t number_;
 };
 
-/// A greeter_server in a process of its own. It ends with this object, or with this process.
+/// A greeter_server in a process of its own. It ends with this object, or with this
+/// process.
 class server_process {
  public:
   /// Returns once the server listens. Throws std::runtime_error if it cannot.
@@ -39,10 +40,12 @@ class server_process {
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  /// SIGKILL, and wait for the process to be gone. Connections are reset or closed by the kernel.
+  /// Sends SIGKILL, and waits until the process has ended. The kernel resets or closes
+  /// the connections.
   void kill();
 
-  /// Let the server shut down by itself, and wait for that: GOAWAY, then the connections close.
+  /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
+  /// connections close.
   void shut_down();
 
  private:

@@ -7,15 +7,18 @@
 
 namespace conn_grpc::test {
 
-/// TCP connections of this process to that port of the loopback, in state ESTABLISHED, as the kernel counts them.
+/// The TCP connections of this process to that port of the loopback, in state
+/// ESTABLISHED, as the kernel counts them.
 std::size_t established_to(std::uint16_t port);
 
-/// Open file descriptors and threads of this process; threads of that name.
+/// The number of open file descriptors of this process, of its threads, and of its
+/// threads with that name.
 std::size_t open_files();
 std::size_t threads();
 std::size_t threads_named(const std::string& name);
 
-/// Resident memory of this process, in KiB. AddressSanitizer keeps freed memory back: nothing to measure then.
+/// The resident memory of this process, in KiB. AddressSanitizer holds freed memory back,
+/// so nothing can be measured then.
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr bool memory_is_measurable = false;
 #else

@@ -13,7 +13,7 @@
 
 namespace conn_grpc::test {
 
-/// One attempt, and what the test makes of it.
+/// One attempt, which the test steps.
 struct stepped_attempt {
   runtime::connection_state state = runtime::connection_state::connecting;
   std::string failure;
@@ -59,7 +59,7 @@ class stepped_connection final : public runtime::connection {
   std::shared_ptr<stepped_attempt> attempt_;
 };
 
-/// Connects when the test says so. Its channels are texts.
+/// Connects when the test says so. Each of its channels is a text.
 class stepped_connector final : public runtime::connector {
  public:
   [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string&, runtime::connection_observer changed,

@@ -12,7 +12,7 @@
 
 namespace conn_grpc::test {
 
-/// A folder of its own, which goes with this object.
+/// A folder that is removed with this object.
 class temporary_folder {
  public:
   temporary_folder() {
@@ -29,7 +29,7 @@ class temporary_folder {
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
-  /// @returns where the file is.
+  /// @returns the path of the file.
   [[nodiscard]] std::filesystem::path write(const std::string& name, std::string_view text) const {
     std::ofstream file(path_ / name, std::ios::binary);
     file.exceptions(std::ios::failbit | std::ios::badbit);

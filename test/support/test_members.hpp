@@ -10,7 +10,7 @@
 
 namespace conn_grpc::test {
 
-/// A member with an object of the test's in place of a channel.
+/// A member with an object of the test in place of a channel.
 template <class T>
 struct test_member {
   std::size_t slot;

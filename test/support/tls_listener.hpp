@@ -9,15 +9,16 @@
 
 namespace conn_grpc::test {
 
-/// A server of TLS 1.2, whose clients may resume their sessions. To a client that accepts its certificate it says what
-/// makes gRPC say READY.
+/// A server of TLS 1.2, whose clients may resume their sessions. To a client that accepts
+/// its certificate it sends what makes gRPC say READY.
 class tls_listener {
  public:
   /// @param chain,key PEM files.
   tls_listener(boost::asio::io_context& io, const std::string& chain, const std::string& key);
 
   [[nodiscard]] std::string address() const;
-  /// Handshakes that succeeded, to the server's mind; and those without a certificate, because a session was resumed.
+  /// Handshakes that succeeded for the server, and those of them that sent no
+  /// certificate, because a session was resumed.
   [[nodiscard]] int handshakes() const { return handshakes_; }
   [[nodiscard]] int resumed() const { return resumed_; }
 

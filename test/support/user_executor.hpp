@@ -15,13 +15,14 @@
 
 namespace conn_grpc::test {
 
-/// What a `user_executor` does, apart from posting. All but `refused` is set before threads use it.
+/// What a `user_executor` does besides posting. All but `refused` is set before threads
+/// use it.
 struct user_script {
   std::function<void()> on_execute;  // before it posts
   std::function<void()> on_copy;
-  std::atomic<int> refused = 0;  // so many calls of execute() throw
-  bool keeps_what_it_refuses = false;
-  bool drops = false;         // destroys what it is given, uncalled
+  std::atomic<int> refused = 0;  // this many calls of execute() throw
+  bool keeps_refused = false;
+  bool drops = false;         // destroys the function that it is given, uncalled
   bool runs_at_once = false;  // runs the context, on another thread, before execute() returns
 
   bool refuses() {
@@ -32,7 +33,8 @@ struct user_script {
   }
 };
 
-/// An executor as users write them. It shares its context, and may be the last to do so.
+/// An executor as users write them. It shares the ownership of its context, and may be
+/// the last owner.
 class user_executor {
  public:
   user_executor(std::shared_ptr<boost::asio::io_context> context, std::shared_ptr<user_script> script)
@@ -51,8 +53,10 @@ class user_executor {
     if (script->on_execute) script->on_execute();
     if (script->drops) return;
     const bool refuses = script->refuses();
-    if (refuses && !script->keeps_what_it_refuses) throw std::runtime_error("queue is full");
-    boost::asio::post(*context_, std::move(function));
+    if (refuses && !script->keeps_refused) throw std::runtime_error("queue is full");
+    // In a lambda, because post() would use the executor that is associated with the
+    // function: this one.
+    boost::asio::post(*context_, [called = std::move(function)]() mutable { std::move(called)(); });
     if (refuses) throw std::runtime_error("no thread to wake");
     if (script->runs_at_once) std::thread([&context] { const_cast<boost::asio::io_context&>(context).poll(); }).join();
   }
@@ -60,7 +64,9 @@ class user_executor {
   [[nodiscard]] boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept {
     return *context_;
   }
-  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
+  // Not static: for an executor that has the property statically, Boost 1.83 takes a
+  // reference that does not bind.
+  [[nodiscard]] boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) const noexcept {
     return boost::asio::execution::blocking.never;
   }
   [[nodiscard]] user_executor require(boost::asio::execution::blocking_t::never_t) const { return *this; }

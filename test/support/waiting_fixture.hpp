@@ -15,7 +15,7 @@
 
 namespace conn_grpc::test {
 
-/// Gets that wait, each with a name, and what they were answered.
+/// Gets that wait, each with a name, and their answers.
 class waiting_fixture : public pool_fixture {
  public:
   using pool_fixture::pool_fixture;
@@ -45,7 +45,7 @@ class waiting_fixture : public pool_fixture {
     pool->wait_for_size(detail::posted_handler(std::move(handler), io->get_executor()), *io, needed, timeout);
   }
 
-  /// What was answered since it was last asked.
+  /// What was answered since the last call.
   std::vector<std::string> answers() { return std::exchange(answered, {}); }
 
   std::vector<std::string> answered;

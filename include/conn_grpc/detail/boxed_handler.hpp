@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// A handler's associated allocator may be bound to a thread, or to the handler's strand. But an operation ends on other
-// threads: gRPC's, or the pool's strand. So nothing that is made, moved or freed there exposes that allocator. The
-// handler alone is in its memory, from the initiating function until its executor calls it.
+// A handler's associated allocator may be bound to a thread, or to the handler's strand.
+// But operations end on other threads: gRPC's, or the pool's strand. So nothing that is
+// made, moved or freed there uses that allocator. Only the handler itself is in its
+// memory, from the initiating function until the handler's executor calls it.
 #pragma once
 
 #include <boost/asio/associated_allocator.hpp>
@@ -15,15 +16,16 @@
 
 namespace conn_grpc::detail {
 
-/// A handler in memory of its associated allocator. Allocates where it is made, on no thread when it is moved, and
-/// frees where it is called, before it calls the handler; destroyed uncalled, it frees where it is destroyed.
+/// A handler in memory of its associated allocator. Making it allocates. Moving it does
+/// not. Calling it frees the memory first, and then calls the handler. A handler that is
+/// destroyed without a call frees its memory where it is destroyed.
 template <class Handler>
 class boxed_handler {
  public:
   explicit boxed_handler(Handler handler) : boxed_(box(std::move(handler))) {}
   boxed_handler(boxed_handler&&) noexcept = default;
   boxed_handler(const boxed_handler& other)
-    requires std::copy_constructible<Handler>  // for executors that keep a std::function
+    requires std::copy_constructible<Handler>  // for executors that store a std::function
       : boxed_handler(Handler(other.handler())) {}
   boxed_handler& operator=(const boxed_handler&) = delete;
   ~boxed_handler() = default;
@@ -49,7 +51,8 @@ class boxed_handler {
     return std::construct_at(allocator_traits::allocate(allocator, 1), std::move(handler));
   }
 
-  // The handler is moved out before its memory is freed, since it may own what the allocator needs.
+  // Moves the handler out before its memory is freed, because it may own what the
+  // allocator needs.
   static Handler unbox(Handler* boxed) {
     Handler handler(std::move(*boxed));
     std::destroy_at(boxed);
@@ -66,7 +69,8 @@ constexpr bool is_std_allocator = false;
 template <class T>
 constexpr bool is_std_allocator<std::allocator<T>> = true;
 
-/// How an operation keeps its handler: as it is when any thread may use its allocator.
+/// How an operation keeps its handler: unboxed if any thread may use its allocator, and
+/// boxed otherwise.
 template <class Handler>
 using kept_handler =
     std::conditional_t<is_std_allocator<asio::associated_allocator_t<Handler>>, Handler, boxed_handler<Handler>>;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// What is posted to executors that may throw.
+// Functions that are posted to executors that may throw.
 //
-// execute(function) has moved the function by the time it throws, and unwinding destroys it. So a completion that is
-// destroyed uncalled, by the thread that is just posting it, moves itself back to where the frame that posts it had it:
-// nothing is lost, and nothing is allocated. A serial number tells it whether that frame is still there.
+// When execute(function) throws, it has already moved the function, and unwinding
+// destroys it. So a completion may be destroyed without a call, by the thread that is
+// just posting it. It then moves itself back to its place in the frame that posts it.
+// Nothing is lost, and nothing is allocated. By a serial number it recognizes whether
+// that frame still exists.
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -26,8 +28,9 @@ struct posting_thread {
   posting_frame* innermost = nullptr;
   std::uint64_t last_serial = 0;
 };
-// The library's: a program and the library, of which either may post what the other destroys, have one in common. Its
-// model spares the library a call for each access.
+// The variable is the library's. A program and the library share it, because either may
+// post what the other destroys. The model saves the library a function call for each
+// access.
 CONN_GRPC_API [[gnu::tls_model("initial-exec")]] extern constinit thread_local posting_thread this_posting_thread;
 CONN_GRPC_API extern constinit std::atomic<std::uint64_t> posting_threads;
 
@@ -40,10 +43,11 @@ class posting_frame {
   posting_frame(const posting_frame&) = delete;
   posting_frame& operator=(const posting_frame&) = delete;
 
-  /// No other frame has it, of whatever thread.
+  /// Unique among the frames of all threads.
   [[nodiscard]] std::uint64_t serial() const noexcept { return serial_; }
 
-  /// The frame of this thread with that serial; null when it is not there any more, or of another thread.
+  /// Returns the frame of this thread with that serial number. Null if it does not exist
+  /// any more, or belongs to another thread.
   static posting_frame* find(std::uint64_t serial) noexcept {
     auto* found = this_posting_thread.innermost;
     while (found != nullptr && found->serial_ != serial) found = found->outer_;
@@ -62,8 +66,9 @@ class posting_frame {
   posting_frame* const outer_;
 };
 
-/// A handler with its arguments, for where it is to be called: unlike what asio::append makes it names no executor, so
-/// that Asio does not dispatch to one that it is on already. Nor does it name an allocator: see boxed_handler.hpp.
+/// A handler with its arguments, for the executor that calls it. It names no executor,
+/// unlike the result of asio::append. Otherwise Asio would dispatch it to that executor,
+/// on which it already runs. It names no allocator either: see boxed_handler.hpp.
 template <class Handler, class... Args>
 class completion {
  public:
@@ -74,7 +79,7 @@ class completion {
   completion(completion&& other) noexcept
       : handler_(std::move(other.handler_)), args_(std::move(other.args_)), serial_(std::exchange(other.serial_, 0)) {}
   completion(const completion& other)
-    requires std::copy_constructible<Handler>  // for executors that keep a std::function
+    requires std::copy_constructible<Handler>  // for executors that store a std::function
       : handler_(other.handler_), args_(other.args_), serial_(other.serial_) {
     if (auto* const poster = frame::find(serial_)) ++poster->copies;
   }
@@ -90,8 +95,9 @@ class completion {
     std::apply(std::move(handler_), std::move(args_));
   }
 
-  /// Hands it over by calling `accept(completion&&)`. False when that throws: then this object is what it was before.
-  /// Rethrows when the executor has kept or called it.
+  /// Hands the completion over by calling `accept(completion&&)`. Returns false if
+  /// `accept` throws: the object is then unchanged. Rethrows if the executor has kept or
+  /// called the completion.
   template <class Accept>
   [[nodiscard]] bool hand_over(Accept accept) {
     frame here(*this);  // NOLINT(misc-const-correctness): others find it, and change it
@@ -114,11 +120,12 @@ class completion {
     }
 
     completion& place;
-    int copies = 1;  // that have not been destroyed uncalled on this thread
+    int copies = 1;  // except those that this thread has destroyed without a call
     bool has_it_back = false;
   };
 
-  // Unless the executor has another copy. Apart: the destructor is to stay small.
+  // Does nothing if the executor has another copy. A function of its own, so that the
+  // destructor stays small.
   [[gnu::noinline, gnu::cold]] void move_back() noexcept {
     auto* const poster = frame::find(std::exchange(serial_, 0));
     if (poster == nullptr || --poster->copies > 0) return;
@@ -129,11 +136,11 @@ class completion {
 
   Handler handler_;
   std::tuple<Args...> args_;
-  std::uint64_t serial_ = 0;  // of the frame that hands it over; 0 when there is none, or once it was called
+  std::uint64_t serial_ = 0;  // of the frame that hands it over; 0 if there is none, or after the call
 };
 
-/// False when the executor throws: then `posted` is what it was before. What an executor throws that has kept it is
-/// dropped.
+/// Posts the completion. Returns false if the executor throws: `posted` is then
+/// unchanged. Ignores an exception of an executor that has kept the completion.
 template <class Executor, class Completion>
 [[nodiscard]] bool try_post(const Executor& executor, Completion& posted) noexcept {
   try {
@@ -143,7 +150,8 @@ template <class Executor, class Completion>
   }
 }
 
-/// The same for an executor that may call it at once: what the handler throws is thrown.
+/// Dispatches the completion, so the executor may call it at once. Returns false if the
+/// executor throws: `dispatched` is then unchanged. Throws what the handler throws.
 template <class Executor, class Completion>
 [[nodiscard]] bool try_dispatch(const Executor& executor, Completion& dispatched) {
   return dispatched.hand_over([&](Completion&& given) { asio::dispatch(executor, std::move(given)); });
@@ -152,7 +160,7 @@ template <class Executor, class Completion>
 /// A completion that its executor has refused.
 using refused_work = asio::any_completion_handler<void()>;
 
-/// Where that is posted instead.
+/// Where a completion is posted that its executor has refused.
 class fallback {
  public:
   virtual void post(refused_work work) const noexcept = 0;
@@ -161,7 +169,7 @@ class fallback {
   ~fallback() = default;
 };
 
-/// The system executor: the last resort, and the only one where there is no pool.
+/// Returns the system executor, for handlers that belong to no pool.
 [[nodiscard]] CONN_GRPC_API const fallback& system_fallback() noexcept;
 
 }  // namespace conn_grpc::detail

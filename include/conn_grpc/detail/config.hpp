@@ -4,20 +4,23 @@
 #include <boost/asio/detail/config.hpp>
 #include <boost/version.hpp>
 
-// Everything is hidden unless it says otherwise; the same attribute serves the static library, where it changes
-// nothing.
+// All symbols are hidden, except those with this attribute. It has no effect in the
+// static library.
 #define CONN_GRPC_API [[gnu::visibility("default")]]
 
 #if defined(BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT)
 #error "conn_grpc needs Asio's standard executors: compile without BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT"
 #endif
 
-// What decides the layout of Asio's objects, or how the inline functions of one translation unit treat those of
-// another. Objects of Asio's cross the boundary of the library, so both sides must agree. Left out are macros
-// that only add or remove declarations (NO_DEPRECATED, NO_TS_EXECUTORS, HAS_IO_URING for files alone). So are those
-// that change types that do not cross (ENABLE_BUFFER_DEBUGGING, STRAND_IMPLEMENTATIONS), and those with which the
-// library does not compile (NO_EXCEPTIONS, DISABLE_CO_AWAIT).
-#if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)  // what waits for sockets and timers
+// These macros decide the layout of Asio's objects, or how inline functions of a
+// translation unit treat objects of another one. Asio's objects cross the boundary of the
+// library, so both sides must agree.
+//
+// Three kinds of macros are left out. Some only add or remove declarations
+// (NO_DEPRECATED, NO_TS_EXECUTORS, HAS_IO_URING for files alone). Some change types that
+// do not cross (ENABLE_BUFFER_DEBUGGING, STRAND_IMPLEMENTATIONS). With others the library
+// does not compile (NO_EXCEPTIONS, DISABLE_CO_AWAIT).
+#if defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)  // the reactor: waits for sockets and timers
 #define CONN_GRPC_REACTOR "_io_uring"
 #elif defined(BOOST_ASIO_HAS_EPOLL)
 #define CONN_GRPC_REACTOR "_epoll"
@@ -28,7 +31,7 @@
 #else
 #define CONN_GRPC_REACTOR "_select"
 #endif
-#if defined(BOOST_ASIO_HAS_THREADS)  // mutexes that lock, or do nothing
+#if defined(BOOST_ASIO_HAS_THREADS)  // whether mutexes lock
 #define CONN_GRPC_THREADS "_threads"
 #else
 #define CONN_GRPC_THREADS "_no_threads"
@@ -40,7 +43,7 @@
 #else
 #define CONN_GRPC_TRACKING ""
 #endif
-#if defined(BOOST_ASIO_HAS_EVENTFD)  // how a thread that waits is woken up
+#if defined(BOOST_ASIO_HAS_EVENTFD)  // how a waiting thread is woken up
 #define CONN_GRPC_EVENTFD ""
 #else
 #define CONN_GRPC_EVENTFD "_no_eventfd"
@@ -56,11 +59,11 @@
 #define CONN_GRPC_THREAD_KEYWORD "_no_thread_keyword"
 #endif
 #if defined(BOOST_ASIO_DISABLE_SMALL_BLOCK_RECYCLING) || defined(BOOST_ASIO_DISABLE_HANDLER_HOOKS)
-#define CONN_GRPC_RECYCLING "_no_recycling"  // one side's memory is freed by the other
+#define CONN_GRPC_RECYCLING "_no_recycling"  // each side frees memory of the other
 #else
 #define CONN_GRPC_RECYCLING ""
 #endif
-// Asio's own headers define it as 2.
+// Asio's own headers define this macro as 2.
 #if defined(BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE) && BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE != 2
 #define CONN_GRPC_TEXT_OF(value) #value
 #define CONN_GRPC_TEXT(value) CONN_GRPC_TEXT_OF(value)
@@ -68,7 +71,7 @@
 #else
 #define CONN_GRPC_CACHE_SIZE ""
 #endif
-#if defined(BOOST_ASIO_NO_TYPEID)  // by what a context finds its services
+#if defined(BOOST_ASIO_NO_TYPEID)  // how a context finds its services
 #define CONN_GRPC_TYPEID "_no_typeid"
 #else
 #define CONN_GRPC_TYPEID ""
@@ -81,14 +84,17 @@ namespace asio = boost::asio;
 
 namespace detail {
 
-/// The library defines this symbol, named after what it was built with. Each translation unit that includes a header of
-/// the library refers to the symbol of its own configuration: a program that was compiled otherwise does not link.
+/// A symbol of the library that is named after the configuration it was built with. Each
+/// translation unit that includes a header of the library refers to the symbol of its own
+/// configuration. So a program that was compiled with another configuration does not
+/// link.
 CONN_GRPC_API extern const char built_with __asm__(
     "conn_grpc_built_with_boost_" BOOST_LIB_VERSION
     "_asio" CONN_GRPC_REACTOR CONN_GRPC_THREADS CONN_GRPC_TRACKING CONN_GRPC_EVENTFD CONN_GRPC_TIMERFD
         CONN_GRPC_THREAD_KEYWORD CONN_GRPC_RECYCLING CONN_GRPC_CACHE_SIZE CONN_GRPC_TYPEID);
 
-// One for each translation unit: of an inline variable the linker would check the first definition only.
+// A variable for each translation unit. Of an inline variable, the linker would check
+// only the first definition.
 [[gnu::used, gnu::retain]] static constexpr const char* this_unit_needs = &built_with;
 
 }  // namespace detail

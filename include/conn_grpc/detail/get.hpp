@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What public templates do to get a channel, now or later, without knowing what channels are.
+// How public templates get a channel, at once or later. They know a pool only as an
+// incomplete type.
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -23,11 +24,12 @@
 
 namespace conn_grpc::detail {
 
-// A timeout of zero: the operation does not wait.
+// With a timeout of zero an operation does not wait.
 
 constexpr std::chrono::nanoseconds no_timeout = (std::chrono::nanoseconds::max)();
 
-/// Of any duration, also of one that nanoseconds cannot hold. What is not above zero is zero.
+/// Converts a timeout of any type. What nanoseconds cannot hold becomes no_timeout. What
+/// is not above zero becomes zero.
 template <class Rep, class Period>
 constexpr std::chrono::nanoseconds timeout_of(std::chrono::duration<Rep, Period> timeout) {
   using seconds = std::chrono::duration<long double>;
@@ -39,31 +41,37 @@ constexpr std::chrono::nanoseconds timeout_of(std::chrono::duration<Rep, Period>
 using get_handler = asio::any_completion_handler<void(const fallback&, error_code, channel_ptr)>;
 using size_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
-/// A connected channel, or the error. Throws what `channel_options::mock` throws. The mock, or a telemetry handler, may
-/// destroy the owner of `pool`.
+/// Returns a connected channel, or the error. Throws what `channel_options::mock` throws.
+/// The mock, or a telemetry handler, may destroy the owner of `pool`.
 [[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> try_pick(pool_impl& pool);
 
-/// The same, but throws the error, too: boost::system::system_error, whose text names the pool and the reason.
+/// Returns a connected channel. Throws boost::system::system_error if there is none. Its
+/// text names the pool and the reason. Also throws what `channel_options::mock` throws.
 [[nodiscard]] CONN_GRPC_API channel_ptr pick_or_throw(pool_impl& pool);
 
-/// The same. Null when the get has to wait: no channel is connected, or other callers wait already.
+/// As `pick_or_throw`. But it returns null if the get has to wait: no channel is
+/// connected, or other callers wait already.
 [[nodiscard]] CONN_GRPC_API channel_ptr pick_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout);
 
-/// The same, without an exception for the error. A boost::system::system_error that the mock throws becomes its code:
-/// an exception of an initiating function leaves io_context::run if a coroutine calls it.
+/// Returns a connected channel or the error, or nullopt if the get has to wait. A
+/// boost::system::system_error of the mock becomes its code. An exception would leave
+/// io_context::run when a coroutine calls the initiating function.
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> pick_for_handler(
     pool_impl& pool, std::chrono::nanoseconds timeout);
 
-/// Success when that many are connected. Null when the caller has to wait.
+/// Returns success if that many channels are connected, and nullopt if the caller has to
+/// wait.
 [[nodiscard]] CONN_GRPC_API std::optional<error_code> size_unless_waiting(const pool_impl& pool, std::size_t needed);
 
-/// @param handler posts to `handler_context`: it may be called by any thread.
+/// Calls the handler once a channel is connected, or the waiting has ended.
+/// @param handler It posts to `handler_context`, so any thread may call it.
 CONN_GRPC_API void wait_for_channel(pool_impl& pool, get_handler handler, asio::execution_context& handler_context,
                                     std::chrono::nanoseconds timeout);
 CONN_GRPC_API void wait_for_size(pool_impl& pool, size_handler handler, asio::execution_context& handler_context,
                                  std::size_t needed, std::chrono::nanoseconds timeout);
 
-/// @param by_default where it is posted to, if it has no executor of its own.
+/// @param by_default The executor that the handler is posted to, if it has none of its
+/// own.
 template <class Handler>
 void begin_get(Handler handler, const asio::any_io_executor& by_default, pool_impl& pool,
                std::chrono::nanoseconds timeout) {
@@ -110,16 +118,17 @@ auto async_connected(std::shared_ptr<pool_impl> from, std::size_t needed, std::c
   return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(from)}, begin), token);
 }
 
-/// Throws boost::system::system_error, whose text names the pool and the reason.
+/// Throws boost::system::system_error. Its text names the pool and the reason.
 [[noreturn]] CONN_GRPC_API void throw_unavailable(const pool_impl& pool, error_code why);
 CONN_GRPC_API void throw_if_too_few(const pool_impl& pool, error_code failed, std::size_t needed);
 
-/// The owner of `from` must exist when it is awaited; it may be destroyed meanwhile.
+/// The owner of `from` must exist when the result is awaited. It may be destroyed
+/// meanwhile.
 template <class Executor>
 [[nodiscard]] CONN_GRPC_API asio::awaitable<channel_ptr, Executor> get(const std::shared_ptr<pool_impl>& from,
                                                                        std::chrono::nanoseconds timeout) {
   if (auto channel = pick_or_wait(*from, timeout)) co_return std::move(channel);
-  const auto pool = from;  // its owner may go now
+  const auto pool = from;  // its owner may be destroyed from now on
   auto [failed, channel] = co_await async_get(pool, timeout, asio::as_tuple(asio::deferred));
   if (failed) throw_unavailable(*pool, failed);
   co_return std::move(channel);
@@ -129,7 +138,7 @@ template <class Executor>
 [[nodiscard]] CONN_GRPC_API asio::awaitable<void, Executor> connected(const std::shared_ptr<pool_impl>& from,
                                                                       std::size_t needed,
                                                                       std::chrono::nanoseconds timeout) {
-  const auto pool = from;  // its owner may go while it waits
+  const auto pool = from;  // its owner may be destroyed during the waiting
   auto known = size_unless_waiting(*pool, needed);
   if (!known) {
     const auto [failed] = co_await async_connected(pool, needed, timeout, asio::as_tuple(asio::deferred));
@@ -138,7 +147,7 @@ template <class Executor>
   throw_if_too_few(*pool, *known, needed);
 }
 
-// Those of the default executor are the library's.
+// The functions of the default executor are compiled into the library.
 extern template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                         std::chrono::nanoseconds timeout);
 extern template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,

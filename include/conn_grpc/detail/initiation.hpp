@@ -13,15 +13,17 @@ namespace conn_grpc::detail {
 
 class pool_impl;
 
-/// The executor to which a handler without an executor is posted: the one that the owner was given, or the system
-/// executor once that one's execution context has been destroyed.
+/// Returns the executor to which a handler without an executor is posted. It is the
+/// executor that the owner was given. Once the execution context of that has been
+/// destroyed, it is the system executor.
 [[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const pool_impl& of);
 
-/// What `asio::async_initiate` calls with the handler, for each asynchronous operation of the library. It has the
-/// executor that asio::cancel_after, asio::cancel_at and partial tokens look for: a lambda has none.
+/// The function object that `asio::async_initiate` calls with the handler, for each
+/// asynchronous operation of the library. It has the executor that asio::cancel_after,
+/// asio::cancel_at and partial tokens look for. A lambda has none.
 ///
-/// @tparam Target copyable; what the operation is on, with its `get_executor()`.
-/// @tparam Begin copyable; called with the handler and the target.
+/// @tparam Target The object of the operation, with its `get_executor()`. Copyable.
+/// @tparam Begin Called with the handler and the target. Copyable.
 template <class Target, class Begin>
 class initiation {
  public:
@@ -41,7 +43,8 @@ class initiation {
   }
 
  private:
-  // By value: the initiation may be destroyed as soon as another thread completes the operation.
+  // By value: the initiation may be destroyed as soon as another thread completes the
+  // operation.
   template <class Handler>
   static void run(Handler handler, Target target, Begin begin) {  // NOLINT(performance-unnecessary-value-param)
     begin(std::move(handler), target);
@@ -68,7 +71,8 @@ struct executor_target {
   [[nodiscard]] executor_type get_executor() const noexcept { return executor; }
 };
 
-/// A parameter that is an executor, or the execution context whose executor it is.
+/// A parameter that is an executor, or an execution context, which stands for its
+/// executor.
 class executor_or_context {
  public:
   template <std::convertible_to<asio::any_io_executor> Executor>

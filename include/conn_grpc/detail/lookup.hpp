@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What runs in an execution context under a key: a name, or the type of a static_pool or static_channel.
+// Looks up what runs in an execution context under a key: a name, or the type of a
+// static_pool or static_channel.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -26,11 +27,12 @@
 
 namespace conn_grpc::detail {
 
-/// Null when nothing runs there under this key.
+/// Returns null if nothing runs there under this key.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> try_find(asio::execution_context& context, std::string_view key);
 
-/// @param name the name in the text of an exception.
-/// @throws boost::system::system_error with errc::not_started.
+/// Throws boost::system::system_error with errc::not_started if nothing runs there under
+/// this key.
+/// @param name The name in the text of an exception.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> find(asio::execution_context& context, std::string_view key,
                                                             std::string_view name);
 
@@ -42,7 +44,8 @@ CONN_GRPC_API void stop_by_key(asio::execution_context& context, std::string_vie
 [[nodiscard]] CONN_GRPC_API pool_status status_by_key(asio::execution_context& context, std::string_view key,
                                                       std::string_view name);
 
-// In the context of the coroutine that awaits them. Both texts must live until then.
+// These functions look in the context of the coroutine that awaits them. Both texts must
+// live until then.
 
 template <class Executor>
 [[nodiscard]] asio::awaitable<channel_ptr, Executor> get_by_key(std::string_view key, std::string_view name) {
@@ -66,7 +69,8 @@ template <class Executor>
   co_await connected<Executor>(found, needed, timeout);
 }
 
-// In the context of an executor, to which handlers without an executor are posted. Looked up when the operation begins.
+// These functions look in the context of an executor when the operation begins. Handlers
+// without an executor are posted to that executor.
 
 struct lookup_target : executor_target<asio::any_io_executor> {
   std::string key;

@@ -28,8 +28,9 @@
 
 namespace conn_grpc::detail {
 
-/// Something to do for an executor, until it is destroyed. What asio::executor_work_guard is, but that one takes a
-/// strand of asio::any_io_executor for an executor of the Networking TS, and does not compile.
+/// Outstanding work of an executor, until it is destroyed. Like
+/// asio::executor_work_guard, which does not compile for a strand of
+/// asio::any_io_executor: it takes such a strand for an executor of the Networking TS.
 template <class Executor, bool = asio::execution::is_executor<Executor>::value>
 class work {
  public:
@@ -52,7 +53,8 @@ class work<Executor, false> : public asio::executor_work_guard<Executor> {
   [[nodiscard]] asio::execution_context& context() const { return this->get_executor().context(); }
 };
 
-/// Where the handler is posted: to its own executor. When that one can dispatch, but not post, to the default executor.
+/// The executor to which the handler is posted: its own one. If that can dispatch but not
+/// post, it is the default executor.
 template <class Handler, class Executor>
 struct poster_of {
   using own_executor = asio::associated_executor_t<Handler, Executor>;
@@ -68,7 +70,8 @@ struct poster_of {
   }
 };
 
-/// For a handler whose own executor can dispatch, but not post: called by the default executor, it dispatches.
+/// For a handler whose own executor can dispatch but not post. The default executor calls
+/// this object, which dispatches the handler to its own executor.
 template <class Handler, class Executor>
 class dispatched_handler {
  public:
@@ -77,7 +80,7 @@ class dispatched_handler {
   template <class... Args>
   void operator()(Args... args) {
     completion<Handler, Args...> dispatched(std::move(handler_), std::move(args)...);
-    if (!try_dispatch(work_.get_executor(), dispatched)) dispatched();  // here, then
+    if (!try_dispatch(work_.get_executor(), dispatched)) dispatched();  // the executor threw: call it here
   }
 
  private:
@@ -85,19 +88,21 @@ class dispatched_handler {
   Handler handler_;
 };
 
-/// A handler that may be called by any thread: it posts the one it was made of to that one's associated executor, which
-/// until then has work to do. Made where the handler's type is still known, because asio::any_completion_handler
-/// forgets how to post: its executor has neither a context nor blocking.never. When the user brings one, it is posted
-/// to the default executor, and dispatched from there.
+/// A handler that any thread may call. It posts the original handler to that handler's
+/// associated executor, which has outstanding work until then. If an executor throws, the
+/// handler is posted to the fallback.
 ///
-/// When an executor throws, the handler is posted to the fallback.
+/// It must be made where the type of the original handler is known.
+/// asio::any_completion_handler cannot be posted: its executor has neither a context nor
+/// blocking.never. If the user passes such a handler, it is posted to the default
+/// executor, and dispatched from there.
 template <class Handler, class Executor>
 class posted_handler {
  public:
-  using allocator_type = std::allocator<void>;  // not asio::any_completion_handler's default, which costs more
+  using allocator_type = std::allocator<void>;  // the default of asio::any_completion_handler costs more
   using cancellation_slot_type = asio::associated_cancellation_slot_t<Handler>;
 
-  /// @param by_default for a handler that has no executor of its own.
+  /// @param by_default The executor of a handler that has none of its own.
   posted_handler(Handler handler, const Executor& by_default)
       : work_(poster::get(handler, by_default)),
         dispatcher_work_(asio::get_associated_executor(handler, by_default)),
@@ -108,7 +113,7 @@ class posted_handler {
     return asio::get_associated_cancellation_slot(handler_);
   }
 
-  /// Of the executor that it posts to.
+  /// Returns the context of the executor that it posts to.
   [[nodiscard]] asio::execution_context& context() const { return work_.context(); }
 
   template <class... Args>
@@ -147,9 +152,10 @@ struct immediate_completion : completion<Handler, Args...> {
 };
 #endif
 
-/// From inside the initiating function: never calls the handler there, unless its associated immediate executor, which
-/// Asio has since Boost 1.82, says so.
-/// @param by_default for a handler that has no executor of its own.
+/// Completes an operation inside its initiating function. It does not call the handler
+/// there, unless the handler's associated immediate executor, which Asio has since Boost
+/// 1.82, allows that.
+/// @param by_default The executor of a handler that has none of its own.
 template <class Handler, class Executor, class... Args>
 void complete_now(Handler handler, const Executor& by_default, const fallback& elsewhere, Args... args) {
   using poster = poster_of<Handler, Executor>;
@@ -162,7 +168,7 @@ void complete_now(Handler handler, const Executor& by_default, const fallback& e
   });
   if (!accepted) elsewhere.post(std::move(completed));
 #else
-  if constexpr (poster::is_own) {  // what is posted is work of the executor: no other is needed
+  if constexpr (poster::is_own) {  // a posted function is outstanding work by itself
     const auto executor = poster::get(handler, by_default);
     completion_type completed(kept_handler<Handler>(std::move(handler)), std::move(args)...);
     if (!try_post(executor, completed)) elsewhere.post(std::move(completed));

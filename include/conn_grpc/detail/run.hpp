@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The functions that public templates call on channels, which are an incomplete type there.
+// The functions that public templates call on a pool, which is an incomplete type there.
 #pragma once
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -20,8 +20,8 @@ class pool_impl;
 
 using run_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
-/// The channels of a pool, or the one of a channel on its own.
-/// @param type_key of a static_pool or static_channel; else empty.
+/// Makes the implementation of a pool, or of a channel that belongs to no pool.
+/// @param type_key Of a static_pool or static_channel; otherwise empty.
 /// @throws boost::system::system_error with errc::invalid_options.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
                                                                       const pool_options& options,
@@ -30,10 +30,12 @@ using run_handler = asio::any_completion_handler<void(const fallback&, error_cod
                                                                       const channel_options& options,
                                                                       std::string type_key);
 
-/// @param handler may be called by any thread, in any function: it posts.
+/// Starts the pool, and calls the handler when it has ended.
+/// @param handler It posts, so any thread may call it, inside any function.
 CONN_GRPC_API void start(pool_impl& started, run_handler handler);
 
-/// Posts a handler whose own executor threw: to the same executor, and, if that throws, too, to the system executor.
+/// Posts a handler whose own executor threw: to the pool's executor, or, if that throws,
+/// too, to the system executor.
 [[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const pool_impl& started) noexcept;
 
 template <asio::completion_token_for<void(error_code)> Token>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// A user's program with a pool, and with what such a program uses besides: protobuf, and spdlog to see the transitions.
+// A user's program with a pool. It also uses protobuf, and spdlog to show the transitions.
 #include <google/protobuf/wrappers.pb.h>
 #include <spdlog/spdlog.h>
 

@@ -20,8 +20,8 @@ namespace conn_grpc::test {
 using namespace std::chrono_literals;
 using runtime::connection_state;
 
-/// Steps all attempts at random, on threads of its own. Its channels are numbers.
-class storm {
+/// Steps all attempts at random, on threads of its own. Each of its channels is a number.
+class random_stepper {
  public:
   class attempt {
    public:
@@ -46,36 +46,37 @@ class storm {
 
   class connection final : public runtime::connection {
    public:
-    connection(storm& weather, std::shared_ptr<attempt> stepped) : storm_(weather), attempt_(std::move(stepped)) {}
-    ~connection() override { storm_.forget(attempt_); }
+    connection(random_stepper& stepper, std::shared_ptr<attempt> stepped)
+        : stepper_(stepper), attempt_(std::move(stepped)) {}
+    ~connection() override { stepper_.forget(attempt_); }
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
     connection_state state() const override { return attempt_->state(); }
-    std::string failure() const override { return "storm"; }
-    runtime::connection_loss loss() const override { return {"storm"}; }
+    std::string failure() const override { return "random"; }
+    runtime::connection_loss loss() const override { return {"random"}; }
     bool may_know_more() const override { return false; }
     runtime::channel_ptr channel() const override { return attempt_->channel(); }
 
    private:
-    storm& storm_;
+    random_stepper& stepper_;
     std::shared_ptr<attempt> attempt_;
   };
 
-  explicit storm(int threads) {
-    for (int t = 0; t < threads; ++t) threads_.emplace_back([this, t] { blow(static_cast<unsigned>(t)); });
+  explicit random_stepper(int threads) {
+    for (int t = 0; t < threads; ++t) threads_.emplace_back([this, t] { step_attempts(static_cast<unsigned>(t)); });
   }
-  ~storm() {
+  ~random_stepper() {
     done_ = true;
     for (auto& t : threads_) t.join();
   }
-  storm(const storm&) = delete;
-  storm& operator=(const storm&) = delete;
+  random_stepper(const random_stepper&) = delete;
+  random_stepper& operator=(const random_stepper&) = delete;
 
   std::unique_ptr<connection> connect(runtime::connection_observer changed) {
-    auto fresh = std::make_shared<attempt>(std::move(changed));
+    auto begun = std::make_shared<attempt>(std::move(changed));
     const std::lock_guard lock(mutex_);
-    attempts_.push_back(fresh);
-    return std::make_unique<connection>(*this, std::move(fresh));
+    attempts_.push_back(begun);
+    return std::make_unique<connection>(*this, std::move(begun));
   }
 
  private:
@@ -84,15 +85,15 @@ class storm {
     std::erase(attempts_, gone);
   }
 
-  void blow(unsigned seed) {
+  void step_attempts(unsigned seed) {
     std::minstd_rand random(seed + 1);
     while (!done_) {
-      std::shared_ptr<attempt> victim;
+      std::shared_ptr<attempt> stepped;
       {
         const std::lock_guard lock(mutex_);
-        if (!attempts_.empty()) victim = attempts_[random() % attempts_.size()];
+        if (!attempts_.empty()) stepped = attempts_[random() % attempts_.size()];
       }
-      if (victim) victim->step(static_cast<unsigned>(random()));
+      if (stepped) stepped->step(static_cast<unsigned>(random()));
       std::this_thread::yield();
     }
   }
@@ -103,30 +104,30 @@ class storm {
   std::vector<std::thread> threads_;
 };
 
-class storm_connector final : public runtime::connector {
+class random_connector final : public runtime::connector {
  public:
-  explicit storm_connector(storm& weather) : storm_(weather) {}
+  explicit random_connector(random_stepper& stepper) : stepper_(stepper) {}
   std::unique_ptr<runtime::connection> connect(const std::string&, runtime::connection_observer changed,
                                                std::shared_ptr<void>) const override {
-    return storm_.connect(std::move(changed));
+    return stepper_.connect(std::move(changed));
   }
 
  private:
-  storm& storm_;
+  random_stepper& stepper_;
 };
 
-using storm_pool = runtime::pool_core<std::chrono::steady_clock>;
+using stress_pool = runtime::pool_core<std::chrono::steady_clock>;
 
 struct at_once final : backoff {
   std::chrono::milliseconds next() override { return 0ms; }
   void reset() override {}
 };
 
-inline runtime::checked_pool_options storm_options(std::size_t size) {
-  return {.name = "storm",
+inline runtime::checked_pool_options stress_options(std::size_t size) {
+  return {.name = "stress",
           .type_key = {},
           .label = {},
-          .address = "storm",
+          .address = "stress",
           .pool_size = size,
           .status_interval = 1ms,
           .max_restarts = 0,
@@ -141,14 +142,14 @@ inline runtime::checked_pool_options storm_options(std::size_t size) {
           .logger = {}};
 }
 
-/// A pool in this weather.
-inline std::shared_ptr<storm_pool> make_storm_pool(const boost::asio::any_io_executor& executor, storm& weather,
-                                                   runtime::checked_pool_options options) {
-  return std::make_shared<storm_pool>(executor,
-                                      std::make_shared<const runtime::checked_pool_options>(std::move(options)),
-                                      std::make_shared<const storm_connector>(weather));
+/// A pool whose connections the stepper changes.
+inline std::shared_ptr<stress_pool> make_stress_pool(const boost::asio::any_io_executor& executor,
+                                                     random_stepper& stepper, runtime::checked_pool_options options) {
+  return std::make_shared<stress_pool>(executor,
+                                       std::make_shared<const runtime::checked_pool_options>(std::move(options)),
+                                       std::make_shared<const random_connector>(stepper));
 }
 
-inline storm_pool::result_type next_of(storm_pool& pool) { return pool.pick<runtime::if_none::fail>(); }
+inline stress_pool::result_type next_of(stress_pool& pool) { return pool.pick<runtime::if_none::fail>(); }
 
 }  // namespace conn_grpc::test
