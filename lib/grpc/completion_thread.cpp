@@ -93,6 +93,9 @@ completion_thread& completion_thread::instance() {
   // Never deleted: a watch may be pending until the process ends.
   static auto* const thread = new completion_thread;
   static const struct exit_handler {
+    exit_handler() = default;
+    exit_handler(const exit_handler&) = delete;
+    exit_handler& operator=(const exit_handler&) = delete;
     ~exit_handler() { thread->at_exit(); }
   } exit_handler;
   return *thread;

@@ -50,6 +50,7 @@ class channel_actor {
 
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
+  ~channel_actor() = default;
 
   /// Connects, serves and connects again until `stop()`. An exception of user code
   /// withdraws the channel and ends `run()`. It may be run again.

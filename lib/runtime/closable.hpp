@@ -134,8 +134,10 @@ class closable final : public rundown {
     user(closable& used, std::adopt_lock_t entered) noexcept : scope(used, entered), used_(used) {}
 
     using scope::operator bool;
+    // NOLINTBEGIN(bugprone-unchecked-optional-access): a user that is not empty keeps it
     Object& operator*() const noexcept { return *used_.object_; }
     Object* operator->() const noexcept { return &*used_.object_; }
+    // NOLINTEND(bugprone-unchecked-optional-access)
 
    private:
     closable& used_;

@@ -62,12 +62,16 @@ struct recent {
 // All owners that this thread has found since `version`. There are no more of them than
 // living names.
 struct memory {
-  std::uint64_t version = 0;
-  owners found;
+  memory() = default;
+  memory(const memory&) = delete;
+  memory& operator=(const memory&) = delete;
   ~memory() {
     memory_is_gone = true;
     few = {};
   }
+
+  std::uint64_t version = 0;
+  owners found;
 };
 thread_local memory remembered;
 

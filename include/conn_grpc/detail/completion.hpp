@@ -84,6 +84,7 @@ class completion {
     if (auto* const poster = frame::find(serial_)) ++poster->copies;
   }
   completion& operator=(const completion&) = delete;
+  completion& operator=(completion&&) = delete;
   ~completion() {
     if (serial_ != 0) move_back();
   }
