@@ -185,7 +185,7 @@ monitored_channel grpc_connector::create(const std::string& address) const {
   if (!create_channel_) return create_monitored_channel(session_, address, credentials, arguments_);
   auto channel = create_channel_(address, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
-  return {std::move(channel), nullptr};
+  return {.channel = std::move(channel), .monitor = nullptr};
 }
 
 }  // namespace conn_grpc::detail

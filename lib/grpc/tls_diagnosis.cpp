@@ -150,7 +150,7 @@ void tls_diagnosis::explain(const std::string& reason, const std::string& found,
   if (const auto at = found.find(verification_report_begins); at != std::string::npos)
     return then(reason + ": " + found.substr(at + verification_report_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
-  if (reason.find(no_handshaker) != reason.npos)
+  if (reason.find(no_handshaker) != std::string::npos)
     reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);
   else if (std::ranges::any_of(closed, ends))
     reading::start(*background_.reader, [files = background_.files] { return about_the_client(files); }, reason, then);
