@@ -144,9 +144,8 @@ asio::awaitable<void> cancel_what_waits(asio::io_context&, conn_grpc::pool& pool
 asio::awaitable<void> time_out(asio::io_context& io, conn_grpc::pool& pool) {
   // On a machine under load no attempt may end within the 100 ms, and then there is no reason to give.
   connection_news news(io);
-  co_await news.until([&] {
-    return std::ranges::any_of(pool.status().channels, [](const auto& c) { return !c.last_error.empty(); });
-  });
+  co_await news.until(
+      [&] { return std::ranges::any_of(pool.status().channels, [](const auto& c) { return !c.last_error.empty(); }); });
   try {
     (void)co_await pool.get_channel(100ms);
     require(false);

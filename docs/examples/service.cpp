@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// service ADDRESS: the example of docs/getting-started.md. Greets the server at ADDRESS once a second until SIGINT or SIGTERM.
+// service ADDRESS: the example of docs/getting-started.md. Greets the server at ADDRESS once a second until SIGINT or
+// SIGTERM.
 //[service
 #include <boost/asio.hpp>
 #include <conn_grpc/conn_grpc.hpp>

@@ -54,7 +54,7 @@ class CONN_GRPC_API channel : public lifecycle {
   /// *Executor*: The channel works on a strand of `executor`.
   ///
   /// *Lifetime*: The execution context may be destroyed before or after the channel.
-  channel(executor_type executor, channel_options options);
+  channel(const executor_type& executor, const channel_options& options);
 
   /// Checks the options, and uses the executor of `context`. Touches no network: the
   /// channel connects after `async_run`.
@@ -67,8 +67,7 @@ class CONN_GRPC_API channel : public lifecycle {
   ///
   /// *Lifetime*: The execution context may be destroyed before or after the channel.
   template <std::derived_from<asio::execution_context> Context>
-  channel(Context& context, channel_options options)
-      : channel(executor_type(context.get_executor()), std::move(options)) {}
+  channel(Context& context, const channel_options& options) : channel(executor_type(context.get_executor()), options) {}
 
   /// Returns the gRPC channel if it is connected, or an error. Never blocks.
   ///

@@ -55,7 +55,7 @@ class CONN_GRPC_API pool : public lifecycle {
   /// *Executor*: The pool works on a strand of `executor`.
   ///
   /// *Lifetime*: The execution context may be destroyed before or after the pool.
-  pool(executor_type executor, pool_options options);
+  pool(const executor_type& executor, const pool_options& options);
 
   /// Checks the options, and uses the executor of `context`. Touches no network: the pool
   /// connects after `async_run`.
@@ -68,7 +68,7 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// *Lifetime*: The execution context may be destroyed before or after the pool.
   template <std::derived_from<asio::execution_context> Context>
-  pool(Context& context, pool_options options) : pool(executor_type(context.get_executor()), std::move(options)) {}
+  pool(Context& context, const pool_options& options) : pool(executor_type(context.get_executor()), options) {}
 
   /// Returns the connected channel whose turn it is, or an error. Never blocks.
   ///

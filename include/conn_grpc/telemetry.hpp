@@ -108,6 +108,7 @@ class CONN_GRPC_API telemetry {
   telemetry() = default;
   telemetry(const telemetry&) = delete;
   telemetry& operator=(const telemetry&) = delete;
+  ~telemetry() = default;
 
   /// Returns the telemetry object of the whole process.
   ///

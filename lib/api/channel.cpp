@@ -3,7 +3,7 @@
 
 namespace conn_grpc {
 
-channel::channel(executor_type executor, channel_options options)
+channel::channel(const executor_type& executor, const channel_options& options)
     : lifecycle(detail::make_pool_impl(executor, options, {})) {}
 
 channel_status channel::status() const { return full_status().channels.front(); }

@@ -18,12 +18,13 @@ boost::system::result<channel_ptr> try_pick(pool_impl& pool) { return pool.pick<
 channel_ptr pick_or_throw(pool_impl& pool) { return pool.pick_or_throw<if_none::fail>(); }
 
 channel_ptr pick_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout) {
-  return timeout <= timeout.zero() ? pool.pick_or_throw<if_none::fail>() : pool.pick_or_throw<if_none::wait>();
+  return timeout <= std::chrono::nanoseconds::zero() ? pool.pick_or_throw<if_none::fail>()
+                                                     : pool.pick_or_throw<if_none::wait>();
 }
 
 std::optional<boost::system::result<channel_ptr>> pick_for_handler(pool_impl& pool, std::chrono::nanoseconds timeout) {
   try {
-    if (timeout <= timeout.zero()) return pool.pick<if_none::fail>();
+    if (timeout <= std::chrono::nanoseconds::zero()) return pool.pick<if_none::fail>();
     auto picked = pool.pick<if_none::wait>();
     if (!picked && picked.error() == asio::error::would_block) return std::nullopt;
     return picked;

@@ -27,7 +27,7 @@ asio::any_io_executor detail::completion_executor(const pool_impl& started) {
 }
 
 const detail::fallback& detail::system_fallback() noexcept {
-  static const class final : public fallback {
+  static const class to_system_executor final : public fallback {
     void post(refused_work work) const noexcept override {
       runtime::post_to_system_executor(completion(std::move(work)));
     }

@@ -3,6 +3,7 @@
 
 namespace conn_grpc {
 
-pool::pool(executor_type executor, pool_options options) : lifecycle(detail::make_pool_impl(executor, options, {})) {}
+pool::pool(const executor_type& executor, const pool_options& options)
+    : lifecycle(detail::make_pool_impl(executor, options, {})) {}
 
 }  // namespace conn_grpc

@@ -11,11 +11,15 @@ constinit std::atomic<reader_record*> all_records{nullptr};
 // Gives the record back when the thread ends. A thread may read after that, in the
 // destructor of another thread_local. It then takes a record that is never given back.
 struct lease {
-  reader_record* record = nullptr;
+  lease() = default;
+  lease(const lease&) = delete;
+  lease& operator=(const lease&) = delete;
   ~lease() {
     this_thread_record = nullptr;
     if (record) record->taken.store(false, std::memory_order_release);
   }
+
+  reader_record* record = nullptr;
 };
 
 constinit thread_local bool lease_taken = false;

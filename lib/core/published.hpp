@@ -29,6 +29,7 @@ class published {
   }
   published(const published&) = delete;
   published& operator=(const published&) = delete;
+  ~published() = default;
 
   /// Returns `use(value, number)`. The reads of all threads are numbered in one sequence,
   /// from 0 on. A thread's first call allocates its mark.

@@ -12,6 +12,8 @@
 namespace conn_grpc::core {
 namespace {
 
+constexpr auto npos = std::string_view::npos;
+
 constexpr std::array<std::string_view, 9> schemes_of_grpc{
     "dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds", "google-c2p", "google-c2p-experimental"};
 
@@ -31,7 +33,7 @@ void split(std::string_view list, Each each) {
     while (part.starts_with(' ')) part.remove_prefix(1);
     while (part.ends_with(' ')) part.remove_suffix(1);
     each(part);
-    if (comma == list.npos) return;
+    if (comma == npos) return;
     list.remove_prefix(comma + 1);
   }
 }
@@ -41,11 +43,11 @@ std::pair<std::string_view, std::optional<std::string_view>> host_and_port(std::
   std::size_t colon = text.rfind(':');
   if (text.starts_with('[')) {
     const auto bracket = text.find(']');
-    colon = bracket == text.npos || text.substr(bracket + 1, 1) != ":" ? text.npos : bracket + 1;
+    colon = bracket == npos || text.substr(bracket + 1, 1) != ":" ? npos : bracket + 1;
   } else if (text.find(':') != colon) {
-    colon = text.npos;
+    colon = npos;
   }
-  if (colon == text.npos) return {text, std::nullopt};
+  if (colon == npos) return {text, std::nullopt};
   return {text.substr(0, colon), text.substr(colon + 1)};
 }
 
@@ -79,14 +81,15 @@ bool is_exempt(std::string_view path, const proxy_configuration& configuration) 
 
 target_parts parts_of(std::string_view target) {
   const auto colon = target.find(':');
-  if (colon == target.npos) return {"dns", target};
+  if (colon == npos) return {.scheme = "dns", .path = target};
   const auto scheme = target.substr(0, colon);
   auto rest = target.substr(colon + 1);
   const bool has_authority = rest.starts_with("//");
-  if (!has_authority && std::ranges::find(schemes_of_grpc, scheme) == schemes_of_grpc.end()) return {"dns", target};
+  if (!has_authority && std::ranges::find(schemes_of_grpc, scheme) == schemes_of_grpc.end())
+    return {.scheme = "dns", .path = target};
   if (has_authority) rest.remove_prefix((std::min)(rest.find('/', 2), rest.size()));
   if (rest.starts_with('/')) rest.remove_prefix(1);
-  return {scheme, rest};
+  return {.scheme = scheme, .path = rest};
 }
 
 void check_target(std::string_view field, std::string_view target) {
@@ -109,7 +112,7 @@ std::string proxy_of(std::string_view target, const proxy_configuration& configu
   if (!uri.starts_with(http) || is_exempt(path, configuration)) return {};
   auto authority = std::string_view(uri).substr(http.size());
   authority = authority.substr(0, authority.find_first_of("/?#"));
-  if (const auto at = authority.rfind('@'); at != authority.npos) authority.remove_prefix(at + 1);
+  if (const auto at = authority.rfind('@'); at != npos) authority.remove_prefix(at + 1);
   return authority.empty() ? std::string() : "the proxy " + std::string(authority) + " of " + origin;
 }
 

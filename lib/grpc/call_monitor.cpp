@@ -63,7 +63,7 @@ bool names_lost_connection(const ::grpc::Status& status) {
   };
   if (status.error_code() != ::grpc::StatusCode::UNAVAILABLE) return false;
   const auto& text = status.error_message();
-  return std::ranges::any_of(words, [&](std::string_view w) { return text.find(w) != text.npos; });
+  return std::ranges::any_of(words, [&](std::string_view w) { return text.find(w) != std::string::npos; });
 }
 
 void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
@@ -125,13 +125,13 @@ bool call_monitor::may_know_more() const {
 runtime::connection_loss call_monitor::loss() const {
   using runtime::loss_kind;
   const std::lock_guard lock(mutex_);
-  if (!reason_.empty()) return {reason_, loss_kind::broken};
+  if (!reason_.empty()) return {.reason = reason_, .kind = loss_kind::broken};
   if (const auto calls = in_flight_.load(std::memory_order_relaxed); calls > 0)
-    return {
-        "closed by the peer; RPCs in flight: " + std::to_string(calls) + ", which go on if it announced that (GOAWAY)",
-        loss_kind::orderly};
+    return {.reason = "closed by the peer; RPCs in flight: " + std::to_string(calls) +
+                      ", which go on if it announced that (GOAWAY)",
+            .kind = loss_kind::orderly};
   const bool served = has_served_.load(std::memory_order_relaxed);
-  return {"closed by the peer, no RPC in flight", served ? loss_kind::orderly : loss_kind::unknown};
+  return {.reason = "closed by the peer, no RPC in flight", .kind = served ? loss_kind::orderly : loss_kind::unknown};
 }
 
 monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& session, const std::string& address,
@@ -142,7 +142,7 @@ monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& 
   announcers.push_back(std::make_unique<monitor_announcer>(monitor));
   auto channel =
       ::grpc::experimental::CreateCustomChannelWithInterceptors(address, credentials, arguments, std::move(announcers));
-  return {std::move(channel), std::move(monitor)};
+  return {.channel = std::move(channel), .monitor = std::move(monitor)};
 }
 
 }  // namespace conn_grpc::detail

@@ -93,6 +93,9 @@ completion_thread& completion_thread::instance() {
   // Never deleted: a watch may be pending until the process ends.
   static auto* const thread = new completion_thread;
   static const struct exit_handler {
+    exit_handler() = default;
+    exit_handler(const exit_handler&) = delete;
+    exit_handler& operator=(const exit_handler&) = delete;
     ~exit_handler() { thread->at_exit(); }
   } exit_handler;
   return *thread;
@@ -115,7 +118,7 @@ completion_thread::completion_thread() {
 }
 
 std::shared_ptr<grpc_session> completion_thread::use() {
-  std::unique_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (forked_after_)
     throw unavailable(std::string("the process was forked after ") + forked_after_ +
                       " was started, and gRPC does not work in the child: fork before the first async_run, or exec");

@@ -47,13 +47,14 @@ void add(::grpc::ChannelArguments& to, const grpc_arg& argument) {
 const grpc_arg* find(const ::grpc::ChannelArguments& given, std::string_view key) {
   const grpc_channel_args view = given.c_channel_args();
   const auto all = std::span<const grpc_arg>(view.args, view.num_args);
-  const auto last = std::find_if(all.rbegin(), all.rend(), [=](const grpc_arg& a) { return a.key == key; });
+  const auto last = std::ranges::find_if(all.rbegin(), all.rend(), [=](const grpc_arg& a) { return a.key == key; });
   return last == all.rend() ? nullptr : &*last;
 }
 
 bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
   const auto* const interval = find(arguments, GRPC_ARG_KEEPALIVE_TIME_MS);
-  return interval && interval->type == GRPC_ARG_INTEGER && interval->value.integer != std::numeric_limits<int>::max();
+  return interval != nullptr && interval->type == GRPC_ARG_INTEGER &&
+         interval->value.integer != std::numeric_limits<int>::max();
 }
 
 /// The arguments that the library sets for every channel.
@@ -133,7 +134,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
 /// the address itself, and with a user's `create_channel`, which may connect to anything.
 std::string proxy_for(const channel_options& options) {
   if (options.create_channel) return {};
-  core::proxy_configuration configuration{.environment = [](const char* name) { return std::getenv(name); }};
+  core::proxy_configuration configuration{
+      .environment = [](const char* name) { return std::getenv(name); }};  // NOLINT(concurrency-mt-unsafe): as gRPC
   const auto* const enabled = find(options.arguments, GRPC_ARG_ENABLE_HTTP_PROXY);
   if (enabled && enabled->type == GRPC_ARG_INTEGER) configuration.enabled = enabled->value.integer != 0;
   const auto* const proxy = find(options.arguments, GRPC_ARG_HTTP_PROXY);

@@ -50,12 +50,11 @@ std::string contents(const std::filesystem::path& path) {
   check(file != nullptr);
   std::string text;
   std::array<char, 4096> buffer{};
-  std::size_t size = 0;
-  do {
-    size = std::fread(buffer.data(), 1, buffer.size(), file.get());
+  while (std::feof(file.get()) == 0) {
+    const auto size = std::fread(buffer.data(), 1, buffer.size(), file.get());
     check(std::ferror(file.get()) == 0);
     text.append(buffer.data(), size);
-  } while (size == buffer.size());
+  }
   return text;
 }
 
@@ -63,8 +62,8 @@ bio_ptr reader(std::string_view text) { return bio_ptr(BIO_new_mem_buf(text.data
 
 // Without this password OpenSSL would ask the terminal for one.
 void* no_password() {
-  static char empty[] = "";
-  return empty;
+  static char empty = '\0';
+  return &empty;
 }
 
 std::vector<certificate_ptr> certificates(std::string_view text) {

@@ -93,8 +93,9 @@ std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files
   auto options = watching_roots(files, provider);
   if (!files.cert_chain.empty()) detail::take_identity_from(options, provider);
   const auto reader = std::make_shared<runtime::file_reader>();
-  return detail::with_background(experimental::TlsCredentials(options),
-                                 {files, make_certificate_fetch(files, provider, reader), reader});
+  return detail::with_background(
+      experimental::TlsCredentials(options),
+      {.files = files, .certificate_fetch = make_certificate_fetch(files, provider, reader), .reader = reader});
 }
 
 }  // namespace conn_grpc

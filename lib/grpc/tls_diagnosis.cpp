@@ -105,18 +105,20 @@ struct deleter {
 
 std::optional<file_fault> fault_of(const tls_files& files) {
   if (!files.root_certs.empty())
-    if (auto why = pem::fault_of_certificates(files.root_certs)) return file_fault{"root_certs", *std::move(why)};
+    if (auto why = pem::fault_of_certificates(files.root_certs))
+      return file_fault{.field = "root_certs", .why = *std::move(why)};
   if (files.cert_chain.empty()) return {};
-  if (auto why = pem::fault_of_certificates(files.cert_chain)) return file_fault{"cert_chain", *std::move(why)};
+  if (auto why = pem::fault_of_certificates(files.cert_chain))
+    return file_fault{.field = "cert_chain", .why = *std::move(why)};
   if (auto why = pem::fault_of_key(files.private_key, files.cert_chain))
-    return file_fault{"private_key", *std::move(why)};
+    return file_fault{.field = "private_key", .why = *std::move(why)};
   return {};
 }
 
 std::shared_ptr<::grpc::ChannelCredentials> with_background(std::shared_ptr<::grpc::ChannelCredentials> credentials,
                                                             tls_background background) {
   auto* const raw = credentials.get();
-  return {raw, deleter{std::move(credentials), std::move(background)}};
+  return {raw, deleter{.credentials = std::move(credentials), .background = std::move(background)}};
 }
 
 std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs) {
@@ -144,8 +146,8 @@ channel_ptr tls_diagnosis::certificate_fetch(const std::string& reason) const {
 }
 
 void tls_diagnosis::explain(const std::string& reason, const std::string& found,
-                            std::function<void(std::string)> then) const {
-  if (const auto at = found.find(verification_report_begins); at != found.npos)
+                            const std::function<void(std::string)>& then) const {
+  if (const auto at = found.find(verification_report_begins); at != std::string::npos)
     return then(reason + ": " + found.substr(at + verification_report_begins.size()));
   const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
   if (reason.find(no_handshaker) != reason.npos)

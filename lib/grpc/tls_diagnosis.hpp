@@ -60,7 +60,7 @@ class tls_diagnosis {
   /// Calls `then` with `reason` and its cause: at once, or on the completion thread, half
   /// a second later at most.
   /// @param found the failure of the certificate fetch, if there was one.
-  void explain(const std::string& reason, const std::string& found, std::function<void(std::string)> then) const;
+  void explain(const std::string& reason, const std::string& found, const std::function<void(std::string)>& then) const;
 
   const tls_background background_;
   const std::string address_;

@@ -133,7 +133,7 @@ channel_ptr watched_channel::channel() const {
 
 runtime::connection_loss watched_channel::loss() const {
   // gRPC gives no other reason.
-  auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{"closed by the peer"};
+  auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{.reason = "closed by the peer"};
   if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
     loss.reason += "; or by keepalive, which got no answer";
   return loss;
@@ -142,7 +142,7 @@ runtime::connection_loss watched_channel::loss() const {
 monitored_channel watched_channel::take_idle_channel() {
   const std::lock_guard lock(mutex_);
   if (state_ != connection_state::lost) return {};
-  return {std::exchange(channel_, nullptr), monitor_};
+  return {.channel = std::exchange(channel_, nullptr), .monitor = monitor_};
 }
 
 void watched_channel::wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last) {

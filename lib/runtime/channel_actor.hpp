@@ -51,6 +51,7 @@ class channel_actor {
 
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
+  ~channel_actor() = default;
 
   /// Connects, serves and connects again until `stop()`. An exception of user code
   /// withdraws the channel and ends `run()`. It may be run again.
@@ -156,8 +157,8 @@ class channel_actor {
 
     const std::chrono::nanoseconds up = Clock::now() - begin;
     if (!thrown) co_await await_reason(session);
-    const auto loss = stopping_ ? connection_loss{"stopped"}
-                      : thrown  ? connection_loss{core::exception_text(thrown)}
+    const auto loss = stopping_ ? connection_loss{.reason = "stopped"}
+                      : thrown  ? connection_loss{.reason = core::exception_text(thrown)}
                                 : session.loss();
     auto reusable = session.release();
     if (!stopping_ && !thrown) reusable_ = std::move(reusable);

@@ -120,7 +120,7 @@ void log_listener::enter(channel_state to, const channel_transition& made) {
 
 bool log_listener::logs_transitions() const {
   const auto* log = options_.logger.get();
-  return options_.debug && log && (log->should_log(spdlog::level::debug) || log->should_backtrace());
+  return options_.debug && log != nullptr && (log->should_log(spdlog::level::debug) || log->should_backtrace());
 }
 
 void telemetry_listener::on(const channel_transition& made) const noexcept {

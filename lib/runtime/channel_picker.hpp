@@ -188,7 +188,7 @@ class channel_picker final {
   };
 
   struct size_waiter {
-    std::size_t needed;
+    std::size_t needed = 0;
     std::shared_ptr<parked_size> parked;
 
     void complete(error_code failed) const { parked->complete(failed); }
@@ -205,7 +205,7 @@ class channel_picker final {
       return picked;
     }
     // As `answer`, but takes no turn.
-    bool has_answer(const get_waiter&) const {
+    [[nodiscard]] bool has_answer(const get_waiter&) const {
       return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected;
     }
   };
@@ -215,10 +215,10 @@ class channel_picker final {
     static constexpr bool all_alike = false;
     channel_picker* picker;
 
-    std::optional<error_code> answer(const size_waiter& waiter) const noexcept {
+    [[nodiscard]] std::optional<error_code> answer(const size_waiter& waiter) const noexcept {
       return picker->size_unless_waiting(waiter.needed);
     }
-    bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
+    [[nodiscard]] bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
   };
 
   static error_code would_block() { return boost::asio::error::would_block; }

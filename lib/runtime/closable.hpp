@@ -56,7 +56,10 @@ class rundown {
     auto now = state_.load();
     std::uint32_t next = 0;
     do {
-      if ((now & closing_bit) != 0) return nested ? void() : wait_for_users(0);
+      if ((now & closing_bit) != 0) {
+        if (!nested) wait_for_users(0);
+        return;
+      }
       next = nested ? now | shut_bit | closing_bit | deferred_bit : (now | shut_bit | closing_bit) + one_user;
     } while (!state_.compare_exchange_weak(now, next));
     if (nested) return;
@@ -131,8 +134,10 @@ class closable final : public rundown {
     user(closable& used, std::adopt_lock_t entered) noexcept : scope(used, entered), used_(used) {}
 
     using scope::operator bool;
+    // NOLINTBEGIN(bugprone-unchecked-optional-access): a user that is not empty keeps it
     Object& operator*() const noexcept { return *used_.object_; }
     Object* operator->() const noexcept { return &*used_.object_; }
+    // NOLINTEND(bugprone-unchecked-optional-access)
 
    private:
     closable& used_;

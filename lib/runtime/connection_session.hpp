@@ -55,7 +55,8 @@ class connection_session {
   bool publish() {
     auto channel = connection_->channel();
     if (!channel) return false;
-    picker_.publish(std::make_shared<const member>(member{channel_->slot, id_, std::move(channel), channel_}));
+    picker_.publish(std::make_shared<const member>(
+        member{.slot = channel_->slot, .id = id_, .channel = std::move(channel), .identity = channel_}));
     if (!is_connected()) withdraw();  // it was lost before there was a member to withdraw
     return true;
   }

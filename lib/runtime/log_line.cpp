@@ -7,7 +7,7 @@ void log_line(spdlog::logger* log, spdlog::level::level_enum level, std::string_
   if (!log) return;
   try {
     log->log(level, line);
-  } catch (...) {
+  } catch (...) {  // the header says why
   }
 }
 

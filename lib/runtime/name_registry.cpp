@@ -27,7 +27,7 @@ struct place {
 struct owned_place {
   const boost::asio::execution_context* context;
   std::string name;
-  operator place() const { return {context, name}; }  // NOLINT(google-explicit-constructor): for look-ups
+  operator place() const { return {.context = context, .name = name}; }  // implicit, for look-ups
 };
 
 struct hash {
@@ -62,12 +62,16 @@ struct recent {
 // All owners that this thread has found since `version`. There are no more of them than
 // living names.
 struct memory {
-  std::uint64_t version = 0;
-  owners found;
+  memory() = default;
+  memory(const memory&) = delete;
+  memory& operator=(const memory&) = delete;
   ~memory() {
     memory_is_gone = true;
     few = {};
   }
+
+  std::uint64_t version = 0;
+  owners found;
 };
 thread_local memory remembered;
 
@@ -79,7 +83,7 @@ std::shared_ptr<name_registry> name_registry::of(boost::asio::execution_context&
 
 std::shared_ptr<void> name_registry::find(boost::asio::execution_context& context, std::string_view name) {
   const auto now = version.load(std::memory_order_acquire);
-  const place wanted{&context, name};
+  const place wanted{.context = &context, .name = name};
   if (few.version == now) [[likely]] {
     const auto hit = std::ranges::find_if(few.found, [&](const auto* at) { return at && at->first == wanted; });
     if (hit != few.found.end()) [[likely]]
@@ -97,7 +101,7 @@ std::shared_ptr<void> name_registry::find(boost::asio::execution_context& contex
   if (!owner) {
     owner = of(context)->find(name);
     if (!owner) return nullptr;
-    at = mine.found.insert_or_assign({&context, std::string(name)}, owner).first;
+    at = mine.found.insert_or_assign({.context = &context, .name = std::string(name)}, owner).first;
   }
   if (few.version != now) few = {.version = now};
   few.found[few.replaced_next++ % few.found.size()] = &*at;
@@ -120,7 +124,7 @@ bool name_registry::claim(std::string_view name, const std::shared_ptr<void>& ow
   const std::lock_guard lock(mutex_);
   auto& place = entries_[std::string(name)];
   if (!place.alive.expired()) return false;
-  place = {owner.get(), owner};
+  place = {.owner = owner.get(), .alive = owner};
   version.fetch_add(1, std::memory_order_release);
   return true;
 }

@@ -36,7 +36,7 @@ class name_registry {
 
  private:
   struct entry {
-    const void* owner;
+    const void* owner = nullptr;
     std::weak_ptr<void> alive;
   };
 

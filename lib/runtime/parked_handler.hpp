@@ -36,7 +36,7 @@ class parked_handler final : public bound_operation<Args...> {
   /// Where the handler waits. The place may be destroyed before the handler.
   struct wait_registration {
     std::weak_ptr<waiting_place> place;
-    waiting_place::ticket ticket;
+    waiting_place::ticket ticket = 0;
   };
 
   /// @param handler posts itself, so any thread may call it.

@@ -202,8 +202,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   typename roster<actor>::list make_channels() const {
     typename roster<actor>::list all;
     for (std::size_t slot = 0; slot < options_.pool_size; ++slot)
-      all.push_back(std::make_shared<actor>(actors_, std::make_shared<const channel_identity>(channel_identity{
-                                                         slot, options_.channel_name(slot), options_.address})));
+      all.push_back(std::make_shared<actor>(
+          actors_, std::make_shared<const channel_identity>(channel_identity{
+                       .slot = slot, .name = options_.channel_name(slot), .address = options_.address})));
     return all;
   }
 

@@ -21,6 +21,8 @@ std::thread quiet_thread(Body body) {
       ::pthread_sigmask(SIG_BLOCK, &all, &before);
     }
     ~blocked() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+    blocked(const blocked&) = delete;
+    blocked& operator=(const blocked&) = delete;
     sigset_t before{};
   };
   const blocked inherited;

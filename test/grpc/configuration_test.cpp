@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Loading options: from the example in docs/configuration.md to a connected pool.
-#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
 
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/configuration.hpp>
 #include <conn_grpc/pool.hpp>
-#include <conn_grpc/unary.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -15,11 +14,11 @@
 #include <string_view>
 #include <vector>
 
-#include "greeter.grpc.pb.h"
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
 #include "support/environment.hpp"
 #include "support/environment_variable.hpp"
+#include "support/greeting.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
 #include "support/sockets.hpp"
@@ -65,13 +64,6 @@ std::string example() {
   const auto text = documentation();
   const auto start = text.find(fence) + fence.size();
   return text.substr(start, text.find("```", start) - start);
-}
-
-asio::awaitable<grpc::Status> greet(conn_grpc::channel_ptr channel) {
-  const auto stub = Greeter::NewStub(channel);
-  grpc::ClientContext context;
-  HelloReply reply;
-  co_return co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, HelloRequest(), reply);
 }
 
 }  // namespace
@@ -216,7 +208,8 @@ TEST_CASE("a pool from a file connects to an address from the environment", "[co
     co_await seen.until([&] { return seen.connects == 3; });
     CHECK(established_to(server.port()) == 3);
     CHECK(pool.status().name == "greeter");
-    const auto status = co_await greet(co_await pool.get_channel());
-    CHECK(status.error_code() == (overridden ? grpc::StatusCode::OK : grpc::StatusCode::RESOURCE_EXHAUSTED));
+    const auto channel = co_await pool.get_channel();
+    const auto answer = co_await greet(channel);
+    CHECK(answer.status.error_code() == (overridden ? grpc::StatusCode::OK : grpc::StatusCode::RESOURCE_EXHAUSTED));
   }());
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Connections that end, on real sockets: the reason of the loss, and the next attempt.
-#include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/support/status.h>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -12,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "support/catch.hpp"
 #include "support/environment.hpp"
@@ -27,12 +29,10 @@ namespace {
 
 /// One RPC that the server answers after a while.
 asio::awaitable<grpc::Status> slow_greeting(channel_ptr channel, std::chrono::milliseconds delay) {
-  const auto stub = Greeter::NewStub(channel);
-  grpc::ClientContext context;
   HelloRequest request;
   request.set_delay_ms(static_cast<std::int32_t>(delay.count()));
-  HelloReply reply;
-  co_return co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+  const auto answer = co_await greet(std::move(channel), request);
+  co_return answer.status;
 }
 
 /// Makes RPCs of this length, each over a channel of `get`, until an RPC succeeds.
@@ -98,13 +98,10 @@ TEST_CASE("a server that sends the words of a loss itself keeps its connection",
   constexpr int calls = 100;
   int ended = 0;
   const auto call = [&]() -> asio::awaitable<void> {
-    const auto stub = Greeter::NewStub(co_await pool.get_channel());
-    grpc::ClientContext context;
     HelloRequest request;
     request.set_fail_with("Socket closed");
-    HelloReply reply;
-    const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
-    CHECK((status.error_code() == grpc::StatusCode::UNAVAILABLE || cancels));
+    const auto answer = co_await greet(co_await pool.get_channel(), request);
+    CHECK((answer.status.error_code() == grpc::StatusCode::UNAVAILABLE || cancels));
     ++ended;
     seen.changed.notify();
   };
@@ -129,12 +126,9 @@ TEST_CASE("a context that ends while RPCs wait for the report of a loss waits fo
   conn_grpc::pool pool(*io, {.channel = seen.watch({.address = address_of(server)})});
   pool.async_run([](conn_grpc::error_code) {});
   const auto call = [&]() -> asio::awaitable<void> {
-    const auto stub = Greeter::NewStub(co_await pool.get_channel());
-    grpc::ClientContext context;
     HelloRequest request;
     request.set_fail_with("Socket closed");
-    HelloReply reply;
-    (void)co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+    (void)co_await greet(co_await pool.get_channel(), request);
   };
   run(*io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 1; });

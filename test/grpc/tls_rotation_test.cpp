@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Certificates that are replaced while they are in use.
-#include <grpcpp/client_context.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/tls.hpp>
-#include <conn_grpc/unary.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -17,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "greeter.grpc.pb.h"
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
 #include "support/environment.hpp"
+#include "support/greeting.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
 
@@ -115,12 +112,9 @@ class load {
   }
 
   asio::awaitable<void> call_on(conn_grpc::channel_ptr channel) {
-    const auto stub = Greeter::NewStub(channel);
-    grpc::ClientContext context;
     HelloRequest request;
     request.set_delay_ms(2);
-    HelloReply reply;
-    const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+    const auto [status, reply] = co_await greet(channel, request);
     if (status.ok()) {
       ++served;
       clients.insert(reply.client());

@@ -2,7 +2,6 @@
 // TLS and mTLS against a real server in another process, and every way in which they fail.
 #include <fcntl.h>
 #include <grpc/grpc_security.h>
-#include <grpcpp/client_context.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,15 +9,14 @@
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/tls.hpp>
-#include <conn_grpc/unary.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "greeter.grpc.pb.h"
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
 #include "support/environment.hpp"
+#include "support/greeting.hpp"
 #include "support/listener.hpp"
 #include "support/observer.hpp"
 #include "support/server_process.hpp"
@@ -96,15 +94,13 @@ TEST_CASE("a pool connects with TLS and with mTLS, and the server knows the clie
   run(io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 3; });
     for (int i = 0; i < 3; ++i) {
-      const auto stub = Greeter::NewStub(co_await pool.get_channel());
-      grpc::ClientContext context;
       HelloRequest request;
       request.set_name("world");
-      HelloReply reply;
-      const auto status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
-      CHECK(status.ok());
-      CHECK(reply.message() == "Hello world");
-      CHECK(reply.client() == (mutual ? "client-1" : ""));
+      const auto channel = co_await pool.get_channel();
+      const auto answer = co_await greet(channel, request);
+      CHECK(answer.status.ok());
+      CHECK(answer.reply.message() == "Hello world");
+      CHECK(answer.reply.client() == (mutual ? "client-1" : ""));
     }
     CHECK(seen.waits == 0);
   }());

@@ -28,6 +28,7 @@ class boxed_handler {
     requires std::copy_constructible<Handler>  // for executors that store a std::function
       : boxed_handler(Handler(other.handler())) {}
   boxed_handler& operator=(const boxed_handler&) = delete;
+  boxed_handler& operator=(boxed_handler&&) = delete;
   ~boxed_handler() = default;
 
   [[nodiscard]] const Handler& handler() const noexcept { return *boxed_; }

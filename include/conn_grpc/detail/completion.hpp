@@ -84,6 +84,7 @@ class completion {
     if (auto* const poster = frame::find(serial_)) ++poster->copies;
   }
   completion& operator=(const completion&) = delete;
+  completion& operator=(completion&&) = delete;
   ~completion() {
     if (serial_ != 0) move_back();
   }
@@ -100,7 +101,7 @@ class completion {
   /// called the completion.
   template <class Accept>
   [[nodiscard]] bool hand_over(Accept accept) {
-    frame here(*this);
+    frame here(*this);  // NOLINT(misc-const-correctness): others find it, and change it
     serial_ = here.serial();
     try {
       accept(std::move(*this));

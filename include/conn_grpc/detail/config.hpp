@@ -95,7 +95,7 @@ CONN_GRPC_API extern const char built_with __asm__(
 
 // A variable for each translation unit. Of an inline variable, the linker would check
 // only the first definition.
-[[gnu::used, gnu::retain]] static const char* const this_unit_needs = &built_with;
+[[gnu::used, gnu::retain]] static constexpr const char* this_unit_needs = &built_with;
 
 }  // namespace detail
 }  // namespace conn_grpc

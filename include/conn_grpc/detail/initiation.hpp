@@ -16,7 +16,7 @@ class pool_impl;
 /// Returns the executor to which a handler without an executor is posted. It is the
 /// executor that the owner was given. Once the execution context of that has been
 /// destroyed, it is the system executor.
-[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const pool_impl& of);
+[[nodiscard]] CONN_GRPC_API asio::any_io_executor completion_executor(const pool_impl& started);
 
 /// The function object that `asio::async_initiate` calls with the handler, for each
 /// asynchronous operation of the library. It has the executor that asio::cancel_after,
@@ -46,7 +46,7 @@ class initiation {
   // By value: the initiation may be destroyed as soon as another thread completes the
   // operation.
   template <class Handler>
-  static void run(Handler handler, Target target, Begin begin) {
+  static void run(Handler handler, Target target, Begin begin) {  // NOLINT(performance-unnecessary-value-param)
     begin(std::move(handler), target);
   }
 

@@ -35,12 +35,12 @@ template <class Executor, bool = asio::execution::is_executor<Executor>::value>
 class work {
  public:
   explicit work(const Executor& executor) : executor_(track(executor)) {}
-  const auto& get_executor() const noexcept { return executor_; }
-  asio::execution_context& context() const { return asio::query(executor_, asio::execution::context); }
+  [[nodiscard]] const auto& get_executor() const noexcept { return executor_; }
+  [[nodiscard]] asio::execution_context& context() const { return asio::query(executor_, asio::execution::context); }
 
  private:
   static auto track(const Executor& executor) {
-    return asio::prefer(executor, asio::execution::outstanding_work.tracked);
+    return asio::prefer(executor, asio::execution::outstanding_work_t::tracked);
   }
 
   decltype(track(std::declval<const Executor&>())) executor_;
@@ -50,7 +50,7 @@ template <class Executor>
 class work<Executor, false> : public asio::executor_work_guard<Executor> {
  public:
   using asio::executor_work_guard<Executor>::executor_work_guard;
-  asio::execution_context& context() const { return this->get_executor().context(); }
+  [[nodiscard]] asio::execution_context& context() const { return this->get_executor().context(); }
 };
 
 /// The executor to which the handler is posted: its own one. If that can dispatch but not
@@ -108,13 +108,13 @@ class posted_handler {
         dispatcher_work_(asio::get_associated_executor(handler, by_default)),
         handler_(std::move(handler)) {}
 
-  allocator_type get_allocator() const noexcept { return {}; }
-  cancellation_slot_type get_cancellation_slot() const noexcept {
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
+  [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept {
     return asio::get_associated_cancellation_slot(handler_);
   }
 
   /// Returns the context of the executor that it posts to.
-  asio::execution_context& context() const { return work_.context(); }
+  [[nodiscard]] asio::execution_context& context() const { return work_.context(); }
 
   template <class... Args>
   void operator()(const fallback& elsewhere, Args&&... args) {
@@ -134,7 +134,7 @@ class posted_handler {
 
   template <class Posted, class... Args>
   void post(const fallback& elsewhere, Posted&& handler, Args&&... args) {
-    completion<Posted, std::decay_t<Args>...> posted(std::move(handler), std::forward<Args>(args)...);
+    completion<Posted, std::decay_t<Args>...> posted(std::forward<Posted>(handler), std::forward<Args>(args)...);
     if (!try_post(work_.get_executor(), posted)) elsewhere.post(std::move(posted));
   }
 
