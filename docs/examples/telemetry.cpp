@@ -75,6 +75,16 @@ void export_latency(conn_grpc::telemetry& source, std::shared_ptr<spdlog::logger
 }
 //]
 
+//[losses
+/// Counts the connections that were lost. A connection that `stop()` released is none.
+std::shared_ptr<const std::atomic<int>> count_losses(conn_grpc::telemetry& source) {
+  auto losses = std::make_shared<std::atomic<int>>(0);
+  source.attach("count_losses", conn_grpc::event::channel_disconnected,
+                [losses](const conn_grpc::telemetry_event& e) { *losses += e.error == "stopped" ? 0 : 1; });
+  return losses;
+}
+//]
+
 //[page
 /// Calls `page` when a pool is short of connections in three reports in a row, once per shortage. The first report of a
 /// pool says that none is connected yet; and a single one may fall between a loss and the reconnect.
@@ -107,6 +117,7 @@ void live_through_an_outage(const std::string& executable) {
   const auto connected = count_connected(*conn_grpc::telemetry::global());
   export_latency(*conn_grpc::telemetry::global(), logger);
   //]
+  const auto losses = count_losses(*conn_grpc::telemetry::global());
   connection_news news(io);
   conn_grpc::pool pool(io, {.name = "greeter",
                             .pool_size = 2,
@@ -121,8 +132,27 @@ void live_through_an_outage(const std::string& executable) {
   io.run();
   for (const auto* line : {"greeter/0 connected in ", "greeter/1 was up for ", "greeter: 0 of 2 connected, 0 gets"})
     require(log.str().find(line) != std::string::npos);
+  require(*losses == 2);
   conn_grpc::telemetry::global()->detach("count_connected");
+  conn_grpc::telemetry::global()->detach("count_losses");
   conn_grpc::telemetry::global()->detach("export_latency");
+}
+
+void stop_while_connected(const std::string& executable) {
+  using conn_grpc::event;
+  const conn_grpc::test::reserved_port port;
+  const conn_grpc::test::server_process server(executable, port.address());
+  const auto events = std::make_shared<conn_grpc::telemetry>();
+  const auto losses = count_losses(*events);
+  int disconnected = 0;
+  asio::io_context io;
+  conn_grpc::pool pool(io, {.name = "greeter", .channel = {.address = port.address(), .telemetry = events}});
+  events->attach("stop", event::channel_connected, [&](const conn_grpc::telemetry_event&) { pool.stop(); });
+  events->attach("count", event::channel_disconnected, [&](const conn_grpc::telemetry_event&) { ++disconnected; });
+  pool.async_run(asio::detached);
+  io.run();
+  require(disconnected == 1);
+  require(*losses == 0);
 }
 
 void page_somebody() {
@@ -155,5 +185,6 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   end_within_a_minute();
   live_through_an_outage(argv[1]);
+  stop_while_connected(argv[1]);
   page_somebody();
 }

@@ -34,7 +34,7 @@ class channel_with_default;
 ///
 /// *Thread safety*: Any thread may call any function, also while other threads call
 /// functions of the same object. No thread may be calling a function while the object is
-/// being destroyed. A get that still waits is no such call.
+/// being destroyed. A get that is still waiting does not count.
 ///
 /// *Executor*: The channel works on a strand of the executor that it was constructed
 /// with.
@@ -71,8 +71,9 @@ class CONN_GRPC_API channel : public lifecycle {
 
   /// Returns the gRPC channel if it is connected, or an error. Never blocks.
   ///
-  /// It takes no lock, allocates nothing and makes no system call, unless it calls a
-  /// telemetry handler or `channel_options::mock`.
+  /// It takes no lock, allocates nothing and makes no system call, with two exceptions: a
+  /// thread's first get allocates 64 bytes, and a telemetry handler or
+  /// `channel_options::mock` may do anything.
   ///
   /// *Errors*: Returns errc::not_connected, errc::not_started before `async_run`, or
   /// errc::stopped after `stop()`. Throws only what `channel_options::mock` throws.

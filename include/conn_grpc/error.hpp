@@ -23,7 +23,8 @@ using boost::system::error_code;
 enum class errc {
   /// No channel is connected. For a get with a timeout: no channel was connected in time.
   not_connected = 1,
-  /// `async_run` has not been called, or nothing runs under this name or type.
+  /// `async_run` has not been called, or has failed, or nothing runs under this name or
+  /// type.
   not_started,
   /// `stop()` was called, or `async_run` has ended.
   stopped,

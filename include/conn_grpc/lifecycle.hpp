@@ -24,7 +24,7 @@ namespace conn_grpc {
 ///
 /// *Thread safety*: Any thread may call any function, also while other threads call
 /// functions of the same object. No thread may be calling a function while the object is
-/// being destroyed. A get that still waits is no such call.
+/// being destroyed. A get that is still waiting does not count.
 ///
 /// *Lifetime*: The object may be destroyed in any state: while it runs, inside one of its
 /// own callbacks, before or after its execution context. Destruction is a `stop()`, and

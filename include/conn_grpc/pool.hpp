@@ -36,7 +36,7 @@ class pool_with_default;
 ///
 /// *Thread safety*: Any thread may call any function, also while other threads call
 /// functions of the same object. No thread may be calling a function while the object is
-/// being destroyed. A get that still waits is no such call.
+/// being destroyed. A get that is still waiting does not count.
 ///
 /// *Executor*: The pool works on a strand of the executor that it was constructed with.
 ///
@@ -74,7 +74,8 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Every get takes a turn: over any k × `current_size` gets, each connected channel is
   /// returned k times. The function takes no lock, allocates nothing and makes no system
-  /// call, unless it calls a telemetry handler or `channel_options::mock`.
+  /// call, with two exceptions: a thread's first get allocates 64 bytes, and a telemetry
+  /// handler or `channel_options::mock` may do anything.
   ///
   /// *Errors*: Returns errc::not_connected, errc::not_started before `async_run`, or
   /// errc::stopped after `stop()`. Throws only what `channel_options::mock` throws.

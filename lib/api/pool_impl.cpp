@@ -47,15 +47,17 @@ void check_executor(const asio::any_io_executor& executor) {
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const pool_options& options,
                                           std::string type_key) {
   check_executor(executor);
-  return std::make_shared<pool_impl>(executor, checked(options, std::move(type_key)),
+  auto valid = checked(options, std::move(type_key));  // before the connector is made of the options
+  return std::make_shared<pool_impl>(executor, std::move(valid),
                                      std::make_shared<const grpc_connector>(options.channel), options.channel.mock);
 }
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const channel_options& options,
                                           std::string type_key) {
   check_executor(executor);
-  return std::make_shared<pool_impl>(executor, checked(options, std::move(type_key)),
-                                     std::make_shared<const grpc_connector>(options), options.mock);
+  auto valid = checked(options, std::move(type_key));
+  return std::make_shared<pool_impl>(executor, std::move(valid), std::make_shared<const grpc_connector>(options),
+                                     options.mock);
 }
 
 }  // namespace conn_grpc::detail

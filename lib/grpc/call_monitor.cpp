@@ -79,11 +79,18 @@ void call_monitor::keep_callback_threads() {
 }
 
 std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& status) {
+  auto connection = status.ok() ? call_succeeded() : call_failed(status);
+  // Last, because a loss is judged by the reason once no RPC is in flight.
   in_flight_.fetch_sub(1, std::memory_order_relaxed);
-  if (status.ok()) {
-    if (!has_served_.load(std::memory_order_relaxed)) has_served_.store(true, std::memory_order_relaxed);
-    return nullptr;
-  }
+  return connection;
+}
+
+std::shared_ptr<watched_channel> call_monitor::call_succeeded() {
+  if (!has_served_.load(std::memory_order_relaxed)) has_served_.store(true, std::memory_order_relaxed);
+  return nullptr;
+}
+
+std::shared_ptr<watched_channel> call_monitor::call_failed(const ::grpc::Status& status) {
   bool names_loss = names_lost_connection(status);
   std::shared_ptr<watched_channel> connection;
   {

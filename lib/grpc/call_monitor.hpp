@@ -62,6 +62,8 @@ class call_monitor {
  private:
   friend class monitor_announcer;
   void keep_callback_threads();
+  std::shared_ptr<watched_channel> call_succeeded();
+  std::shared_ptr<watched_channel> call_failed(const ::grpc::Status& status);
 
   const std::weak_ptr<grpc_session> session_;
   std::atomic<bool> keeps_callback_threads_{false};

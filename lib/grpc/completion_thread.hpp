@@ -96,7 +96,7 @@ class completion_thread {
   }
 
   /// Calls `called` on the thread, after `delay`. The caller holds the session.
-  /// @returns false while the process is exiting: then `called` is not called.
+  /// @returns false without a session, as while the process is exiting: then `called` is not called.
   bool call_later(std::chrono::milliseconds delay, std::function<void()> called);
 
  private:

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 namespace conn_grpc::detail {
@@ -19,7 +21,8 @@ namespace {
 // An RPC in flight, owned by gRPC's callback. The frame that the handler owns holds what
 // gRPC is using. So the destruction of the handler's context waits for the callback. gRPC
 // calls back promptly then, because the call is cancelled. It does so on its own threads,
-// which wait for nothing of the library's.
+// which wait for nothing of the library's. From the callback on gRPC uses nothing of the
+// frame, and nothing waits for this object.
 //
 // gRPC may call back from inside any call into it, on the same thread. So no call into
 // gRPC is made with a mutex held.
@@ -42,25 +45,50 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   // Runs on the handler's executor, or instead of the handler, so never at the same time.
   // If the RPC ends meanwhile, `context_` still exists.
   void cancel() noexcept override {
-    if (!finished_) context_.TryCancel();
+    if (finished_)
+      deliver_kept();
+    else
+      context_.TryCancel();
   }
 
   // The channel of an RPC that ended with its connection is withdrawn before the handler
-  // is called.
-  void ended(grpc::Status status) {
+  // is called. Without memory for that it terminates: gRPC would swallow the exception,
+  // and the RPC would never complete.
+  void ended(grpc::Status status) noexcept {
     finished_ = true;
-    const auto deliver_later = [&] {
-      return [self = shared_from_this(), status] { self->deliver(self->held(), status); };
-    };
-    if (!monitor_ && names_lost_connection(status)) return unmonitored_connection::await_loss_of_any(deliver_later());
-    if (monitor_)
-      if (const auto connection = monitor_->call_ended(status)) return connection->await_loss(deliver_later());
-    deliver(held(), std::move(status));
+    const auto connection = monitor_ ? monitor_->call_ended(status) : nullptr;
+    if (!connection && (monitor_ || !names_lost_connection(status))) return deliver(held(), std::move(status));
+    keep(std::move(status));
+    {
+      const auto released = held();
+    }
+    const auto then = [self = shared_from_this()] { self->deliver_kept(); };
+    if (connection)
+      connection->await_loss(then);
+    else
+      unmonitored_connection::await_loss_of_any(then);
+  }
+
+  // The status while the report of a loss is awaited. The thread that takes it
+  // delivers it: the thread that has the report, or the thread that cancels.
+  void keep(grpc::Status status) {
+    const std::lock_guard lock(mutex_);
+    kept_ = std::move(status);
+  }
+  void deliver_kept() {
+    std::optional<grpc::Status> taken;
+    {
+      const std::lock_guard lock(mutex_);
+      taken.swap(kept_);
+    }
+    if (taken) complete(*std::move(taken));
   }
 
   grpc::ClientContext& context_;
   std::shared_ptr<call_monitor> monitor_;  // of the channel that carries the RPC; null when it has none
   std::atomic<bool> finished_{false};
+  std::mutex mutex_;
+  std::optional<grpc::Status> kept_;
 };
 
 }  // namespace

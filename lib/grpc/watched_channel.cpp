@@ -17,8 +17,8 @@ using runtime::connection_state;
 namespace {
 
 // Longer than gRPC takes from the end of an RPC to the state that follows from it, on a
-// machine under load. When the server itself has sent the words of a loss, one RPC of the
-// connection completes that much later.
+// machine under load. When the server itself has sent the words of a loss, the RPCs of the
+// connection that end within this time complete that much later.
 constexpr std::chrono::milliseconds time_to_notice_loss{250};
 
 // Longer than gRPC's own limit for a certificate fetch, which does not end a fetch whose
@@ -95,7 +95,7 @@ channel_ptr watched_channel::current() const {
 void watched_channel::abandon() noexcept {
   // Destroyed without the lock, because a channel takes long to close.
   channel_ptr dropped;
-  runtime::connection_observer changed;
+  std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     changed.swap(changed_);
@@ -190,7 +190,7 @@ void watched_channel::connected(const channel_ptr& channel) {
   // when it has connected.
   if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
-  runtime::connection_observer changed;
+  std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     if (!abandoned_) {
@@ -201,7 +201,7 @@ void watched_channel::connected(const channel_ptr& channel) {
   }
   if (!changed) return end(connection_state::failed);
   wait_for_change_from(channel, GRPC_CHANNEL_READY);
-  changed(false);
+  (*changed)(false);
 }
 
 void watched_channel::ask_for_reason() {
@@ -231,10 +231,26 @@ void watched_channel::failed(const std::string& reason) {
 
 bool watched_channel::notice_loss() {
   const auto channel = current();
-  if (!channel || state() != connection_state::connected) return true;
-  if (channel->GetState(false) == GRPC_CHANNEL_READY) return false;
-  end(connection_state::lost);
+  if (!channel) return true;
+  if (state() == connection_state::connected) {
+    if (channel->GetState(false) == GRPC_CHANNEL_READY) return false;
+    end(connection_state::lost);
+  }
+  report_loss();  // another thread may have noticed the loss, and not reported it yet
   return true;
+}
+
+void watched_channel::report_loss() {
+  std::shared_ptr<const runtime::connection_observer> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == connection_state::lost) changed = changed_;
+  }
+  if (!changed) return;
+  (*changed)(true);
+  const std::lock_guard lock(mutex_);
+  changed_.reset();
+  unmonitored_.reset();
 }
 
 void watched_channel::await_loss(const std::function<void()>& then) {
@@ -250,18 +266,15 @@ void watched_channel::await_loss(const std::function<void()>& then) {
 
 void watched_channel::end(connection_state outcome, std::string failure) {
   channel_ptr dropped;
-  bool was_connected = false;
-  runtime::connection_observer changed;
+  std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     if (!channel_ || state_ == connection_state::lost) return;
-    was_connected = state_ == connection_state::connected;
     state_ =
         failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
     if (state_ == connection_state::failed) dropped.swap(channel_);
-    unmonitored_.reset();
-    changed.swap(changed_);  // there is nothing more to notify of
+    if (state_ == connection_state::failed) changed.swap(changed_);
   }
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the
   // beginning of the last attempt. A channel that is dropped at the beginning of an
@@ -269,7 +282,8 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
     completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins
-  if (changed) changed(was_connected);
+  if (changed) (*changed)(false);
+  report_loss();
 }
 
 std::string grpc_connection::failure() const {

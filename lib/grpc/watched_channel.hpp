@@ -50,7 +50,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
       : options_(std::move(options)),
         monitor_(std::move(channel.monitor)),
         channel_(std::move(channel.channel)),
-        changed_(std::move(changed)) {}
+        changed_(std::make_shared<const runtime::connection_observer>(std::move(changed))) {}
 
   /// An attempt that failed before there was a channel.
   watched_channel(std::string failure, std::shared_ptr<const watch_options> options)
@@ -97,17 +97,18 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   void ask_for_reason();
   void failed(const std::string& reason);
   void end(runtime::connection_state outcome, std::string failure = {});
+  void report_loss();
 
   const std::shared_ptr<const watch_options> options_;
   const std::shared_ptr<call_monitor> monitor_;  // null when the user created the channel
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;
-  std::string failure_;                                // also set while a certificate fetch is made
-  channel_ptr channel_;                                // null once failed, taken or abandoned
-  std::optional<unmonitored_connection> unmonitored_;  // while it is connected, if it has no monitor
-  runtime::connection_observer changed_;               // empty once abandoned
-  bool abandoned_ = false;                             // abandoned while it was connecting
+  std::string failure_;                                          // also set while a certificate fetch is made
+  channel_ptr channel_;                                          // null once failed, taken or abandoned
+  std::optional<unmonitored_connection> unmonitored_;            // while it is connected, if it has no monitor
+  std::shared_ptr<const runtime::connection_observer> changed_;  // empty once abandoned
+  bool abandoned_ = false;                                       // abandoned while it was connecting
 };
 
 /// What the actor holds. Destroying it abandons the channel.

@@ -35,6 +35,7 @@ struct actor_environment {
   const checked_pool_options& options;
   const connector& connects;
   channel_picker<Clock>& picker;
+  std::uint64_t& next_connection;  // connections are numbered in the pool; on the strand
   /// Makes the observer of one connection of a slot. The observer withdraws a lost
   /// connection on the calling thread, and posts a `recheck()` to the strand.
   std::function<connection_observer(std::size_t slot, std::uint64_t connection)> observer_of;
@@ -130,7 +131,7 @@ class channel_actor {
   }
 
   std::unique_ptr<session_type> begin_session() {
-    const auto id = next_connection_++;
+    const auto id = environment_.next_connection++;
     auto changed = environment_.observer_of(slot(), id);
     auto connection = call_user("create_channel", [&] {
       return environment_.connects.connect(channel_->address, std::move(changed), std::exchange(reusable_, nullptr));
@@ -215,7 +216,6 @@ class channel_actor {
   const actor_environment<Clock>& environment_;
   const std::shared_ptr<const channel_identity> channel_;
   channel_listeners listeners_;
-  std::uint64_t next_connection_ = 0;
   std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
   bool closes_in_order_ = false;    // true when the last loss of a known kind was orderly; false after a failed attempt
   time_point next_paced_attempt_ = (time_point::min)();

@@ -21,7 +21,7 @@ class connection_session {
  public:
   using picker_type = channel_picker<Clock>;
 
-  /// @param id of the connection; unique in the channel.
+  /// @param id of the connection; unique in the pool.
   connection_session(std::unique_ptr<connection> begun, std::shared_ptr<const channel_identity> channel,
                      std::uint64_t id, picker_type& picker)
       : connection_(std::move(begun)), channel_(std::move(channel)), id_(id), picker_(picker) {}

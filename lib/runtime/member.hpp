@@ -21,7 +21,7 @@ struct channel_identity {
 /// ownership of it.
 struct member {
   std::size_t slot;
-  std::uint64_t id;  // of the connection; unique in its slot
+  std::uint64_t id;  // of the connection; unique in its pool
   channel_ptr channel;
   std::shared_ptr<const channel_identity> identity;
 };

@@ -56,7 +56,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         picker_(options_, std::move(mock), [this] { deliver_later(); }),
         strand_(closable_strand::make(executor)),
         names_(boost::asio::query(executor, boost::asio::execution::context), options_, this),
-        actors_{options_, *connector_, picker_,
+        actors_{options_, *connector_, picker_, next_connection_,
                 [this](std::size_t slot, std::uint64_t connection) { return observer_of(slot, connection); }},
         channels_(make_channels()),
         supervisor_(options_, picker_, channels_, [this] {
@@ -358,6 +358,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   pool_names names_;
   std::atomic<phase> phase_{phase::idle};
   std::atomic<bool> over_limit_{false};  // true when the restart limit stopped it
+  std::uint64_t next_connection_ = 0;
   const actor_environment<Clock> actors_;
   roster<actor> channels_;
   supervisor<Clock> supervisor_;

@@ -3,10 +3,14 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/status.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -81,6 +85,58 @@ TEST_CASE("a channel whose RPCs failed with its connection is not handed out whe
     if (!users_own) CHECK(dead_channels == 0);
     if (users_own && dead_channels > 0) WARN(dead_channels << " of 150 callers were given a dead channel");
   }());
+}
+
+TEST_CASE("a server that sends the words of a loss itself keeps its connection", "[loss]") {
+  server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  conn_grpc::pool pool(io, {.channel = seen.watch({.address = address_of(server)})});
+  pool.async_run([](conn_grpc::error_code) {});
+  const bool cancels = GENERATE(false, true);
+  CAPTURE(cancels);
+  constexpr int calls = 100;
+  int ended = 0;
+  const auto call = [&]() -> asio::awaitable<void> {
+    HelloRequest request;
+    request.set_fail_with("Socket closed");
+    const auto answer = co_await greet(co_await pool.get_channel(), request);
+    CHECK((answer.status.error_code() == grpc::StatusCode::UNAVAILABLE || cancels));
+    ++ended;
+    seen.changed.notify();
+  };
+  std::deque<asio::cancellation_signal> cancel(calls);
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 1; });
+    for (auto& signal : cancel) asio::co_spawn(io, call(), asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    // The server has answered the others when it answers this one.
+    CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
+    if (cancels)
+      for (auto& signal : cancel) signal.emit(asio::cancellation_type::terminal);
+    co_await seen.until([&] { return ended == calls; });
+  }());
+  CHECK(pool.status().current_size == 1);
+  CHECK(pool.status().channels.front().attempts == 1);
+}
+
+TEST_CASE("a context that ends while RPCs wait for the report of a loss waits for none of them", "[loss]") {
+  server_process server(greeter_server(), "127.0.0.1:0");
+  auto io = std::make_unique<asio::io_context>();
+  observer seen;
+  conn_grpc::pool pool(*io, {.channel = seen.watch({.address = address_of(server)})});
+  pool.async_run([](conn_grpc::error_code) {});
+  const auto call = [&]() -> asio::awaitable<void> {
+    HelloRequest request;
+    request.set_fail_with("Socket closed");
+    (void)co_await greet(co_await pool.get_channel(), request);
+  };
+  run(*io, [&]() -> asio::awaitable<void> {
+    co_await seen.until([&] { return seen.connects == 1; });
+    for (int i = 0; i < 20; ++i) asio::co_spawn(*io, call(), asio::detached);
+    CHECK((co_await slow_greeting(co_await pool.get_channel(), 0ms)).ok());
+  }());
+  io.reset();
+  CHECK(pool.try_get_channel().error() == conn_grpc::errc::stopped);
 }
 
 TEST_CASE("the reason of a loss is in the status, and in the event", "[loss]") {

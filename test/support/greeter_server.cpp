@@ -48,7 +48,8 @@ class greeter final : public Greeter::CallbackService {
       reply->set_client({name.data(), name.size()});
     if (request->delay_ms() > 0) return new delayed(std::chrono::milliseconds(request->delay_ms()));
     auto* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
+    const auto& words = request->fail_with();
+    reactor->Finish(words.empty() ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, words));
     return reactor;
   }
 };
