@@ -57,9 +57,11 @@ class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFa
 };
 
 bool names_lost_connection(const ::grpc::Status& status) {
-  constexpr std::array<std::string_view, 8> words{
-      "Socket closed",  "Connection reset by peer",   "Broken pipe",      "Connection timed out",
-      "Too many pings", "keepalive watchdog timeout", "Transport closed", "GOAWAY received",
+  // gRPC 1.51 says "keepalive watchdog timeout", and 1.83 says "ping timeout".
+  constexpr std::array<std::string_view, 9> words{
+      "Socket closed",        "Connection reset by peer", "Broken pipe",
+      "Connection timed out", "Too many pings",           "keepalive watchdog timeout",
+      "ping timeout",         "Transport closed",         "GOAWAY received",
   };
   if (status.error_code() != ::grpc::StatusCode::UNAVAILABLE) return false;
   const auto& text = status.error_message();

@@ -57,6 +57,14 @@ bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
          interval->value.integer != std::numeric_limits<int>::max();
 }
 
+// GRPC_ARG_PING_TIMEOUT_MS, which is in none of gRPC's public headers. 1.51 ignores it.
+constexpr const char* ping_timeout = "grpc.http2.ping_timeout_ms";
+
+int keepalive_timeout_in_ms(const ::grpc::ChannelArguments& given) {
+  const auto* const set = find(given, GRPC_ARG_KEEPALIVE_TIMEOUT_MS);
+  return set && set->type == GRPC_ARG_INTEGER ? set->value.integer : 20'000;  // gRPC's default
+}
+
 /// The arguments that the library sets for every channel.
 class own_arguments {
  public:
@@ -118,6 +126,9 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
     all.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, std::numeric_limits<int>::max());
   if (!find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS))
     all.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_backoff_in_ms(given, connect_timeout));
+  // gRPC 1.83 ignores the user's limit for the answer to a keepalive ping (grpc#39239).
+  // Its own limit for the answer to any ping is a minute.
+  if (sends_keepalive(given) && !find(given, ping_timeout)) all.SetInt(ping_timeout, keepalive_timeout_in_ms(given));
   return all;
 }
 

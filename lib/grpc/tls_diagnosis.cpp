@@ -23,8 +23,9 @@ constexpr std::string_view refused = "certificate verify failed";
 // gRPC 1.83 goes on after these words: with a full stop, or with a cause.
 constexpr std::string_view no_handshaker = "Failed to create security handshaker";
 // With TLS 1.3 a client's handshake succeeds even when its certificate is refused. Then
-// the connection closes. For gRPC 1.51 this is like any other connection that closes.
-constexpr std::array<std::string_view, 3> closed{": Socket closed", "Connection reset by peer", "Broken pipe"};
+// the connection closes. For gRPC this is like any other connection that closes. 1.83
+// puts these words in brackets.
+constexpr std::array<std::string_view, 3> closed{"Socket closed", "Connection reset by peer", "Broken pipe"};
 constexpr const char* too_long = "the files could not be read within half a second";
 constexpr std::string_view verification_report_begins = "the server's certificate: ";
 
@@ -149,10 +150,10 @@ void tls_diagnosis::explain(const std::string& reason, const std::string& found,
                             const std::function<void(std::string)>& then) const {
   if (const auto at = found.find(verification_report_begins); at != std::string::npos)
     return then(reason + ": " + found.substr(at + verification_report_begins.size()));
-  const auto ends = [&](std::string_view words) { return reason.ends_with(words); };
-  if (reason.find(no_handshaker) != std::string::npos)
+  const auto has = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
+  if (has(no_handshaker))
     reading::start(*background_.reader, [files = background_.files] { return about_the_files(files); }, reason, then);
-  else if (std::ranges::any_of(closed, ends))
+  else if (std::ranges::any_of(closed, has))
     reading::start(*background_.reader, [files = background_.files] { return about_the_client(files); }, reason, then);
   else
     then(reason);

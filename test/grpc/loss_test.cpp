@@ -2,6 +2,7 @@
 // Connections that end, on real sockets: the reason of the loss, and the next attempt.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/status.h>
+#include <signal.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -187,6 +188,30 @@ TEST_CASE("a server that closes connections in order is connected to again witho
       CHECK((co_await slow_greeting(channel, connection == 2 ? 400ms : 0ms)).ok());
     }
     CHECK(seen.waits == 0);
+  }());
+}
+
+TEST_CASE("keepalive closes the connection of a frozen server after the user's own limit", "[loss]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  observer seen;
+  auto options = seen.watch({.address = address_of(server)});
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 1'000);
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 500);
+  conn_grpc::pool pool(io, {.channel = options});
+  pool.async_run([](conn_grpc::error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    const auto channel = co_await pool.get_channel(20s);
+    const auto freeze = [&]() -> asio::awaitable<void> {
+      CHECK((co_await slow_greeting(channel, 0ms)).ok());  // so the server has the other RPC
+      REQUIRE(::kill(server.pid(), SIGSTOP) == 0);
+    };
+    const auto status = co_await (slow_greeting(channel, 1h) && freeze());
+    CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+    CHECK_THAT(status.error_message(), has_text("keepalive watchdog timeout") || has_text("ping timeout"));
+    CHECK_FALSE(pool.try_get_channel().has_value());
+    co_await seen.until([&] { return seen.disconnects == 1; });
+    CHECK_THAT(pool.status().channels.front().last_error, has_text(status.error_message()));
   }());
 }
 
