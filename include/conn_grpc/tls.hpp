@@ -49,7 +49,8 @@ struct tls_files {
 /// link. In that case, rename a new link over the old one. gRPC 1.51 reads the key, then
 /// the chain. It reads both again if a modification time, in whole seconds, has changed
 /// meanwhile. If key and chain do not match, or a file cannot be read, connecting fails
-/// until gRPC reads good files.
+/// until gRPC reads good files. There is one exception: gRPC goes on with the last content
+/// of a file that it cannot read any more, while a channel of these credentials exists.
 ///
 /// To replace a CA, have both CAs in `root_certs` for as long as there are servers of
 /// either.
