@@ -23,16 +23,6 @@ std::shared_ptr<pool_impl> find(asio::execution_context& context, std::string_vi
   return std::static_pointer_cast<pool_impl>(std::move(found));
 }
 
-boost::system::result<channel_ptr> try_get_by_key(asio::execution_context& context, std::string_view key) {
-  const auto found = pool_impl::find(context, key);
-  if (!found) return make_error_code(errc::not_started);
-  return found->pick<runtime::if_none::fail>();
-}
-
-channel_ptr get_by_key(asio::execution_context& context, std::string_view key, std::string_view name) {
-  return find(context, key, name)->pick_or_throw<runtime::if_none::fail>();
-}
-
 void stop_by_key(asio::execution_context& context, std::string_view key) {
   if (const auto found = pool_impl::find(context, key)) found->stop();
 }

@@ -14,6 +14,7 @@
 #include "runtime/strand.hpp"
 #include "runtime/supervisor.hpp"
 #include "runtime/unavailable_reason.hpp"
+#include "runtime/waiter_delivery.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
@@ -285,36 +286,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (!strand_->try_post(posted)) post_to_system_executor(std::move(posted));
   }
 
-  /// Completes the waiters that a thread has left, a slice for each turn of the strand.
-  /// So other handlers of the context run in between. When it is destroyed uncalled, with
-  /// its context or because the context is gone, it completes all of them at once.
-  class delivery {
-   public:
-    explicit delivery(std::shared_ptr<pool_core> pool) : pool_(std::move(pool)) {}
-    ~delivery() {
-      while (pool_ && pool_->picker_.deliver_slice()) continue;
-    }
-    delivery(const delivery&) = delete;
-    delivery& operator=(const delivery&) = delete;
-
-    void operator()() {
-      const auto pool = std::move(pool_);
-      if (pool->picker_.deliver_slice()) pool->deliver_later();
-    }
-
-   private:
-    std::shared_ptr<pool_core> pool_;
-  };
-
-  // Shared, because `post` may destroy what is posted inside of itself, where it must not
-  // call back into the pool.
   void deliver_later() noexcept {
-    try {
-      const auto rest = std::make_shared<delivery>(this->shared_from_this());
-      strand_->post([rest](const strand_type&) { (*rest)(); });
-    } catch (...) {  // there is no memory to do it later
-      while (picker_.deliver_slice()) continue;
-    }
+    waiter_delivery<channel_picker<Clock>>::begin(picker_, this->weak_from_this(), strand_);
   }
 
   void expire_earlier() {

@@ -36,10 +36,19 @@ namespace conn_grpc::detail {
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> find(asio::execution_context& context, std::string_view key,
                                                             std::string_view name);
 
-[[nodiscard]] CONN_GRPC_API boost::system::result<channel_ptr> try_get_by_key(asio::execution_context& context,
-                                                                              std::string_view key);
-[[nodiscard]] CONN_GRPC_API channel_ptr get_by_key(asio::execution_context& context, std::string_view key,
-                                                   std::string_view name);
+[[nodiscard]] inline boost::system::result<channel_ptr> try_get_by_key(asio::execution_context& context,
+                                                                       std::string_view key) {
+  const auto found = try_find(context, key);
+  if (!found) return make_error_code(errc::not_started);
+  return try_pick(*found);
+}
+
+[[nodiscard]] inline channel_ptr get_by_key(asio::execution_context& context, std::string_view key,
+                                            std::string_view name) {
+  const auto found = find(context, key, name);
+  return pick_or_throw(*found);
+}
+
 CONN_GRPC_API void stop_by_key(asio::execution_context& context, std::string_view key);
 [[nodiscard]] CONN_GRPC_API pool_status status_by_key(asio::execution_context& context, std::string_view key,
                                                       std::string_view name);
