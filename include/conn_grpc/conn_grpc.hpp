@@ -16,6 +16,7 @@
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/static_channel.hpp>
+#include <conn_grpc/static_lifecycle.hpp>
 #include <conn_grpc/static_pool.hpp>
 #include <conn_grpc/status.hpp>
 #include <conn_grpc/telemetry.hpp>

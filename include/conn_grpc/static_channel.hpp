@@ -4,7 +4,7 @@
 /// @file
 /// A channel that is found by its type.
 
-#include <conn_grpc/detail/static_lifecycle.hpp>
+#include <conn_grpc/static_lifecycle.hpp>
 
 #include <chrono>
 #include <utility>
@@ -29,8 +29,8 @@ namespace conn_grpc {
 ///
 /// *Thread safety*: Any thread may call any function.
 template <class Derived>
-class static_channel : public detail::static_lifecycle<Derived, channel_options> {
-  using base = detail::static_lifecycle<Derived, channel_options>;
+class static_channel : public static_lifecycle<Derived, channel_options> {
+  using base = static_lifecycle<Derived, channel_options>;
 
  public:
   /// Returns the gRPC channel of the instance if it is connected, to a coroutine. It

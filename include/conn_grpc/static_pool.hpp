@@ -4,7 +4,7 @@
 /// @file
 /// A pool that is found by its type.
 
-#include <conn_grpc/detail/static_lifecycle.hpp>
+#include <conn_grpc/static_lifecycle.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -30,8 +30,8 @@ namespace conn_grpc {
 ///
 /// *Thread safety*: Any thread may call any function.
 template <class Derived>
-class static_pool : public detail::static_lifecycle<Derived, pool_options> {
-  using base = detail::static_lifecycle<Derived, pool_options>;
+class static_pool : public static_lifecycle<Derived, pool_options> {
+  using base = static_lifecycle<Derived, pool_options>;
 
  public:
   /// Returns the connected channel of the instance whose turn it is, to a coroutine. It

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <conn_grpc/detail/static_lifecycle.hpp>
+#include <conn_grpc/detail/lookup.hpp>
 
 #include "core/unqualified_name.hpp"
 

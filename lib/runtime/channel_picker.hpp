@@ -108,12 +108,13 @@ class channel_picker final {
   /// True when picking calls user code, which may destroy the pool.
   [[nodiscard]] bool is_observed() const noexcept { return mock_ || probe_.wants_gets(); }
 
+  // Each way returns one object, so that g++ moves no result.
   template <if_none Then>
   [[nodiscard]] result_type pick() noexcept {
-    if (Then == if_none::wait && gets_.must_queue()) return would_block();
-    auto picked = members_.pick();
-    if (Then == if_none::wait && is_worth_waiting(picked)) return would_block();
-    return picked;
+    if constexpr (Then == if_none::fail)
+      return members_.pick();
+    else
+      return gets_.must_queue() ? result_type(would_block()) : pick_unless_none();
   }
 
   /// As `pick`, when `is_observed()`. Throws what `mock` throws. A get that has to wait
@@ -220,6 +221,12 @@ class channel_picker final {
     }
     [[nodiscard]] bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
   };
+
+  result_type pick_unless_none() noexcept {
+    auto picked = members_.pick();
+    if (is_worth_waiting(picked)) picked = would_block();
+    return picked;
+  }
 
   static error_code would_block() { return boost::asio::error::would_block; }
 

@@ -23,9 +23,17 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 
 namespace conn_grpc::detail {
+
+/// Returns the name of the type without the namespaces or functions in which it is
+/// declared: "demo_pool".
+[[nodiscard]] CONN_GRPC_API std::string unqualified_name(const std::type_info& type);
+
+/// Returns the key by which the instance of the type is found. No name equals it.
+[[nodiscard]] CONN_GRPC_API std::string key_of(const std::type_info& type);
 
 /// Returns null if nothing runs there under this key.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<pool_impl> try_find(asio::execution_context& context, std::string_view key);

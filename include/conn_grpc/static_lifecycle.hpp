@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+/// @file
+/// What a static channel and a static pool have in common.
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
@@ -13,14 +16,7 @@
 #include <typeinfo>
 #include <utility>
 
-namespace conn_grpc::detail {
-
-/// Returns the name of the type without the namespaces or functions in which it is
-/// declared: "demo_pool".
-[[nodiscard]] CONN_GRPC_API std::string unqualified_name(const std::type_info& type);
-
-/// Returns the key by which the instance of the type is found. No name equals it.
-[[nodiscard]] CONN_GRPC_API std::string key_of(const std::type_info& type);
+namespace conn_grpc {
 
 /// The functions that a `static_pool` and a `static_channel` have in common. Each
 /// execution context has at most one instance of `Derived`, from `async_run` to its
@@ -78,7 +74,7 @@ class static_lifecycle {
   static auto async_run(const asio::any_io_executor& executor, Token&& token = {}) {
     Options options = Derived::options();
     if (options.name.empty()) options.name = type_name();
-    return detail::async_run(make_pool_impl(executor, options, key()), std::forward<Token>(token));
+    return detail::async_run(detail::make_pool_impl(executor, options, key()), std::forward<Token>(token));
   }
 
   /// Makes an instance from `Derived::options()`, and runs it on the executor of
@@ -139,19 +135,20 @@ class static_lifecycle {
   /// *Executor*: The calling thread completes the first 256 waiting gets. The execution
   /// context completes the others, so a thread must run it. So neither is blocked for
   /// long.
-  static void stop(asio::execution_context& context) { stop_by_key(context, key()); }
+  static void stop(asio::execution_context& context) { detail::stop_by_key(context, key()); }
 
  protected:
   /// The key by which the instance is found.
   static const std::string& key() {
-    static const auto& key = *new std::string(key_of(typeid(Derived)));  // never destroyed: it may be used at exit
+    static const auto& key =
+        *new std::string(detail::key_of(typeid(Derived)));  // never destroyed: it may be used at exit
     return key;
   }
   /// The name of the type, without namespaces.
   static const std::string& type_name() {
-    static const auto& name = *new std::string(unqualified_name(typeid(Derived)));
+    static const auto& name = *new std::string(detail::unqualified_name(typeid(Derived)));
     return name;
   }
 };
 
-}  // namespace conn_grpc::detail
+}  // namespace conn_grpc
