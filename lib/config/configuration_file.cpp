@@ -58,12 +58,21 @@ bool is_nested_deeper(std::string_view json, int most) {
   return false;
 }
 
+/// Without the spaces that protobuf puts into its messages at random, so that nobody
+/// depends on them.
+std::string with_single_spaces(std::string_view text) {
+  std::string result;
+  for (const char c : text)
+    if (c != ' ' || !result.ends_with(' ')) result += c;
+  return result;
+}
+
 pb::Struct parsed(const std::filesystem::path& file) {
   const std::string text = contents(file);
   check(!is_nested_deeper(text, 20), file.string(), "is nested deeper than 20 levels");
   pb::Struct root;
   const auto status = pb::util::JsonStringToMessage(text, &root);
-  check(status.ok(), file.string(), "cannot be parsed: " + std::string(status.message()));
+  check(status.ok(), file.string(), "cannot be parsed: " + with_single_spaces(std::string(status.message())));
   return root;
 }
 

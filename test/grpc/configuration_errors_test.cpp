@@ -99,9 +99,7 @@ TEST_CASE("brackets in strings do not count as nesting", "[configuration]") {
 }
 
 TEST_CASE("a key that occurs twice is rejected", "[configuration]") {
-  CHECK_THAT(
-      refusal_of_text(pool(R"("pool_size": 1, "pool_size": 2)")),
-      has_text(is_protobuf_3 ? "Repeated map key: 'pool_size' is already set" : "repeated map key: 'pool_size'"));
+  CHECK_THAT(refusal_of_text(pool(R"("pool_size": 1, "pool_size": 2)")), has_text("epeated map key: 'pool_size'"));
   CHECK_THAT(refusal_of_text(R"({"pools": {"p": {}}, "pools": {"p": {}}})"), has_text("epeated map key: 'pools'"));
 }
 

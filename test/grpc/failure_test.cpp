@@ -194,7 +194,7 @@ TEST_CASE("gRPC ends the look-up at a silent DNS server after connect_timeout", 
   const asio::ip::udp::socket silent(io, {asio::ip::address_v4::loopback(), 0});
   const auto authority = "127.0.0.1:" + std::to_string(silent.local_endpoint().port());
   CHECK_THAT(error_after(io, seen, 1, {.address = "dns://" + authority + "/host.test:1", .connect_timeout = 200ms}),
-             has_text("DNS resolution failed for host.test:1"));
+             has_text(is_grpc_1_51() ? "DNS resolution failed for host.test:1" : "errors resolving host.test:1"));
 }
 
 // The connection may have ended before gRPC is asked to watch it. If that were missed,
@@ -235,9 +235,12 @@ TEST_CASE("a channel that is stopped while it connects does not try all addresse
     channel.async_run([](conn_grpc::error_code) {});
     run(io, until_true(io, [&] { return first.accepted() == 1; }));
   }
-  run(io,
-      until_true(io, [&] { return first.closed_by_client() == 1 && second.accepted() == second.closed_by_client(); }));
-  CHECK(third.accepted() == 0);
+  run(io, until_true(io, [&] {
+        return first.closed_by_client() == 1 && second.accepted() == second.closed_by_client() &&
+               third.accepted() == third.closed_by_client();
+      }));
+  // Later versions try the addresses at intervals of 250 ms, not one after the other.
+  if (is_grpc_1_51()) CHECK(third.accepted() == 0);
 }
 
 TEST_CASE("a DNS name that does not exist", "[failure]") {
