@@ -170,8 +170,9 @@ class channel_actor {
     // running.
     while (!picker().reclaim()) co_await state_changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     if (thrown) std::rethrow_exception(thrown);
-    if (std::chrono::floor<std::chrono::milliseconds>(up) >= options().stable_after) co_return retry::at_once;
     if (loss.kind != loss_kind::unknown) closes_in_order_ = loss.kind == loss_kind::orderly;
+    if (std::chrono::floor<std::chrono::milliseconds>(up) >= options().stable_after) co_return retry::at_once;
+
     co_return closes_in_order_ ? retry::paced : retry::after_backoff;
   }
 
