@@ -5,6 +5,8 @@
 /// The options of a channel and of a pool.
 
 #include <grpcpp/channel.h>
+#include <boost/asio/awaitable.hpp>
+
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <conn_grpc/backoff.hpp>
@@ -15,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace spdlog {
 class logger;
@@ -170,6 +173,21 @@ struct channel_options {
   std::size_t max_restarts = 3;
   /// The time window of `max_restarts`. Above zero.
   std::chrono::milliseconds restart_window{5'000};
+
+  /// How long a connection serves before it is replaced, plus or minus a tenth at random.
+  /// Zero means for ever. The new connection is handed out before the old one is
+  /// withdrawn. Not below zero.
+  std::chrono::milliseconds max_connection_age{0};
+
+  /// Called with the gRPC channel of each new connection. The coroutine is awaited before
+  /// the connection is handed out. It may make RPCs, for example to warm a cache. An
+  /// exception in the coroutine fails the attempt, and its text is the reason. An
+  /// exception of the function itself, before it returns, restarts the channel.
+  ///
+  /// *Cancellation*: The library cancels the coroutine (all types) when the attempt has
+  /// taken 9 times `connect_timeout`, when the connection is lost, and at `stop()`. It
+  /// does not wait for the coroutine to end then.
+  std::function<asio::awaitable<void>(channel_ptr)> prime{};
 };
 
 /// The options of a pool, whose `pool_size` channels have the same `channel` options. In
@@ -187,8 +205,9 @@ struct pool_options {
   /// be looked up.
   std::string name{};
 
-  /// The number of channels, which is the number of TCP connections. At most 100,000.
-  /// With zero, every get fails with errc::not_connected.
+  /// The number of channels to each address. Each channel is one TCP connection. At most
+  /// 100,000. With zero, every get fails with errc::not_connected.
+
   std::size_t pool_size = 1;
 
   /// The options of each channel of the pool.
@@ -201,6 +220,16 @@ struct pool_options {
   /// How many gets with a timeout may wait for a channel at the same time. The next one
   /// fails at once with errc::too_many_waiters. Zero means any number.
   std::size_t max_waiters = 0;
+
+  /// The addresses of the pool, each any gRPC target. The turns of the channels alternate
+  /// between them. Empty means `channel.address` alone. `pool::set_addresses` changes
+  /// them. If there are `addresses`, `channel.address` is not used, and channels are
+  /// named `<pool>/<address>/<index>`.
+  std::vector<std::string> addresses{};
+
+  /// How many attempts to connect may be under way at the same time. The others wait for
+  /// their turn. Zero means any number.
+  std::size_t max_connecting = 0;
 };
 
 }  // namespace conn_grpc

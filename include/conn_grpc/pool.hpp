@@ -18,7 +18,9 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc {
 
@@ -360,7 +362,53 @@ class CONN_GRPC_API pool : public lifecycle {
   /// channel while it copies it.
   [[nodiscard]] pool_status status() const { return full_status(); }
 
+  /// Changes the addresses of the pool. The channels to the addresses that stay keep
+  /// their connections. Channels to new addresses connect. Then the channels to the other
+  /// addresses are withdrawn, and their connections close when the RPCs over them have
+  /// ended.
+  ///
+  /// "Then" means: the first attempt of each new channel has ended, and a channel that
+  /// stays is connected. If no address is new, the others are withdrawn at once. An
+  /// address that occurs twice counts once. The list may be empty: then no channel is
+  /// left, and gets end with errc::not_connected.
+  ///
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options, without
+  /// effect, if an address is no gRPC target. After `stop()` the function has no effect.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The change is made on the pool's strand, after this function has
+  /// returned.
+  CONN_GRPC_API void set_addresses(std::vector<std::string> addresses);
+
+  /// Replaces every connection: connects again, hands out the new connection, and
+  /// withdraws the old one, which closes when the RPCs over it have ended. If an attempt
+  /// fails, the old connection stays, and the next attempt follows after the backoff.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The connections are replaced on the pool's strand, after this function
+  /// has returned.
+  CONN_GRPC_API void refresh();
+
+  /// Replaces the connection of a channel that does not answer, for example because its
+  /// server is frozen. If the attempt fails, the old connection is withdrawn all the
+  /// same: then the channel has lost its connection. RPCs in flight over it go on, until
+  /// their deadlines.
+  ///
+  /// Has no effect if the pool does not hand out this gRPC channel any more.
+  ///
+  /// @param suspected A gRPC channel that a get has returned.
+  /// @param why The reason in logs and in the event channel_disconnected.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The connection is replaced on the pool's strand, after this function has
+  /// returned.
+  CONN_GRPC_API void suspect(const channel_ptr& suspected, std::string why);
+
   /// Names a type that differs from `pool` only in the default completion token of its
+
   /// operations. It is used by `as_default_on_t` of Asio's tokens:
   ///
   ///     using tuple_pool =

@@ -59,17 +59,35 @@ struct channel_status {
   std::string last_error;
 };
 
+/// The channels of a pool to one of its addresses.
+struct address_status {
+  /// The gRPC target.
+  std::string address;
+  /// How many channels the pool has to this address, which is `pool_options::pool_size`.
+  std::size_t expected_size = 0;
+  /// How many of them are connected.
+  std::size_t current_size = 0;
+  /// The last error of a channel to this address that is not connected. If all are
+  /// connected, the last error of one of them. Empty if there was none.
+  std::string last_error{};
+};
+
 /// The state of a pool at the time when `status()` was called. The channels are read in
 /// turn, so their states may be of slightly different times.
+
 struct pool_status {
   /// `pool_options::name`.
   std::string name;
-  /// `pool_options::pool_size`.
+  /// How many channels the pool is to have: `pool_options::pool_size` for each address.
   std::size_t expected_size = 0;
   /// How many of the `channels` are connected.
   std::size_t current_size = 0;
-  /// The state of each channel, in the order of the indices in their names.
-  std::vector<channel_status> channels;
+  /// The state of each channel, in the order of their turns: the first channel to each
+  /// address, then the second channel to each. While the channels to a removed address
+  /// still serve, they are in here, too.
+  std::vector<channel_status> channels{};
+  /// The state of each address.
+  std::vector<address_status> addresses{};
 };
 
 }  // namespace conn_grpc

@@ -8,7 +8,9 @@
 #include <spdlog/spdlog.h>
 
 #include <cstddef>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::detail {
 namespace {
@@ -20,12 +22,11 @@ constexpr std::size_t most_channels = 100'000;
 /// @param prefix of the names of the fields: "" or "channel.".
 runtime::checked_pool_options checked_channel(const channel_options& options, const std::string& prefix,
                                               std::string name, std::string type_key) {
-  core::check_not_empty(prefix + "address", options.address);
-  if (!options.create_channel) core::check_target(prefix + "address", options.address);
   core::check_range(prefix + "backoff", options.backoff);
   core::check_positive(prefix + "connect_timeout", options.connect_timeout);
   core::check_positive(prefix + "stable_after", options.stable_after);
   core::check_positive(prefix + "restart_window", options.restart_window);
+  core::check_not_negative(prefix + "max_connection_age", options.max_connection_age);
 
   runtime::checked_pool_options all{
       .name = std::move(name),
@@ -39,23 +40,44 @@ runtime::checked_pool_options checked_channel(const channel_options& options, co
       .make_backoff = options.make_backoff,
       .attempt_limit = attempt_limit(options.connect_timeout),
       .stable_after = options.stable_after,
+      .max_connection_age = options.max_connection_age,
+      .prime = options.prime ? std::make_shared<const runtime::prime_function>(options.prime) : nullptr,
+
       .on_connect = options.on_connect,
+
       .on_disconnect = options.on_disconnect,
       .telemetry = options.telemetry ? options.telemetry : telemetry::global(),
       .logger = options.logger ? options.logger : spdlog::default_logger(),
       .debug = options.debug,
+      .has_own_targets = static_cast<bool>(options.create_channel),
   };
   if (!all.make_backoff) all.make_backoff = [](backoff_range range) { return exponential_backoff(range); };
   return all;
 }
 
+void check_address(const std::string& field, const std::string& address, bool has_own_targets) {
+  core::check_not_empty(field, address);
+  if (!has_own_targets) core::check_target(field, address);
+}
+
 }  // namespace
+
+void check_addresses(const std::vector<std::string>& addresses, bool has_own_targets) {
+  for (std::size_t i = 0; i < addresses.size(); ++i)
+    check_address("addresses[" + std::to_string(i) + "]", addresses[i], has_own_targets);
+}
 
 std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options& options, std::string type_key) {
   core::check_positive("status_interval", options.status_interval);
   core::check(options.pool_size <= most_channels, "pool_size", "must not be above " + std::to_string(most_channels));
   auto all = checked_channel(options.channel, "channel.", options.name, std::move(type_key));
-  all.label = "pool " + (all.name.empty() ? "of " + all.address : all.name);
+  if (options.addresses.empty())
+    check_address("channel.address", options.channel.address, all.has_own_targets);
+  else
+    check_addresses(options.addresses, all.has_own_targets);
+  all.addresses = options.addresses;
+  all.max_connecting = options.max_connecting;
+  all.label = "pool " + (all.name.empty() ? "of " + all.first_address() : all.name);
   all.pool_size = options.pool_size;
   all.status_interval = options.status_interval;
   all.max_waiters = options.max_waiters;
@@ -64,6 +86,7 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
 
 std::shared_ptr<const runtime::checked_pool_options> checked(const channel_options& options, std::string type_key) {
   auto all = checked_channel(options, {}, options.name, std::move(type_key));
+  check_address("address", all.address, all.has_own_targets);
   all.label = "channel " + (all.name.empty() ? "to " + all.address : all.name);
   return std::make_shared<const runtime::checked_pool_options>(std::move(all));
 }

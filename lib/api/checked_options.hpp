@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace conn_grpc::detail {
 
@@ -17,5 +18,9 @@ namespace conn_grpc::detail {
                                                                            std::string type_key);
 [[nodiscard]] std::shared_ptr<const runtime::checked_pool_options> checked(const channel_options& options,
                                                                            std::string type_key);
+
+/// @param has_own_targets true when the addresses are for the user's `create_channel`.
+/// @throws boost::system::system_error with errc::invalid_options, which names the element.
+void check_addresses(const std::vector<std::string>& addresses, bool has_own_targets);
 
 }  // namespace conn_grpc::detail

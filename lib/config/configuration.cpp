@@ -112,6 +112,8 @@ channel_options to_options(const config::Channel& from, const std::string& path,
   if (from.has_debug()) to.debug = from.debug();
   if (from.has_max_restarts()) to.max_restarts = from.max_restarts();
   if (from.has_restart_window()) to.restart_window = to_ms(from.restart_window(), path + ".restart_window");
+  if (from.has_max_connection_age())
+    to.max_connection_age = to_ms(from.max_connection_age(), path + ".max_connection_age");
   return to;
 }
 
@@ -123,6 +125,9 @@ pool_options load_pool_options(const std::filesystem::path& file, const std::str
   pool_options to{.name = pool, .channel = to_options(from.channel(), path + ".channel", file)};
   if (from.has_pool_size()) to.pool_size = from.pool_size();
   if (from.has_max_waiters()) to.max_waiters = from.max_waiters();
+  if (from.has_max_connecting()) to.max_connecting = from.max_connecting();
+  to.addresses.assign(from.addresses().begin(), from.addresses().end());
+
   if (from.has_status_interval()) to.status_interval = to_ms(from.status_interval(), path + ".status_interval");
   return to;
 }

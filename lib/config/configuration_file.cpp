@@ -134,18 +134,30 @@ pb::Value expanded_argument(const pb::Value& value, const std::string& path) {
 // Reads one value at a time, because protobuf's error does not say where in a message the
 // wrong value is.
 void read_value(const std::string& name, const pb::Value& value, pb::Message& message, const std::string& path) {
+  const auto& field = *message.GetDescriptor()->FindFieldByName(name);
   pb::Struct single;
-  (*single.mutable_fields())[name] = expanded(value, path);
+  auto& place = (*single.mutable_fields())[name];
+  (field.is_repeated() ? *place.mutable_list_value()->add_values() : place) = expanded(value, path);
   std::string json;
+
   const std::unique_ptr<pb::Message> read(message.New());
   auto status = pb::util::MessageToJsonString(single, &json);
   if (status.ok()) status = pb::util::JsonStringToMessage(json, read.get());
   std::string reason(status.message());
-  if (const std::string prefix = "(" + name + "): "; reason.starts_with(prefix)) reason.erase(0, prefix.size());
-  if (!status.ok() && message.GetDescriptor()->FindFieldByName(name)->message_type() != nullptr)
+  const std::string prefix = "(" + name + (field.is_repeated() ? "[0]): " : "): ");
+  if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
+
+  if (!status.ok() && field.message_type() != nullptr)
+
     reason = "must be seconds as in \"0.5s\", is " + json.substr(json.find(':') + 1, json.size() - json.find(':') - 2);
   check(status.ok(), path, reason);
   message.MergeFrom(*read);
+}
+
+void read_list(const std::string& name, const pb::Value& list, pb::Message& message, const std::string& path) {
+  check(list.has_list_value(), path, "must be a list");
+  for (int i = 0; i < list.list_value().values_size(); ++i)
+    read_value(name, list.list_value().values(i), message, path + "[" + std::to_string(i) + "]");
 }
 
 void read_object(const pb::Struct& from, pb::Message& message, const std::string& path) {
@@ -153,6 +165,10 @@ void read_object(const pb::Struct& from, pb::Message& message, const std::string
     const std::string inner = member(path, name);
     const auto& field = field_of(*message.GetDescriptor(), name, inner);
     const auto* type = field.message_type();
+    if (field.is_repeated()) {
+      read_list(name, value, message, inner);
+      continue;
+    }
     if (type == nullptr || type->full_name() == "google.protobuf.Duration") {
       read_value(name, value, message, inner);
       continue;
@@ -175,7 +191,7 @@ std::string read_entry(const std::filesystem::path& file, const std::string& sec
   const pb::Struct root = parsed(file);
   const std::string in_file = file.string() + ": ";
   for (const auto& [key, value] : root.fields())
-    (void)field_of(config::type("conn_grpc.config.File"), key, in_file + key);
+    if (!key.starts_with("x-")) (void)field_of(config::type("conn_grpc.config.File"), key, in_file + key);
 
   const auto found = root.fields().find(section);
   const pb::Struct entries = found == root.fields().end() ? pb::Struct() : object(found->second, in_file + section);

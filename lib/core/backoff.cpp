@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/backoff.hpp>
 
+#include "core/jitter.hpp"
 #include "core/option_checks.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <random>
 
 namespace conn_grpc {
@@ -46,13 +46,7 @@ std::unique_ptr<backoff> exponential_backoff(backoff_range range, std::uint64_t 
 }
 
 std::unique_ptr<backoff> exponential_backoff(backoff_range range) {
-  // Entropy is read once per process. A read takes 13 us, too much for each channel of a
-  // pool of a thousand. The step is odd, so no seed is repeated.
-  static std::atomic<std::uint64_t> seeds = [] {
-    std::random_device entropy;
-    return (std::uint64_t{entropy()} << 32) | entropy();
-  }();
-  return exponential_backoff(range, seeds.fetch_add(0x9e3779b97f4a7c15, std::memory_order_relaxed));
+  return exponential_backoff(range, core::unique_seed());
 }
 
 }  // namespace conn_grpc

@@ -29,6 +29,10 @@ void check_positive(std::string_view field, std::chrono::milliseconds value) {
   if (value.count() <= 0) reject(field, "must be above zero, is " + in_ms(value));
 }
 
+void check_not_negative(std::string_view field, std::chrono::milliseconds value) {
+  if (value.count() < 0) reject(field, "must not be below zero, is " + in_ms(value));
+}
+
 void check_range(std::string_view field, backoff_range range) {
   check_positive(std::string(field) + ".min", range.min);
   check_positive(std::string(field) + ".max", range.max);

@@ -13,6 +13,7 @@ namespace conn_grpc::core {
 [[noreturn]] void reject(std::string_view field, std::string_view why);
 void check(bool ok, std::string_view field, std::string_view why);
 void check_not_empty(std::string_view field, std::string_view value);
+void check_not_negative(std::string_view field, std::chrono::milliseconds value);
 void check_positive(std::string_view field, std::chrono::milliseconds value);
 void check_range(std::string_view field, backoff_range range);
 

@@ -141,17 +141,17 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
-/// The proxy that gRPC connects to instead of the address. Empty when gRPC connects to
-/// the address itself, and with a user's `create_channel`, which may connect to anything.
-std::string proxy_for(const channel_options& options) {
-  if (options.create_channel) return {};
+/// Finds the proxy that gRPC connects to instead of an address. Finds none with a user's
+/// `create_channel`, which may connect to anything.
+std::function<std::string(const std::string&)> proxy_finder(const channel_options& options) {
+  if (options.create_channel) return [](const std::string&) { return std::string(); };
   core::proxy_configuration configuration{
       .environment = [](const char* name) { return std::getenv(name); }};  // NOLINT(concurrency-mt-unsafe): as gRPC
   const auto* const enabled = find(options.arguments, GRPC_ARG_ENABLE_HTTP_PROXY);
   if (enabled && enabled->type == GRPC_ARG_INTEGER) configuration.enabled = enabled->value.integer != 0;
   const auto* const proxy = find(options.arguments, GRPC_ARG_HTTP_PROXY);
   if (proxy && proxy->type == GRPC_ARG_STRING) configuration.in_arguments = proxy->value.string;
-  return core::proxy_of(options.address, configuration);
+  return [configuration](const std::string& address) { return core::proxy_of(address, configuration); };
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ grpc_connector::grpc_connector(const channel_options& options)
               std::chrono::milliseconds(first_backoff_in_ms(options.arguments, options.connect_timeout)) / 5 * 4,
           .attempt_limit = attempt_limit(options.connect_timeout),
           .sends_keepalive = sends_keepalive(options.arguments),
-          .proxy = proxy_for(options),
+          .proxy_for = proxy_finder(options),
           .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options))})) {
   completion_thread::instance();
 }
@@ -183,10 +183,10 @@ std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& 
   try {
     session_ = completion_thread::instance().use();
   } catch (const completion_thread::unavailable& e) {
-    return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(e.what(), watch_options_));
+    return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(address, e.what(), watch_options_));
   }
   auto channel = reused ? *std::static_pointer_cast<monitored_channel>(reused) : create(address);
-  auto watched = std::make_shared<watched_channel>(std::move(channel), std::move(changed), watch_options_);
+  auto watched = std::make_shared<watched_channel>(address, std::move(channel), std::move(changed), watch_options_);
   watched->start();
   return std::make_unique<grpc_connection>(std::move(watched));
 }

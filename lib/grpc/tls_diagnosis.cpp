@@ -131,19 +131,18 @@ std::shared_ptr<const tls_diagnosis> tls_diagnosis::of(const channel_options& op
                                                        const ::grpc::ChannelArguments& arguments) {
   const auto* found = std::get_deleter<deleter>(options.credentials);
   if (!found) return nullptr;
-  // The user's `create_channel` is called on the strand only, and need not lead to
-  // `address`.
-  return std::make_shared<const tls_diagnosis>(found->background, options.address, arguments, !options.create_channel);
+  // The user's `create_channel` is called on the strand only, and need not lead to the
+  // address.
+  return std::make_shared<const tls_diagnosis>(found->background, arguments, !options.create_channel);
 }
 
-tls_diagnosis::tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
-                             bool may_fetch)
-    : background_(std::move(background)), address_(std::move(address)), arguments_(arguments), may_fetch_(may_fetch) {}
+tls_diagnosis::tls_diagnosis(tls_background background, const ::grpc::ChannelArguments& arguments, bool may_fetch)
+    : background_(std::move(background)), arguments_(arguments), may_fetch_(may_fetch) {}
 
-channel_ptr tls_diagnosis::certificate_fetch(const std::string& reason) const {
+channel_ptr tls_diagnosis::certificate_fetch(const std::string& address, const std::string& reason) const {
   // A later gRPC appends the cause to these words. Then no fetch is needed.
   if (!may_fetch_ || !reason.ends_with(refused)) return nullptr;
-  return ::grpc::CreateCustomChannel(address_, background_.certificate_fetch, arguments_);
+  return ::grpc::CreateCustomChannel(address, background_.certificate_fetch, arguments_);
 }
 
 void tls_diagnosis::explain(const std::string& reason, const std::string& found,

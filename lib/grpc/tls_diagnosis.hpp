@@ -50,12 +50,11 @@ class tls_diagnosis {
   [[nodiscard]] static std::shared_ptr<const tls_diagnosis> of(const channel_options& options,
                                                                const ::grpc::ChannelArguments& arguments);
 
-  tls_diagnosis(tls_background background, std::string address, const ::grpc::ChannelArguments& arguments,
-                bool may_fetch);
+  tls_diagnosis(tls_background background, const ::grpc::ChannelArguments& arguments, bool may_fetch);
 
-  /// A channel that will fail with a better reason. Null when no better reason can be
-  /// had.
-  [[nodiscard]] channel_ptr certificate_fetch(const std::string& reason) const;
+  /// A channel to `address` that will fail with a better reason. Null when no better
+  /// reason can be had.
+  [[nodiscard]] channel_ptr certificate_fetch(const std::string& address, const std::string& reason) const;
 
   /// Calls `then` with `reason` and its cause: at once, or on the completion thread, half
   /// a second later at most.
@@ -63,7 +62,7 @@ class tls_diagnosis {
   void explain(const std::string& reason, const std::string& found, const std::function<void(std::string)>& then) const;
 
   const tls_background background_;
-  const std::string address_;
+
   const ::grpc::ChannelArguments arguments_;
   const bool may_fetch_;
 };

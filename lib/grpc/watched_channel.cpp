@@ -122,6 +122,13 @@ connection_state watched_channel::state() const {
 }
 
 std::string watched_channel::failure() const {
+  auto why = words_of_grpc();
+  if (why.empty()) return why;
+  const auto proxy = options_->proxy_for(address_);
+  return proxy.empty() ? why : why + " (" + proxy + ")";
+}
+
+std::string watched_channel::words_of_grpc() const {
   const std::lock_guard lock(mutex_);
   return failure_;
 }
@@ -134,6 +141,8 @@ channel_ptr watched_channel::channel() const {
 runtime::connection_loss watched_channel::loss() const {
   // gRPC gives no other reason.
   auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{.reason = "closed by the peer"};
+  loss.reconnects = monitor_ && loss.kind != runtime::loss_kind::broken && reconnects();
+
   if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
     loss.reason += "; or by keepalive, which got no answer";
   return loss;
@@ -216,8 +225,8 @@ void watched_channel::failed(const std::string& reason) {
   const auto end_with = [self = shared_from_this()](std::string explained) {
     self->end(connection_state::failed, std::move(explained));
   };
-  if (const auto first = failure(); !first.empty()) return diagnosis->explain(first, reason, end_with);
-  auto certificate_fetch = diagnosis->certificate_fetch(reason);
+  if (const auto first = words_of_grpc(); !first.empty()) return diagnosis->explain(first, reason, end_with);
+  auto certificate_fetch = diagnosis->certificate_fetch(address_, reason);
   if (!certificate_fetch) return diagnosis->explain(reason, {}, end_with);
   {
     const std::lock_guard lock(mutex_);
@@ -229,14 +238,18 @@ void watched_channel::failed(const std::string& reason) {
   begin();
 }
 
+bool watched_channel::reconnects() const {
+  const std::lock_guard lock(mutex_);
+  return reconnects_;
+}
+
 bool watched_channel::notice_loss() {
-  const auto channel = current();
-  if (!channel) return true;
-  if (state() == connection_state::connected) {
+  if (const auto channel = current(); channel && state() == connection_state::connected) {
     if (channel->GetState(false) == GRPC_CHANNEL_READY) return false;
     end(connection_state::lost);
   }
-  report_loss();  // another thread may have noticed the loss, and not reported it yet
+  report_loss();  // another thread may have noticed the loss, and not reported it yet, or without this reason
+
   return true;
 }
 
@@ -247,7 +260,9 @@ void watched_channel::report_loss() {
     if (state_ == connection_state::lost) changed = changed_;
   }
   if (!changed) return;
-  (*changed)(true);
+  const bool is_final = !loss().reconnects;
+  (*changed)(is_final);
+  if (!is_final) return;  // an RPC may still end with the connection
   const std::lock_guard lock(mutex_);
   changed_.reset();
   unmonitored_.reset();
@@ -265,6 +280,9 @@ void watched_channel::await_loss(const std::function<void()>& then) {
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {
+  // An RPC on an idle channel makes gRPC connect again. In TRANSIENT_FAILURE it fails.
+  const auto channel = outcome == connection_state::lost ? current() : nullptr;
+  const auto now = channel ? channel->GetState(false) : GRPC_CHANNEL_SHUTDOWN;
   channel_ptr dropped;
   std::shared_ptr<const runtime::connection_observer> changed;
   {
@@ -273,6 +291,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     state_ =
         failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
+    reconnects_ = now != GRPC_CHANNEL_TRANSIENT_FAILURE && now != GRPC_CHANNEL_SHUTDOWN;
     if (state_ == connection_state::failed) dropped.swap(channel_);
     if (state_ == connection_state::failed) changed.swap(changed_);
   }
@@ -286,14 +305,9 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   report_loss();
 }
 
-std::string grpc_connection::failure() const {
-  auto reason = watched_->failure();
-  const auto& proxy = watched_->options().proxy;
-  return proxy.empty() || reason.empty() ? reason : reason + " (" + proxy + ")";
-}
+std::shared_ptr<void> grpc_connection::take_reusable(bool is_handed_out) {
+  if (!is_handed_out && !watched_->options().sends_keepalive) return nullptr;
 
-std::shared_ptr<void> grpc_connection::take_reusable() {
-  if (!watched_->options().sends_keepalive) return nullptr;
   auto idle = watched_->take_idle_channel();
   return idle.channel ? std::make_shared<monitored_channel>(std::move(idle)) : nullptr;
 }

@@ -21,11 +21,12 @@ namespace conn_grpc::detail {
 
 /// How a channel is watched; the same for all channels of a pool.
 struct watch_options {
-  std::chrono::milliseconds connect_timeout;       // of the attempt at one address
-  std::chrono::milliseconds first_backoff;         // after this gRPC may begin a second attempt by itself
-  std::chrono::milliseconds attempt_limit;         // an abandoned attempt is dropped after this, even while it connects
-  bool sends_keepalive;                            // then gRPC itself may have closed a lost connection
-  std::string proxy;                               // what gRPC connects to instead of the server; else empty
+  std::chrono::milliseconds connect_timeout;  // of the attempt at one address
+  std::chrono::milliseconds first_backoff;    // after this gRPC may begin a second attempt by itself
+  std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after this, even while it connects
+  bool sends_keepalive;                       // then gRPC itself may have closed a lost connection
+  std::function<std::string(const std::string&)> proxy_for;  // what gRPC connects to instead of an address; else empty
+
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
 };
 
@@ -45,16 +46,20 @@ struct watch_options {
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
  public:
-  watched_channel(monitored_channel channel, runtime::connection_observer changed,
+  watched_channel(std::string address, monitored_channel channel, runtime::connection_observer changed,
                   std::shared_ptr<const watch_options> options)
       : options_(std::move(options)),
+        address_(std::move(address)),
         monitor_(std::move(channel.monitor)),
         channel_(std::move(channel.channel)),
         changed_(std::make_shared<const runtime::connection_observer>(std::move(changed))) {}
 
   /// An attempt that failed before there was a channel.
-  watched_channel(std::string failure, std::shared_ptr<const watch_options> options)
-      : options_(std::move(options)), state_(runtime::connection_state::failed), failure_(std::move(failure)) {}
+  watched_channel(std::string address, std::string failure, std::shared_ptr<const watch_options> options)
+      : options_(std::move(options)),
+        address_(std::move(address)),
+        state_(runtime::connection_state::failed),
+        failure_(std::move(failure)) {}
 
   /// Asks the channel to connect.
   void start();
@@ -66,8 +71,10 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   void abandon() noexcept;
 
   [[nodiscard]] runtime::connection_state state() const;
+  /// With the proxy, if gRPC has used one.
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] const watch_options& options() const { return *options_; }
+
   [[nodiscard]] runtime::connection_loss loss() const;
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
   /// The channel while it is connected. Null before and after.
@@ -91,6 +98,9 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] channel_ptr current() const;
   [[nodiscard]] bool is_abandoned() const;
   [[nodiscard]] bool is_certificate_fetch() const;
+  [[nodiscard]] std::string words_of_grpc() const;
+  [[nodiscard]] bool reconnects() const;
+
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
@@ -100,6 +110,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   void report_loss();
 
   const std::shared_ptr<const watch_options> options_;
+  const std::string address_;
   const std::shared_ptr<call_monitor> monitor_;  // null when the user created the channel
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
@@ -108,6 +119,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   channel_ptr channel_;                                          // null once failed, taken or abandoned
   std::optional<unmonitored_connection> unmonitored_;            // while it is connected, if it has no monitor
   std::shared_ptr<const runtime::connection_observer> changed_;  // empty once abandoned
+  bool reconnects_ = false;                                      // once lost: an RPC makes gRPC connect again
   bool abandoned_ = false;                                       // abandoned while it was connecting
 };
 
@@ -120,13 +132,14 @@ class grpc_connection final : public runtime::connection {
   grpc_connection& operator=(const grpc_connection&) = delete;
 
   [[nodiscard]] runtime::connection_state state() const override { return watched_->state(); }
-  [[nodiscard]] std::string failure() const override;
+  [[nodiscard]] std::string failure() const override { return watched_->failure(); }
+
   [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
   [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
   [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }
-  /// A monitored_channel, where keepalive is on. gRPC remembers in it that a server has
-  /// found the pings too frequent.
-  [[nodiscard]] std::shared_ptr<void> take_reusable() override;
+  /// A monitored_channel: the one that is handed out, or, where keepalive is on, the lost
+  /// one. gRPC remembers in it that a server has found the pings too frequent.
+  [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override;
 
  private:
   const std::shared_ptr<watched_channel> watched_;

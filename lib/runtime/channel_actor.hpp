@@ -2,6 +2,8 @@
 #pragma once
 
 #include "core/exception_text.hpp"
+#include "core/jitter.hpp"
+#include "runtime/attempt_limiter.hpp"
 #include "runtime/channel_listeners.hpp"
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
@@ -10,11 +12,14 @@
 #include "runtime/connector.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/member.hpp"
+#include "runtime/priming.hpp"
+#include "runtime/retry_rule.hpp"
 #include "runtime/strand.hpp"
 #include "runtime/user_code.hpp"
 
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -23,22 +28,35 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <utility>
 
 namespace conn_grpc::runtime {
 
+/// Counters of the actors of a pool. On the strand.
+struct actor_counters {
+  std::uint64_t next_connection = 0;
+  std::size_t waiting_for_address = 0;  // see channel_actor::waits_for_address
+};
+
 /// What the actors of a pool share.
+
 template <class Clock>
 struct actor_environment {
   const checked_pool_options& options;
   const connector& connects;
   channel_picker<Clock>& picker;
-  std::uint64_t& next_connection;  // connections are numbered in the pool; on the strand
+  actor_counters& counters;
+
   /// Makes the observer of one connection of a slot. The observer withdraws a lost
   /// connection on the calling thread, and posts a `recheck()` to the strand.
   std::function<connection_observer(std::size_t slot, std::uint64_t connection)> observer_of;
+  attempt_limiter<Clock>& attempts;
+  /// Called when an attempt has ended.
+  std::function<void(const channel_identity& channel, bool has_connected)> attempt_ended;
 };
 
 /// One channel, from its first attempt to its stop. `slot()` and `status()` are
@@ -47,7 +65,10 @@ template <class Clock>
 class channel_actor {
  public:
   channel_actor(const actor_environment<Clock>& environment, std::shared_ptr<const channel_identity> channel)
-      : environment_(environment), channel_(std::move(channel)), listeners_(environment.options, channel_) {}
+      : environment_(environment),
+        channel_(std::move(channel)),
+        listeners_(environment.options, channel_),
+        retry_rule_(environment.options.stable_after) {}
 
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
@@ -56,30 +77,61 @@ class channel_actor {
   /// Connects, serves and connects again until `stop()`. An exception of user code
   /// withdraws the channel and ends `run()`. It may be run again.
   strand_awaitable<> run() {
+    const auto strand = co_await boost::asio::this_coro::executor;
     const auto backoff = make_backoff();
     reusable_.reset();  // left by a run that user code ended
+    strand_ = &strand;
+    attempt next;  // under way when it was to replace a connection that has been lost meanwhile
+
     while (!stopping_) {
       // An attempt takes half a millisecond of the strand, inside gRPC. Losses that are
       // already reported are handled first.
       co_await boost::asio::post(boost::asio::deferred);
       if (stopping_) break;
-      auto next = retry::after_backoff;
-      if (auto made = co_await connect(); made.session) next = co_await serve(std::move(made), *backoff);
-      if (!stopping_) co_await wait_for(next, *backoff);
+      auto when = retry::after_backoff;
+      const bool has_connected = co_await connect(next);
+      if (has_connected) when = co_await serve(next, *backoff);
+      if (!stopping_ && !next.session && !retry_rule_.begins_now(when)) co_await back_off(*backoff, !has_connected);
     }
     reusable_.reset();
     notify({.what = step::stopped});
   }
 
-  void stop() {
+  /// @param why the reason in the event of the connection that ends.
+  void stop(std::string_view why = "stopped") {
+    if (!stopping_) stop_reason_ = why;
     stopping_ = true;
     recheck();
+  }
+
+  /// Connects again, and then withdraws the connection. Without a connection, and while
+  /// it is being replaced, this has no effect.
+  /// @param is_suspect true when the connection must not serve even if connecting fails.
+  void replace(std::string why, bool is_suspect) {
+    if (!serves_) return;
+    wanted_ = {.why = std::move(why), .is_suspect = is_suspect};
+    recheck();
+  }
+
+  /// The address can be reached. Ends the backoff that followed a failed attempt.
+  void end_backoff() {
+    if (std::exchange(waits_for_address_, false)) recheck();
   }
 
   /// The state of a connection may have changed.
   void recheck() { state_changed_.notify(); }
 
   [[nodiscard]] std::size_t slot() const { return channel_->slot; }
+  [[nodiscard]] const std::string& address() const { return channel_->address; }
+  [[nodiscard]] bool is_stopping() const { return stopping_; }
+  /// True while it waits after a failed attempt.
+  [[nodiscard]] bool waits_for_address() const { return waits_for_address_; }
+  /// True when its first attempt has ended.
+  [[nodiscard]] bool has_settled() const { return has_settled_; }
+  /// True while its connection is handed out.
+  [[nodiscard]] bool serves() const { return serves_ != nullptr; }
+  /// True while this channel is handed out.
+  [[nodiscard]] bool serves(const ::grpc::Channel* channel) const { return serves_ && serves_->has_published(channel); }
   [[nodiscard]] channel_status status() const { return listeners_.status(); }
   void notify(const channel_transition& made) { listeners_.notify(made); }
 
@@ -87,21 +139,43 @@ class channel_actor {
   using step = channel_transition::step;
   using session_type = connection_session<Clock>;
   using time_point = typename Clock::time_point;
-
-  /// When the next attempt begins.
-  enum class retry {
-    at_once,        // after a connection that lived for `stable_after`
-    paced,          // after a shorter one, closed in order: at once, but at most twice per `stable_after`
-    after_backoff,  // after any other, and after a failed attempt
-  };
+  using permit_type = typename attempt_limiter<Clock>::permit;
 
   struct attempt {
-    std::unique_ptr<session_type> session;  // null when the attempt failed
-    std::chrono::nanoseconds took;
+    std::unique_ptr<session_type> session;   // null when the attempt failed, or has not begun
+    std::unique_ptr<priming<Clock>> primed;  // null until the connection is primed
+    permit_type permit;
+    time_point begin;
+    time_point deadline;
+    std::chrono::nanoseconds took{};
+    time_point connected_at;
+    bool on_connect_returned = false;
+    std::string replaces;  // why it replaces a connection; else empty
+    std::chrono::nanoseconds up{};
+    std::string end;  // why the connection ended
+  };
+
+  /// Clears the pointer at its end, however the serving ends.
+  class serving_scope {
+   public:
+    explicit serving_scope(session_type*& serves) : serves_(serves) {}
+    ~serving_scope() { serves_ = nullptr; }
+    serving_scope(const serving_scope&) = delete;
+    serving_scope& operator=(const serving_scope&) = delete;
+
+   private:
+    session_type*& serves_;
+  };
+
+  /// A wish to replace the connection.
+  struct replacement {
+    std::string why;
+    bool is_suspect = false;
   };
 
   [[nodiscard]] const checked_pool_options& options() const { return environment_.options; }
   [[nodiscard]] channel_picker<Clock>& picker() const { return environment_.picker; }
+  [[nodiscard]] attempt_limiter<Clock>& attempts() const { return environment_.attempts; }
 
   std::unique_ptr<conn_grpc::backoff> make_backoff() const {
     return call_user("make_backoff", [this] {
@@ -111,69 +185,230 @@ class channel_actor {
     });
   }
 
-  strand_awaitable<attempt> connect() {
-    notify({.what = step::connecting});
-    const auto begin = Clock::now();
-    const auto deadline = deadline_after<Clock>(options().attempt_limit);
-    auto session = begin_session();
-    while (session->is_connecting() && !stopping_ && Clock::now() < deadline)
-      co_await state_changed_.wait_until(deadline);
-
-    const std::chrono::nanoseconds took = Clock::now() - begin;
-    if (stopping_) {
-      session.reset();
-    } else if (!session->is_connected()) {
-      closes_in_order_ = false;
-      notify({.what = step::connect_failed, .took = took, .reason = session->failure(options().attempt_limit)});
-      session.reset();
+  /// @param begun an attempt that goes on, or none. None at the end, unless it has
+  /// succeeded.
+  strand_awaitable<bool> connect(attempt& begun) {
+    if (begun.session) notify({.what = step::still_connecting});
+    while (!begun.session && !stopping_) {
+      if (auto permit = attempts().request(state_changed_))
+        begin_attempt(begun, std::move(permit), std::exchange(reusable_, nullptr));
+      else
+        co_await state_changed_.wait();
     }
-    co_return attempt{std::move(session), took};
+    while (!stopping_ && is_under_way(begun)) co_await state_changed_.wait_until(begun.deadline);
+    attempts().leave(state_changed_);
+    end_attempt(begun);
+    const bool succeeded = !stopping_ && has_succeeded(begun);
+    if (!stopping_ && !succeeded) fail(begun);
+    if (!succeeded) begun = {};
+    co_return succeeded;
   }
 
-  std::unique_ptr<session_type> begin_session() {
-    const auto id = environment_.next_connection++;
+  void begin_attempt(attempt& begun, permit_type permit, std::shared_ptr<void> reusable,
+                     const std::string& replaces = {}) {
+    notify({.what = step::connecting, .reason = replaces, .is_serving = !replaces.empty()});
+    const auto begin = Clock::now();
+    const auto id = environment_.counters.next_connection++;
     auto changed = environment_.observer_of(slot(), id);
     auto connection = call_user("create_channel", [&] {
-      return environment_.connects.connect(channel_->address, std::move(changed), std::exchange(reusable_, nullptr));
+      return environment_.connects.connect(channel_->address, std::move(changed), std::move(reusable));
     });
-    return std::make_unique<session_type>(std::move(connection), channel_, id, picker());
+    begun.session = std::make_unique<session_type>(std::move(connection), channel_, id, picker());
+    begun.permit = std::move(permit);
+    begun.begin = begin;
+    begun.deadline = deadline_after<Clock>(options().attempt_limit);
+    begun.replaces = replaces;
   }
 
-  /// Publishes the channel, until the connection is lost or `stop()` is called.
-  strand_awaitable<retry> serve(attempt made, conn_grpc::backoff& backoff) {
-    auto& session = *made.session;
-    const auto begin = Clock::now();
+  /// Also primes the connection once it is connected.
+  [[nodiscard]] bool is_under_way(attempt& begun) {
+    if (!begun.session || Clock::now() >= begun.deadline) return false;
+    if (begun.session->is_connecting()) return true;
+    if (!begun.session->is_connected() || !options().prime) return false;
+    if (!begun.primed) {
+      begun.primed =
+          std::make_unique<priming<Clock>>(*strand_, options().prime, begun.session->channel(), state_changed_);
+    }
+    return begun.primed->is_running();
+  }
+
+  /// Call it when the attempt is not under way any more, or is given up.
+  static void end_attempt(attempt& ended) {
+    if (ended.primed) ended.primed->cancel();
+    ended.permit = {};
+    ended.took = Clock::now() - ended.begin;
+  }
+
+  [[nodiscard]] bool has_succeeded(const attempt& ended) const {
+    const bool is_primed =
+        !options().prime || (ended.primed && !ended.primed->is_running() && ended.primed->failure().empty());
+    return ended.session && ended.session->is_connected() && is_primed;
+  }
+
+  void fail(const attempt& failed, bool is_serving = false) {
+    if (!is_serving) retry_rule_.attempt_failed();
+    has_settled_ = true;
+    const bool is_unprimed = failed.session->is_connected() && failed.primed && !failed.primed->failure().empty();
+    const auto reason = is_unprimed ? failed.primed->failure() : failed.session->failure(options().attempt_limit);
+    notify({.what = step::connect_failed, .took = failed.took, .reason = reason, .is_serving = is_serving});
+    environment_.attempt_ended(*channel_, false);
+  }
+
+  bool publish(attempt& made, conn_grpc::backoff& backoff) {
     call_user("backoff.reset", [&] { backoff.reset(); });
-    if (!session.publish()) {  // the connection was lost meanwhile
-      closes_in_order_ = false;
-      notify({.what = step::connect_failed, .took = made.took, .reason = session.failure(options().attempt_limit)});
+    made.connected_at = Clock::now();
+    return made.session->publish();
+  }
+
+  /// Publishes the connection and then its replacements, until the last one is lost or
+  /// `stop()` is called.
+  /// @param next the connection. At the end the attempt that was to replace the last
+  /// connection, if that has not ended.
+  strand_awaitable<retry> serve(attempt& next, conn_grpc::backoff& backoff) {
+    attempt current = std::exchange(next, {});
+    if (!publish(current, backoff)) {  // the connection was lost meanwhile
+      fail(current);
       co_return retry::after_backoff;
     }
-    notify({.what = step::connected, .took = made.took, .at = steady(begin)});
-    if (session.is_connected()) picker().serve_waiters();  // after the status has changed: the waiters may read it
-    auto thrown = thrown_by("on_connect", options().on_connect);
-    while (!thrown && !stopping_ && session.is_connected()) co_await state_changed_.wait();
-    session.withdraw();
+    std::exception_ptr thrown;
+    attempt replaced;
+    const auto serving_ends = serving_scope(serves_);
+    for (;;) {
+      serves_ = current.session.get();
+      has_settled_ = true;
+      notify({.what = step::connected, .took = current.took, .at = steady(current.connected_at)});
+      environment_.attempt_ended(*channel_, true);
+      if (current.session->is_connected()) picker().serve_waiters();  // after the status has changed: they may read it
+      thrown = thrown_by("on_connect", options().on_connect);
+      current.on_connect_returned = !thrown;
+      if (replaced.session) co_await finish(replaced, thrown);
+      if (thrown || stopping_) break;
+      bool is_replaced = false;
+      try {
+        is_replaced = co_await await_replacement(current, backoff, next);
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      if (!is_replaced) break;
+      end_serving(current, next.replaces);
+      replaced = std::exchange(current, std::exchange(next, {}));
+    }
+    serves_ = nullptr;
+    current.session->withdraw();
 
-    const std::chrono::nanoseconds up = Clock::now() - begin;
-    if (!thrown) co_await await_reason(session);
-    const auto loss = stopping_ ? connection_loss{.reason = "stopped"}
-                      : thrown  ? connection_loss{.reason = core::exception_text(thrown)}
-                                : session.loss();
-    auto reusable = session.release();
-    if (!stopping_ && !thrown) reusable_ = std::move(reusable);
+    current.up = Clock::now() - current.connected_at;
+    if (!thrown) co_await await_reason(*current.session);
+    const auto loss = loss_of(*current.session, thrown);
+    auto reusable = current.session->take_reusable(false);
+    current.session.reset();
+    if (!stopping_ && !thrown && !next.session) reusable_ = std::move(reusable);
     reusable.reset();
-    notify({.what = stopping_ ? step::released : step::lost, .took = up, .reason = loss.reason});
-    if (!thrown) thrown = thrown_by("on_disconnect", options().on_disconnect);
-    notify({.what = step::disconnected, .took = up, .reason = loss.reason});
+    current.end = loss.reason;
+    const auto up = current.up;
+    notify({.what = stopping_ ? step::released : step::lost, .took = up, .reason = current.end});
+    co_await finish(current, thrown);
+    if (thrown) std::rethrow_exception(thrown);
+    co_return retry_rule_.after(loss.kind, up);
+  }
+
+  /// Reports the end of a connection that has been replaced.
+  void end_serving(attempt& replaced, const std::string& why) {
+    replaced.up = Clock::now() - replaced.connected_at;
+    const bool is_lost = !replaced.session->is_connected();
+    replaced.end = is_lost ? replaced.session->loss().reason : "replaced: " + why;
+    notify({.what = is_lost ? step::lost : step::replaced,
+            .took = replaced.up,
+            .reason = is_lost ? replaced.end : why,
+            .is_serving = true});
+  }
+
+  /// Closes a withdrawn connection, calls `on_disconnect` and reports it.
+  /// @param thrown becomes what `on_disconnect` throws, unless it is set already.
+  strand_awaitable<> finish(attempt& withdrawn, std::exception_ptr& thrown) {
+    withdrawn.session.reset();
+    if (withdrawn.on_connect_returned) {
+      const auto by_callback = thrown_by("on_disconnect", options().on_disconnect);
+      if (!thrown) thrown = by_callback;
+    }
+    notify({.what = step::disconnected, .took = withdrawn.up, .reason = withdrawn.end});
     // A caller that is taking the channel needs nanoseconds, unless its thread is not
     // running.
     while (!picker().reclaim()) co_await state_changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
-    if (thrown) std::rethrow_exception(thrown);
-    if (loss.kind != loss_kind::unknown) closes_in_order_ = loss.kind == loss_kind::orderly;
-    if (std::chrono::floor<std::chrono::milliseconds>(up) >= options().stable_after) co_return retry::at_once;
+  }
 
-    co_return closes_in_order_ ? retry::paced : retry::after_backoff;
+  [[nodiscard]] connection_loss loss_of(const session_type& session, const std::exception_ptr& thrown) const {
+    if (stopping_) return {.reason = std::string(stop_reason_)};
+    if (thrown) return {.reason = core::exception_text(thrown)};
+    if (session.is_connected()) return {.reason = "suspect: " + suspicion_, .kind = loss_kind::broken};
+    return session.loss();
+  }
+
+  /// Serves until the connection is replaced or lost, or `stop()` is called.
+  /// @param next the replacement. Without one, the attempt that goes on after a loss, or
+  /// none.
+  /// @return true when `next` has been published.
+  strand_awaitable<bool> await_replacement(const attempt& serving, conn_grpc::backoff& backoff, attempt& next) {
+    auto& session = *serving.session;
+    replacement wanted{.why = "max_connection_age"};
+    auto due = end_of_age(serving.connected_at);
+    wanted_.reset();
+    for (;;) {
+      while (!stopping_ && session.is_connected() && !wanted_ && Clock::now() < due)
+        co_await state_changed_.wait_until(due);
+      if (stopping_) co_return false;
+      if (wanted_) wanted = *std::exchange(wanted_, std::nullopt);
+      if (!session.is_connected()) {
+                if (session.loss().reconnects) co_await await_reason(session);
+        const auto loss = session.loss();
+        if (!loss.reconnects) co_return false;
+        const auto when = retry_rule_.after(loss.kind, Clock::now() - serving.connected_at);
+        if (!retry_rule_.begins_now(when)) co_return false;
+
+        wanted = {.why = "its end was announced"};
+      }
+      co_await connect_beside(session, wanted.why, next);
+      if (!stopping_ && has_succeeded(next) && publish(next, backoff)) co_return true;
+      if (stopping_ || !session.is_connected()) co_return false;
+      if (next.session) fail(next, true);
+      next = {};
+      if (wanted.is_suspect) {
+        suspicion_ = wanted.why;
+        co_return false;
+      }
+      const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
+      due = deadline_after<Clock>(delay);
+      notify({.what = step::backing_off, .at = steady(due), .delay = delay, .is_serving = true});
+    }
+  }
+
+  /// Makes an attempt while another connection serves, and until that may not serve any
+  /// more: gets return a lost connection for a second at most.
+  strand_awaitable<> connect_beside(session_type& serving, const std::string& why, attempt& begun) {
+    constexpr auto never = (time_point::max)();
+    auto reusable = serving.is_connected() ? nullptr : serving.take_reusable(true);
+    auto end_of_gap = never;
+    while (!stopping_ && serving.is_usable()) {
+      if (end_of_gap == never && !serving.is_connected()) end_of_gap = deadline_after<Clock>(longest_gap);
+      if (Clock::now() >= end_of_gap) break;
+      if (!begun.session) {
+        if (auto permit = attempts().request(state_changed_)) {
+          begin_attempt(begun, std::move(permit), std::exchange(reusable, nullptr), why);
+          continue;
+        }
+      }
+      if (begun.session && !is_under_way(begun)) break;
+      co_await state_changed_.wait_until((std::min)(end_of_gap, begun.session ? begun.deadline : never));
+    }
+    attempts().leave(state_changed_);
+    const bool goes_on = !stopping_ && !serving.is_usable() && is_under_way(begun);
+    if (!goes_on) end_attempt(begun);
+  }
+
+  [[nodiscard]] time_point end_of_age(time_point connected_at) const {
+    const auto age = options().max_connection_age;
+    if (age.count() == 0) return (time_point::max)();
+    const auto left = core::with_jitter(age);
+    return left < (time_point::max)() - connected_at ? connected_at + left : (time_point::max)();
   }
 
   /// An RPC that ends with the connection may end a moment later. Its status decides
@@ -184,19 +419,18 @@ class channel_actor {
       co_await state_changed_.wait_until((std::min)(end, Clock::now() + std::chrono::milliseconds(1)));
   }
 
-  strand_awaitable<> wait_for(retry next, conn_grpc::backoff& backoff) {
-    if (next == retry::at_once) co_return;
-    if (next == retry::paced && Clock::now() >= next_paced_attempt_) {
-      next_paced_attempt_ = deadline_after<Clock>(options().stable_after / 2);
-      co_return;
-    }
-    co_await back_off(call_user("backoff.next", [&] { return backoff.next(); }));
-  }
-
-  strand_awaitable<> back_off(std::chrono::milliseconds delay) {
+  /// @param has_failed true after an attempt that failed. Then a connection of another
+  /// channel to the same address ends the wait.
+  strand_awaitable<> back_off(conn_grpc::backoff& backoff, bool has_failed) {
+    const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
     const auto until = deadline_after<Clock>(delay);
     notify({.what = step::backing_off, .at = steady(until), .delay = delay});
-    while (!stopping_ && Clock::now() < until) co_await state_changed_.wait_until(until);
+    waits_for_address_ = has_failed;
+    if (has_failed) ++environment_.counters.waiting_for_address;
+    while (!stopping_ && Clock::now() < until && waits_for_address_ == has_failed)
+      co_await state_changed_.wait_until(until);
+    waits_for_address_ = false;
+    if (has_failed) --environment_.counters.waiting_for_address;
   }
 
   /// Returns the callback's exception instead of throwing it, because the channel must be
@@ -214,14 +448,23 @@ class channel_actor {
     return channel_transition::time_point(when.time_since_epoch());
   }
 
+  // How long gets return a lost connection, whose channel connects again.
+  static constexpr std::chrono::milliseconds longest_gap{1'000};
+
   const actor_environment<Clock>& environment_;
   const std::shared_ptr<const channel_identity> channel_;
   channel_listeners listeners_;
+  const strand_type* strand_ = nullptr;  // in the frame of `run()`
+  session_type* serves_ = nullptr;       // the session that is handed out
+  std::optional<replacement> wanted_;
+  std::string suspicion_;           // why the last connection was suspect
   std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
-  bool closes_in_order_ = false;    // true when the last loss of a known kind was orderly; false after a failed attempt
-  time_point next_paced_attempt_ = (time_point::min)();
+  retry_rule<Clock> retry_rule_;
+  bool waits_for_address_ = false;  // in the backoff after a failed attempt
   condition<Clock> state_changed_;
+  bool has_settled_ = false;
   bool stopping_ = false;
+  std::string_view stop_reason_;
 };
 
 }  // namespace conn_grpc::runtime

@@ -32,6 +32,7 @@ status_listener::status_listener(const channel_identity& channel) {
 void status_listener::on(const channel_transition& made) {
   switch (made.what) {
     case step::connecting:
+    case step::still_connecting:
       return enter(channel_state::connecting, made);
     case step::connect_failed:
       return set_last_error(std::string(made.reason));
@@ -48,6 +49,7 @@ void status_listener::on(const channel_transition& made) {
       return set_last_error(describe(made));
     case step::stopped:
       return enter(channel_state::stopped, made);
+    case step::replaced:
     case step::disconnected:
       return;
   }
@@ -55,10 +57,14 @@ void status_listener::on(const channel_transition& made) {
 
 void status_listener::enter(channel_state to, const channel_transition& made) {
   const std::lock_guard lock(mutex_);
-  status_.state = to;
   status_.attempts = made.attempt;
-  status_.connected_since.reset();
   status_.next_attempt.reset();
+  if (made.is_serving && made.what != step::connected) {
+    if (made.what == step::backing_off) status_.next_attempt = made.at;
+    return;
+  }
+  status_.state = to;
+  status_.connected_since.reset();
   if (made.what == step::connected) status_.connected_since = made.at;
   if (made.what == step::backing_off) status_.next_attempt = made.at;
 }
@@ -87,6 +93,7 @@ log_listener::log_listener(const checked_pool_options& options, const channel_id
 void log_listener::on(const channel_transition& made) {
   switch (made.what) {
     case step::connecting:
+    case step::still_connecting:
       return enter(channel_state::connecting, made);
     case step::connected:
       return enter(channel_state::connected, made);
@@ -99,6 +106,7 @@ void log_listener::on(const channel_transition& made) {
       return log_line(options_.logger.get(), spdlog::level::err, fmt::format("{}: {}", label_, cause_));
     case step::connect_failed:
     case step::lost:
+    case step::replaced:
     case step::released:
       cause_ = describe(made);
       return;
@@ -108,14 +116,15 @@ void log_listener::on(const channel_transition& made) {
 }
 
 void log_listener::enter(channel_state to, const channel_transition& made) {
-  const channel_state from = std::exchange(state_, to);
+  const channel_state from = state_;
+  if (!made.is_serving) state_ = to;
   std::string why = std::exchange(cause_, {});
   if (!logs_transitions()) return;
   const std::string more = describe(made);
   if (!why.empty() && !more.empty()) why += "; ";
   why += more;
   log_line(options_.logger.get(), spdlog::level::debug,
-           fmt::format("{}: {} -> {}{}{}", label_, to_string(from), to_string(to), why.empty() ? "" : ", ", why));
+           fmt::format("{}: {} -> {}{}{}", label_, to_string(from), to_string(state_), why.empty() ? "" : ", ", why));
 }
 
 bool log_listener::logs_transitions() const {

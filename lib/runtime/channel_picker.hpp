@@ -52,11 +52,15 @@ class channel_picker final {
                  const std::function<void()>& leave_rest)
       : probe_(options),
         mock_(std::move(mock)),
-        expected_size_(options.pool_size),
+
         gets_({this}, leave_rest, {.waiters = options.max_waiters}),
         sizes_({this}, leave_rest) {}
 
   // For the actors.
+
+  /// @param size how many channels there are to be.
+  void expect(std::size_t size) noexcept { expected_size_.store(size, std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t expected_size() const noexcept { return expected_size_.load(std::memory_order_relaxed); }
 
   void open() { members_.open(); }
 
@@ -101,7 +105,7 @@ class channel_picker final {
     return (std::min)(next_get, next_size);
   }
 
-  void report_size() { probe_.report_size(expected_size_, members_.size()); }
+  void report_size() { probe_.report_size(expected_size(), members_.size()); }
 
   // For callers. A mock answers at once, in every state of the actors.
 
@@ -130,7 +134,7 @@ class channel_picker final {
 
   /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
-    if (needed > expected_size_) return boost::asio::error::invalid_argument;
+    if (needed > expected_size()) return boost::asio::error::invalid_argument;
     if (mock_) return error_code();
     if (const auto state = members_.unavailable(); state != errc::not_connected) return state;
     if (members_.size() >= needed) return error_code();
@@ -232,7 +236,7 @@ class channel_picker final {
 
   template <class Picked>
   [[nodiscard]] bool is_worth_waiting(const Picked& picked) const {
-    return !picked && picked.error() == errc::not_connected && !mock_ && expected_size_ > 0;
+    return !picked && picked.error() == errc::not_connected && !mock_ && expected_size() > 0;
   }
 
   member_result picked_by_mock(time_point begin) {
@@ -256,7 +260,8 @@ class channel_picker final {
 
   Probe probe_;
   const std::function<channel_ptr()> mock_;
-  const std::size_t expected_size_;
+  std::atomic<std::size_t> expected_size_{0};
+
   core::member_set<member> members_;
   std::atomic<ticket> tickets_{0};
   fair_handover<get_waiter, get_policy, time_point> gets_;

@@ -17,14 +17,21 @@ std::string describe(const channel_transition& made) {
   using enum channel_transition::step;
   switch (made.what) {
     case connecting:
-      return fmt::format("attempt {}", made.attempt);
+      return fmt::format("attempt {}{}{}", made.attempt,
+                         made.reason.empty() ? "" : " to replace the connection: ", made.reason);
+    case still_connecting:
+      return fmt::format("attempt {} goes on", made.attempt);
+
     case connect_failed:
       return fmt::format("attempt {} failed after {}: {}", made.attempt, in_ms(made.took), made.reason);
     case connected:
       return fmt::format("attempt {} took {}", made.attempt, in_ms(made.took));
     case lost:
       return fmt::format("connection lost after {}: {}", in_ms(made.took), made.reason);
+    case replaced:
+      return fmt::format("connection replaced after {}: {}", in_ms(made.took), made.reason);
     case released:
+
       return fmt::format("released after {}", in_ms(made.took));
     case backing_off:
       return fmt::format("next attempt in {} ms", made.delay.count());

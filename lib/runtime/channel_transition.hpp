@@ -15,11 +15,15 @@ struct channel_transition {
 
   enum class step {
     connecting,        // an attempt begins
-    connect_failed,    // took, reason
-    connected,         // took, at
-    lost,              // took (the time up), reason
+    still_connecting,  // the attempt that was to replace a connection goes on after its loss
+
+    connect_failed,  // took, reason
+    connected,       // took, at
+    lost,            // took (the time up), reason
+    replaced,        // took (the time up), reason: its replacement has connected
+
     released,          // took (the time up): closed by the library itself
-    disconnected,      // took (the time up), reason; after lost or released, and after the user's callback
+    disconnected,      // took (the time up), reason; after lost, replaced or released, and after the user's callback
     backing_off,       // delay, at (the next attempt)
     user_code_failed,  // reason, consequence
     stopped,
@@ -31,6 +35,7 @@ struct channel_transition {
   std::string_view consequence{};
   time_point at{};
   std::chrono::milliseconds delay{};
+  bool is_serving = false;    // another connection of the channel is handed out meanwhile
   std::uint64_t attempt = 0;  // the number of the last attempt
 };
 

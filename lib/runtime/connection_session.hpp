@@ -33,8 +33,15 @@ class connection_session {
 
   [[nodiscard]] bool is_connecting() const { return connection_->state() == connection_state::connecting; }
   [[nodiscard]] bool is_connected() const { return connection_->state() == connection_state::connected; }
+  /// True while gets may return the channel: it is connected, or connects again when an
+  /// RPC asks.
+  [[nodiscard]] bool is_usable() const { return is_connected() || loss().reconnects; }
+
+  /// Null unless it is connected.
+  [[nodiscard]] channel_ptr channel() const { return connection_->channel(); }
 
   /// Why there is no connection.
+
   /// @param limit the time after which an attempt that still connects was abandoned.
   [[nodiscard]] std::string failure(std::chrono::milliseconds limit) const {
     switch (connection_->state()) {
@@ -50,11 +57,13 @@ class connection_session {
     }
   }
 
-  /// From now on the channel is handed out.
+  /// From now on the channel is handed out, and not that of another connection in its slot.
   /// @return false, without effect, when the connection is not connected any more.
   bool publish() {
     auto channel = connection_->channel();
     if (!channel) return false;
+    published_ = channel.get();
+
     picker_.publish(std::make_shared<const member>(
         member{.slot = channel_->slot, .id = id_, .channel = std::move(channel), .identity = channel_}));
     if (!is_connected()) withdraw();  // it was lost before there was a member to withdraw
@@ -63,16 +72,17 @@ class connection_session {
 
   void withdraw() noexcept { picker_.withdraw(channel_->slot, id_); }
 
+  /// True when this channel was handed out for this connection.
+  [[nodiscard]] bool has_published(const ::grpc::Channel* channel) const { return published_ == channel; }
+
   /// True while RPCs that are ending may still give the reason of the loss.
   [[nodiscard]] bool may_know_more() const { return connection_->may_know_more(); }
   [[nodiscard]] connection_loss loss() const { return connection_->loss(); }
 
-  /// Closes the connection.
-  /// @return what the next attempt may use of a lost connection. Null for nothing.
-  std::shared_ptr<void> release() {
-    auto reusable = connection_->take_reusable();
-    connection_.reset();
-    return reusable;
+  /// What the next attempt may use of a lost connection. Null for nothing.
+  /// @param is_handed_out see `connection::take_reusable`.
+  [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) {
+    return connection_->take_reusable(is_handed_out);
   }
 
  private:
@@ -80,6 +90,7 @@ class connection_session {
   const std::shared_ptr<const channel_identity> channel_;
   const std::uint64_t id_;
   picker_type& picker_;
+  const ::grpc::Channel* published_ = nullptr;
 };
 
 }  // namespace conn_grpc::runtime

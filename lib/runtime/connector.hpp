@@ -34,6 +34,7 @@ enum class loss_kind {
 struct connection_loss {
   std::string reason;
   loss_kind kind = loss_kind::unknown;
+  bool reconnects = false;  // true while an RPC on its channel makes gRPC connect again, and does not fail
 };
 
 /// One attempt and its connection. Destroying it abandons the attempt, or closes the
@@ -59,12 +60,17 @@ class connection {
   /// Null unless it is connected.
   [[nodiscard]] virtual channel_ptr channel() const = 0;
   /// What the next attempt in its slot may use of a lost connection. Null for nothing.
-  [[nodiscard]] virtual std::shared_ptr<void> take_reusable() { return nullptr; }
+  /// @param is_handed_out true when gets return the channel until that attempt has ended.
+  [[nodiscard]] virtual std::shared_ptr<void> take_reusable(bool is_handed_out) {
+    (void)is_handed_out;
+    return nullptr;
+  }
 };
 
 /// Called by any thread, each time the state may have changed, but never from within
 /// `connect`. A superfluous call is harmless.
-/// @param is_lost true when the connection was connected, and no longer is.
+/// @param is_lost true when the connection was connected, and no longer is, unless its
+/// loss `reconnects`.
 using connection_observer = std::function<void(bool is_lost)>;
 
 /// Connects. One object for all channels of a pool.

@@ -11,8 +11,10 @@
 #include "runtime/name_registry.hpp"
 #include "runtime/pool_names.hpp"
 #include "runtime/roster.hpp"
+#include "runtime/status_of.hpp"
 #include "runtime/strand.hpp"
 #include "runtime/supervisor.hpp"
+
 #include "runtime/unavailable_reason.hpp"
 #include "runtime/waiter_delivery.hpp"
 
@@ -33,6 +35,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::runtime {
 
@@ -57,13 +60,25 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         picker_(options_, std::move(mock), [this] { deliver_later(); }),
         strand_(closable_strand::make(executor)),
         names_(boost::asio::query(executor, boost::asio::execution::context), options_, this),
-        actors_{options_, *connector_, picker_, next_connection_,
-                [this](std::size_t slot, std::uint64_t connection) { return observer_of(slot, connection); }},
-        channels_(make_channels()),
-        supervisor_(options_, picker_, channels_, [this] {
+        attempts_(options_.max_connecting),
+        environment_{options_,
+                     *connector_,
+                     picker_,
+                     counters_,
+                     [this](std::size_t slot, std::uint64_t connection) { return observer_of(slot, connection); },
+                     attempts_,
+                     [this](const channel_identity& of, bool connected) { supervisor_.attempt_ended(of, connected); }},
+        addresses_(options_, channels_,
+                   [this](channel_identity its) {
+                     return std::make_shared<actor>(environment_,
+                                                    std::make_shared<const channel_identity>(std::move(its)));
+                   }),
+        supervisor_(options_, picker_, channels_, addresses_, counters_, [this] {
           over_limit_ = true;
           stop_handing_out();
-        }) {}
+        }) {
+    supervisor_.set_addresses(options_.addresses.empty() ? std::vector{options_.address} : options_.addresses);
+  }
 
   virtual ~pool_core() {
     names_.release();
@@ -120,18 +135,35 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (picker_.wait_for_size(mine, std::move(parked), needed, deadline_after<Clock>(timeout))) expire_earlier();
   }
 
-  /// The number of channels, connected or not.
-  [[nodiscard]] std::size_t size() const { return channels_.size(); }
+  [[nodiscard]] const checked_pool_options& options() const { return options_; }
+
+  /// The number of channels that there are to be.
+
+  [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
-    const auto all = channels_.all();
-    pool_status now{.name = options_.name, .expected_size = all->size(), .channels = {}};
-    now.channels.reserve(all->size());
-    for (const auto& channel : *all) {
-      now.channels.push_back(channel->status());
-      now.current_size += now.channels.back().state == channel_state::connected ? 1 : 0;
-    }
-    return now;
+    return status_of(options_.name, picker_.expected_size(), *channels_.all());
+  }
+
+  /// Connects to these addresses, and withdraws the channels to others once the new ones
+  /// have connected.
+  void set_addresses(std::vector<std::string> addresses) {
+    on_strand([to = std::move(addresses)](pool_core& p) { p.supervisor_.set_addresses(to); });
+  }
+
+  /// Replaces every connection.
+  void refresh() {
+    on_strand([](pool_core& p) {
+      for (const auto all = p.channels_.all(); const auto& channel : *all) channel->replace("refresh", false);
+    });
+  }
+
+  /// Replaces the connection of this channel, if the pool still hands it out.
+  void suspect(const channel_ptr& suspected, std::string why) {
+    on_strand([suspected, why = std::move(why)](pool_core& p) {
+      for (const auto all = p.channels_.all(); const auto& channel : *all)
+        if (channel->serves(suspected.get())) channel->replace(why, true);
+    });
   }
 
   /// Throws boost::system::system_error. The text names the pool and, when no channel is
@@ -199,15 +231,6 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   enum class phase { idle, running, stopped };
 
   using actor = channel_actor<Clock>;
-
-  typename roster<actor>::list make_channels() const {
-    typename roster<actor>::list all;
-    for (std::size_t slot = 0; slot < options_.pool_size; ++slot)
-      all.push_back(std::make_shared<actor>(
-          actors_, std::make_shared<const channel_identity>(channel_identity{
-                       .slot = slot, .name = options_.channel_name(slot), .address = options_.address})));
-    return all;
-  }
 
   // Separate functions, so that a get without telemetry saves no registers for them.
   template <if_none Then>
@@ -331,9 +354,12 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   pool_names names_;
   std::atomic<phase> phase_{phase::idle};
   std::atomic<bool> over_limit_{false};  // true when the restart limit stopped it
-  std::uint64_t next_connection_ = 0;
-  const actor_environment<Clock> actors_;
+  actor_counters counters_;
+  attempt_limiter<Clock> attempts_;
+  const actor_environment<Clock> environment_;
   roster<actor> channels_;
+  address_set<actor> addresses_;
+
   supervisor<Clock> supervisor_;
 };
 

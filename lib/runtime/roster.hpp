@@ -17,8 +17,12 @@ class roster {
  public:
   using list = std::vector<std::shared_ptr<Channel>>;
 
-  /// @param first the channels, by ascending slot.
-  explicit roster(list first) : list_(std::make_shared<const list>(std::move(first))) {}
+  /// @param now the channels, by ascending slot.
+  void replace(list now) {
+    auto next = std::make_shared<const list>(std::move(now));
+    const std::lock_guard lock(mutex_);
+    list_.swap(next);
+  }
 
   [[nodiscard]] std::shared_ptr<const list> all() const {
     const std::lock_guard lock(mutex_);
@@ -35,7 +39,7 @@ class roster {
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<const list> list_;
+  std::shared_ptr<const list> list_ = std::make_shared<const list>();
 };
 
 }  // namespace conn_grpc::runtime

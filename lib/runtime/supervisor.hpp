@@ -3,6 +3,7 @@
 
 #include "core/exception_text.hpp"
 #include "core/restart_budget.hpp"
+#include "runtime/address_set.hpp"
 #include "runtime/channel_actor.hpp"
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
@@ -17,14 +18,18 @@
 #include <boost/asio/post.hpp>
 #include <boost/system/errc.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::runtime {
 
@@ -42,10 +47,13 @@ class supervisor {
   /// @param over_limit called when user code has thrown more often than allowed, before
   /// the actors are stopped.
   supervisor(const checked_pool_options& options, channel_picker<Clock>& picker, const roster<actor>& channels,
-             std::function<void()> over_limit)
+             address_set<actor>& addresses, const actor_counters& counters, std::function<void()> over_limit)
       : options_(options),
         picker_(picker),
         channels_(channels),
+        addresses_(addresses),
+        counters_(counters),
+
         over_limit_(std::move(over_limit)),
         restarts_(options.max_restarts, options.restart_window),
         expiry_(picker),
@@ -59,15 +67,18 @@ class supervisor {
       if (options_.is_pool()) spawn(owner, strand, report_.run());
       spawn(owner, strand, expiry_.run());
       const auto all = channels_.all();
-      for (const auto& a : *all) {
-        spawn(owner, strand, supervise(a));
-        co_await boost::asio::post(boost::asio::deferred);  // other handlers of the context run between two attempts
+      new_channels_.assign(all->begin(), all->end());
+
+      is_running_ = true;
+      while (!stopping_) {
+        co_await start_new_channels(owner, strand);
+        if (!stopping_) co_await changed_.wait();
       }
     } catch (const std::bad_alloc&) {
       stop(make_error_code(boost::system::errc::not_enough_memory));  // stops the actors that already run
     }
-    while (living_ > 0 || !stopping_) co_await ended_.wait();
-    while (!picker_.reclaim()) co_await ended_.wait_until(Clock::now() + std::chrono::milliseconds(1));
+    while (living_ > 0) co_await changed_.wait();
+    while (!picker_.reclaim()) co_await changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
     while (picker_.delivering()) co_await boost::asio::post(boost::asio::deferred);  // every waiter is completed first
   }
 
@@ -78,10 +89,27 @@ class supervisor {
     for (const auto all = channels_.all(); const auto& a : *all) a->stop();
     report_.stop();
     expiry_.stop();
-    ended_.notify();
+    changed_.notify();
   }
 
   [[nodiscard]] error_code result() const { return result_; }
+
+  void set_addresses(const std::vector<std::string>& addresses) {
+    if (stopping_) return;
+    auto added = addresses_.change(addresses);
+    picker_.expect(addresses_.expected_size());
+    if (is_running_) std::ranges::move(added, std::back_inserter(new_channels_));
+    remove_old_channels();
+    changed_.notify();
+  }
+
+  /// An attempt of this channel has ended.
+  void attempt_ended(const channel_identity& of, bool has_connected) {
+    remove_old_channels();
+    if (!has_connected || counters_.waiting_for_address == 0) return;
+    for (const auto all = channels_.all(); const auto& a : *all)
+      if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
+  }
 
   /// A waiter with the earliest deadline has joined.
   void expire_earlier() { expiry_.recheck(); }
@@ -89,13 +117,36 @@ class supervisor {
  private:
   using step = channel_transition::step;
 
+  strand_awaitable<> start_new_channels(const std::shared_ptr<void>& owner, const strand_type& strand) {
+    while (!stopping_ && !new_channels_.empty()) {
+      const auto started = new_channels_.front();
+      new_channels_.pop_front();
+      if (started->is_stopping()) {
+        addresses_.remove(*started);
+        continue;
+      }
+
+      spawn(owner, strand, supervise(started));
+      co_await boost::asio::post(boost::asio::deferred);  // other handlers of the context run between two attempts
+    }
+  }
+
+  void remove_old_channels() {
+    if (!addresses_.has_leaving()) return;
+        for (const auto& removed : is_running_ ? addresses_.take_removable() : addresses_.take_leaving()) {
+
+      removed->stop("the address was removed");
+      if (!is_running_) addresses_.remove(*removed);
+    }
+  }
+
   // `run` does not end before the child has ended.
   void spawn(const std::shared_ptr<void>& owner, const strand_type& strand, strand_awaitable<> child) {
     ++living_;
     try {
       boost::asio::co_spawn(strand, std::move(child), [this, owner](const std::exception_ptr& failed) {
         --living_;
-        ended_.notify();
+        changed_.notify();
         if (failed) give_up();
       });
     } catch (...) {
@@ -111,7 +162,9 @@ class supervisor {
       std::string what;
       try {
         co_await supervised->run();
+        if (!stopping_) addresses_.remove(*supervised);
         co_return;
+
       } catch (...) {
         what = core::current_exception_text();
       }
@@ -143,13 +196,17 @@ class supervisor {
   const checked_pool_options& options_;
   channel_picker<Clock>& picker_;
   const roster<actor>& channels_;
+  address_set<actor>& addresses_;
+  const actor_counters& counters_;
   const std::function<void()> over_limit_;
   core::restart_budget<typename Clock::time_point> restarts_;
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
-  condition<Clock> ended_;
+  condition<Clock> changed_;
   std::size_t living_ = 0;
   bool stopping_ = false;
+  bool is_running_ = false;
+  std::deque<std::shared_ptr<actor>> new_channels_;  // their coroutines are to be started
   error_code result_;
 };
 

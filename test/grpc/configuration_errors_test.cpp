@@ -113,7 +113,9 @@ TEST_CASE("an entry that does not exist, and a field that is no option, are reje
       {R"({"pools": null})", "pools: must be an object"},
       {R"({"pools": {"p": 5}})", "pools.p: must be an object"},
       {pool(R"("size": 5)"),
-       "pools.p.size: there is no such field; there are: channel, max_waiters, pool_size, status_interval"},
+       "pools.p.size: there is no such field; there are: addresses, channel, max_connecting, max_waiters, pool_size, "
+       "status_interval"},
+
       {pool(R"("poolSize": 5)"), "pools.p.poolSize: there is no such field"},
       {pool(R"("name": "q")"), "pools.p.name: there is no such field"},
       {pool(R"("channel": [])"), "pools.p.channel: must be an object"},
@@ -133,6 +135,9 @@ TEST_CASE("a value of the wrong type, or out of range, is rejected", "[configura
       {pool(R"("pool_size": null)"), "pools.p.pool_size: must not be null"},
       {pool(R"("pool_size": {})"), "pools.p.pool_size: must not be an object"},
       {pool(R"("pool_size": [1])"), "pools.p.pool_size: must not be a list"},
+      {pool(R"("addresses": "a:1")"), "pools.p.addresses: must be a list"},
+      {pool(R"("addresses": [5])"), "pools.p.addresses[0]: invalid value 5 for type TYPE_STRING"},
+      {pool(R"("addresses": ["a:1", null])"), "pools.p.addresses[1]: must not be null"},
       {pool(R"("pool_size": true)"), "pools.p.pool_size: invalid value true for type TYPE_UINT32"},
       {pool(R"("pool_size": "five")"), "pools.p.pool_size: invalid value \"five\" for type TYPE_UINT32"},
       {pool(R"("pool_size": "")"), "pools.p.pool_size: invalid value \"\" for type TYPE_UINT32"},
@@ -154,8 +159,10 @@ TEST_CASE("a value of the wrong type, or out of range, is rejected", "[configura
 }
 
 TEST_CASE("a text that is not a duration, and a duration not in whole milliseconds, are rejected", "[configuration]") {
-  const std::string field = GENERATE("backoff.max", "connect_timeout", "stable_after", "restart_window",
-                                     "keepalive.time", "keepalive.timeout", "tls.refresh_interval");
+  const std::string field =
+      GENERATE("backoff.max", "connect_timeout", "stable_after", "restart_window", "max_connection_age",
+
+               "keepalive.time", "keepalive.timeout", "tls.refresh_interval");
   const auto [duration, why] = GENERATE(table<std::string, std::string>({
       {"20", "must be seconds as in \"0.5s\", is "},
       {"\"20\"", "must be seconds as in \"0.5s\", is "},

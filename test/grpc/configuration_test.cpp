@@ -75,6 +75,9 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.pool_size == defaults.pool_size);
   CHECK(options.status_interval == defaults.status_interval);
   CHECK(options.max_waiters == defaults.max_waiters);
+  CHECK(options.addresses.empty());
+  CHECK(options.max_connecting == defaults.max_connecting);
+
   CHECK(options.channel.name.empty());
   CHECK(options.channel.address.empty());
   CHECK(options.channel.credentials == nullptr);
@@ -85,6 +88,8 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.channel.debug == defaults.channel.debug);
   CHECK(options.channel.max_restarts == defaults.channel.max_restarts);
   CHECK(options.channel.restart_window == defaults.channel.restart_window);
+  CHECK(options.channel.max_connection_age == defaults.channel.max_connection_age);
+
   CHECK(options.channel.arguments.c_channel_args().num_args == defaults.channel.arguments.c_channel_args().num_args);
 }
 
@@ -102,6 +107,8 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.pool_size == 5);
   CHECK(options.status_interval == 10s);
   CHECK(options.max_waiters == 1'000);
+  CHECK(options.max_connecting == 2);
+
   CHECK(options.channel.address == "10.0.0.1:50051");
   CHECK(options.channel.credentials != nullptr);
   CHECK(options.channel.backoff.min == 500ms);
@@ -111,6 +118,8 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.channel.debug);
   CHECK(options.channel.max_restarts == 10);
   CHECK(options.channel.restart_window == 60s);
+  CHECK(options.channel.max_connection_age == 1h);
+
   CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIME_MS) == values{"300000"});
   CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIMEOUT_MS) == values{"10000"});
   CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS) == values{"0"});
@@ -121,6 +130,12 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(reports.name == "reports");
   CHECK(reports.address == "dns:///reports.internal:443");
   CHECK(reports.credentials != nullptr);
+}
+
+TEST_CASE("a list of addresses, and top-level keys of the user's own", "[configuration]") {
+  const environment_variable host("CONN_GRPC_HOST", "10.0.0.1");
+  const auto options = load(R"({"x-shared": [1], "pools": {"p": {"addresses": ["${CONN_GRPC_HOST}:1", "b:2"]}}})");
+  CHECK(options.addresses == std::vector<std::string>{"10.0.0.1:1", "b:2"});
 }
 
 TEST_CASE("each field of the file is documented", "[configuration]") {

@@ -15,6 +15,9 @@ namespace conn_grpc::test {
 
 /// One attempt, which the test steps.
 struct stepped_attempt {
+  std::string address;
+  bool reuses = false;  // the channel of the lost connection before
+
   runtime::connection_state state = runtime::connection_state::connecting;
   std::string failure;
   runtime::connection_loss loss;
@@ -27,6 +30,12 @@ struct stepped_attempt {
   void lose(runtime::connection_loss why = {"closed by the peer"}) {
     loss = std::move(why);
     step(runtime::connection_state::lost);
+  }
+  /// The server announces that it closes the connection.
+  void announce_end() {
+    loss = {.reason = "closed by the peer, no RPC in flight", .kind = runtime::loss_kind::orderly, .reconnects = true};
+    state = runtime::connection_state::lost;
+    changed(false);
   }
   void fail(std::string reason) {
     failure = std::move(reason);
@@ -51,6 +60,9 @@ class stepped_connection final : public runtime::connection {
   [[nodiscard]] std::string failure() const override { return attempt_->failure; }
   [[nodiscard]] runtime::connection_loss loss() const override { return attempt_->loss; }
   [[nodiscard]] bool may_know_more() const override { return attempt_->may_know_more; }
+  [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override {
+    return is_handed_out ? attempt_->channel : nullptr;
+  }
   [[nodiscard]] runtime::channel_ptr channel() const override {
     return attempt_->state == runtime::connection_state::connected ? attempt_->channel : nullptr;
   }
@@ -62,14 +74,20 @@ class stepped_connection final : public runtime::connection {
 /// Connects when the test says so. Each of its channels is a text.
 class stepped_connector final : public runtime::connector {
  public:
-  [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string&, runtime::connection_observer changed,
-                                                             std::shared_ptr<void>) const override {
+  [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string& address,
+                                                             runtime::connection_observer changed,
+                                                             std::shared_ptr<void> reused) const override {
     if (std::exchange(throw_next_, false)) throw std::runtime_error("create_channel threw");
     attempts_.push_back(std::make_shared<stepped_attempt>());
     auto& begun = attempts_.back();
+    begun->address = address;
+    begun->reuses = reused != nullptr;
     begun->changed = std::move(changed);
+
     begun->channel =
-        fake_channel(std::make_shared<std::string>("channel of attempt " + std::to_string(attempts_.size())));
+        reused ? std::static_pointer_cast<::grpc::Channel>(reused)
+               : fake_channel(std::make_shared<std::string>("channel of attempt " + std::to_string(attempts_.size())));
+
     return std::make_unique<stepped_connection>(begun);
   }
 
