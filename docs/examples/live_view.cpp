@@ -43,8 +43,11 @@ struct look {
 
 look look_of(channel_state state) {
   switch (state) {
-    case channel_state::connected:
+        case channel_state::connected:
       return {style::green, "● connected"};
+    case channel_state::draining:
+      return {style::yellow, "● draining"};
+
     case channel_state::connecting:
       return {style::yellow, "◐ connecting"};
     case channel_state::backing_off:

@@ -407,6 +407,63 @@ class CONN_GRPC_API pool : public lifecycle {
   /// returned.
   CONN_GRPC_API void suspect(const channel_ptr& suspected, std::string why);
 
+  /// Ends the handing out of channels, waits until the RPCs that are in flight have
+  /// ended, and then calls `stop()`. The completion signature is void(error_code).
+  ///
+  /// The RPCs are those of `unary` over channels of this pool, except channels of the
+  /// user's own `create_channel`. An RPC that has not begun when the last one ends is not
+  /// waited for.
+  ///
+  /// *Errors*: Gets end with errc::stopped from now on. Completes with success, also when
+  /// the time is over. If the execution context has been destroyed, it completes at once.
+  ///
+  /// @param timeout Of any std::chrono type. When it is over, `stop()` is called, and
+  /// RPCs in flight go on. With zero or less, `stop()` is called at once.
+  ///
+  /// *Cancellation*: Any type calls `stop()` at once. Then the operation completes.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The completion is posted to the handler's associated executor. The
+  /// default is `get_executor()`. If the executor throws, the handler is posted to
+  /// `get_executor()`. If that throws, too, the handler is posted to the system executor.
+  ///
+  /// *Lifetime*: The pool must exist when this function is called, but not when the
+  /// operation begins or completes. If the execution context is destroyed first, the
+  /// handler is destroyed and not called.
+  ///
+  /// *Allocator*: The handler's associated allocator is used only in the initiating
+  /// function and on the handler's executor. Its memory is freed before the handler is
+  /// called. A handler that is destroyed without a call frees its memory where it is
+  /// destroyed.
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_drain(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_drain(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
+  }
+
+  /// Ends the handing out of channels, waits until the RPCs that are in flight have
+  /// ended, and then calls `stop()`. This is `async_drain` for a coroutine:
+  ///
+  ///     co_await pool.drain(10s);
+  ///
+  /// @param timeout Of any std::chrono type. When it is over, `stop()` is called, and
+  /// RPCs in flight go on.
+  ///
+  /// *Errors*: None. It returns also when the time is over.
+  ///
+  /// *Cancellation*: Any type calls `stop()` at once.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine is resumed on its own executor.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed
+  /// meanwhile.
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<void, Executor> drain(std::chrono::duration<Rep, Period> timeout) {
+    co_await detail::async_drain(impl(), detail::timeout_of(timeout), asio::deferred);
+  }
+
   /// Names a type that differs from `pool` only in the default completion token of its
 
   /// operations. It is used by `as_default_on_t` of Asio's tokens:
@@ -448,6 +505,10 @@ class detail::pool_with_default : public pool {
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
   auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return pool::async_connected(count, timeout, std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_drain(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return pool::async_drain(timeout, std::forward<Token>(token));
   }
   [[nodiscard]] executor_type get_executor() const noexcept { return executor_type(pool::get_executor()); }
 };

@@ -28,6 +28,10 @@ enum class channel_state {
   backing_off,
   /// The channel has ended: it was stopped, or `async_run` has ended.
   stopped,
+  /// The channel is connected, but gets do not return it any more: `pool::drain` waits
+  /// for its RPCs.
+  draining,
+
 };
 
 /// Returns the name of the state as text: "not_started", "connecting", …

@@ -12,12 +12,25 @@
 
 namespace conn_grpc {
 
-void detail::start(pool_impl& started, run_handler handler) {
+namespace {
+
+/// The handler as the pool calls it.
+auto completion_of(detail::pool_impl& caller, detail::run_handler handler) {
   auto slot = asio::get_associated_cancellation_slot(handler);
-  auto complete = [&started, handler = std::move(handler)](error_code ec) mutable {
-    std::move(handler)(started, ec);  // `started` exists, because it is calling this
+  auto complete = [&caller, handler = std::move(handler)](error_code ec) mutable {
+    std::move(handler)(caller, ec);  // `caller` exists, because it is calling this
   };
-  started.async_run(asio::bind_cancellation_slot(slot, std::move(complete)));
+  return asio::bind_cancellation_slot(slot, std::move(complete));
+}
+
+}  // namespace
+
+void detail::start(pool_impl& started, run_handler handler) {
+  started.async_run(completion_of(started, std::move(handler)));
+}
+
+void detail::drain(pool_impl& drained, run_handler handler, std::chrono::nanoseconds timeout) {
+  drained.async_drain(completion_of(drained, std::move(handler)), timeout);
 }
 
 // A pool whose context has been destroyed has no executor of its own to complete on.

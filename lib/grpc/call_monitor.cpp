@@ -47,6 +47,7 @@ class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFa
     if (starts && &starts->context == rpc->client_context()) {
       starts->monitor = monitor_;
       monitor_->in_flight_.fetch_add(1, std::memory_order_relaxed);
+      monitor_->calls_of_pool_->fetch_add(1, std::memory_order_relaxed);
     }
     if (rpc->method() != std::string_view(method_that_asks_for_reason)) monitor_->keep_callback_threads();
     return nullptr;
@@ -84,6 +85,7 @@ std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& 
   auto connection = status.ok() ? call_succeeded() : call_failed(status);
   // Last, because a loss is judged by the reason once no RPC is in flight.
   in_flight_.fetch_sub(1, std::memory_order_relaxed);
+  calls_of_pool_->fetch_sub(1, std::memory_order_relaxed);
   return connection;
 }
 
@@ -138,8 +140,10 @@ runtime::connection_loss call_monitor::loss() const {
 
 monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& session, const std::string& address,
                                            const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
-                                           const ::grpc::ChannelArguments& arguments) {
-  auto monitor = std::make_shared<call_monitor>(session);
+                                           const ::grpc::ChannelArguments& arguments,
+                                           const std::shared_ptr<call_count>& calls_of_pool) {
+  auto monitor = std::make_shared<call_monitor>(session, calls_of_pool);
+
   std::vector<std::unique_ptr<::grpc::experimental::ClientInterceptorFactoryInterface>> announcers;
   announcers.push_back(std::make_unique<monitor_announcer>(monitor));
   auto channel =

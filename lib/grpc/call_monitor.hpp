@@ -29,10 +29,14 @@ class watched_channel;
 /// send the same words, for example a proxy that forwards the status of its own backend.
 [[nodiscard]] bool names_lost_connection(const ::grpc::Status& status);
 
+/// The number of RPCs that are in flight over all channels of a pool.
+using call_count = std::atomic<std::size_t>;
+
 /// Follows the RPCs of this library over one gRPC channel. Thread-safe.
 class call_monitor {
  public:
-  explicit call_monitor(std::weak_ptr<grpc_session> session) : session_(std::move(session)) {}
+  call_monitor(std::weak_ptr<grpc_session> session, std::shared_ptr<call_count> calls_of_pool)
+      : session_(std::move(session)), calls_of_pool_(std::move(calls_of_pool)) {}
 
   /// Calls `start`, which starts the RPC of `context`. Before the RPC begins, `monitor`
   /// becomes the monitor of its channel, which counts the RPC. It stays null for a
@@ -66,6 +70,8 @@ class call_monitor {
   std::shared_ptr<watched_channel> call_failed(const ::grpc::Status& status);
 
   const std::weak_ptr<grpc_session> session_;
+  const std::shared_ptr<call_count> calls_of_pool_;
+
   std::atomic<bool> keeps_callback_threads_{false};
 
   std::atomic<std::size_t> in_flight_{0};
@@ -87,6 +93,7 @@ struct monitored_channel {
 [[nodiscard]] monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& session,
                                                          const std::string& address,
                                                          const std::shared_ptr<::grpc::ChannelCredentials>& credentials,
-                                                         const ::grpc::ChannelArguments& arguments);
+                                                         const ::grpc::ChannelArguments& arguments,
+                                                         const std::shared_ptr<call_count>& calls_of_pool);
 
 }  // namespace conn_grpc::detail

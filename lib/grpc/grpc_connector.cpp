@@ -193,10 +193,12 @@ std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& 
 
 monitored_channel grpc_connector::create(const std::string& address) const {
   const auto& credentials = credentials_ ? credentials_ : session_->insecure;
-  if (!create_channel_) return create_monitored_channel(session_, address, credentials, arguments_);
+  if (!create_channel_) return create_monitored_channel(session_, address, credentials, arguments_, calls_);
   auto channel = create_channel_(address, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   return {.channel = std::move(channel), .monitor = nullptr};
 }
+
+std::size_t grpc_connector::calls_in_flight() const { return calls_->load(std::memory_order_relaxed); }
 
 }  // namespace conn_grpc::detail

@@ -34,6 +34,8 @@ class grpc_connector final : public runtime::connector {
   [[nodiscard]] std::unique_ptr<runtime::connection> connect(const std::string& address,
                                                              runtime::connection_observer changed,
                                                              std::shared_ptr<void> reused) const override;
+  /// The RPCs of `unary`, except over channels that the user created.
+  [[nodiscard]] std::size_t calls_in_flight() const override;
 
  private:
   [[nodiscard]] monitored_channel create(const std::string& address) const;
@@ -43,6 +45,7 @@ class grpc_connector final : public runtime::connector {
   decltype(channel_options::create_channel) create_channel_;
   std::shared_ptr<const watch_options> watch_options_;
   mutable std::shared_ptr<grpc_session> session_;  // from the first attempt on
+  const std::shared_ptr<call_count> calls_ = std::make_shared<call_count>(0);
 };
 
 }  // namespace conn_grpc::detail

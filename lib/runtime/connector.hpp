@@ -3,7 +3,9 @@
 // tests step theirs by hand.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+
 #include <memory>
 #include <string>
 
@@ -85,6 +87,10 @@ class connector {
   /// @param reused what the lost connection of the slot has left, or null.
   [[nodiscard]] virtual std::unique_ptr<connection> connect(const std::string& address, connection_observer changed,
                                                             std::shared_ptr<void> reused) const = 0;
+
+  /// How many RPCs are in flight over the connections it has made, as far as it follows
+  /// RPCs. Thread-safe.
+  [[nodiscard]] virtual std::size_t calls_in_flight() const { return 0; }
 };
 
 }  // namespace conn_grpc::runtime

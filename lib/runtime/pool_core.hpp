@@ -142,7 +142,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
-    return status_of(options_.name, picker_.expected_size(), *channels_.all());
+    return status_of(options_.name, picker_.expected_size(), phase_ == phase::draining, *channels_.all());
   }
 
   /// Connects to these addresses, and withdraws the channels to others once the new ones
@@ -224,11 +224,33 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   /// completes once every actor has released its connection.
   void stop(error_code result = {}) {
     const auto self = this->shared_from_this();  // a telemetry handler, called as a get ends, may destroy the pool
-    if (stop_handing_out() == phase::running) on_strand([result](pool_core& p) { p.supervisor_.stop(result); });
+    const auto was = stop_handing_out();
+    if (was == phase::running || was == phase::draining)
+      on_strand([result](pool_core& p) { p.supervisor_.stop(result); });
+  }
+
+  /// From now on every get ends in errc::stopped. Calls `stop()` when no RPC is in flight,
+  /// or when the time is over, and then the handler. Cancellation, of any type, is a
+  /// `stop()`.
+  /// @param handler posts itself, so any thread may call it, in any function.
+  void async_drain(run_handler handler, std::chrono::nanoseconds timeout) {
+    const auto self = this->shared_from_this();
+    auto was = phase::running;
+    if (!phase_.compare_exchange_strong(was, phase::draining)) {
+      if (was == phase::idle) stop();
+      if (was != phase::draining) return std::move(handler)(error_code());
+    }
+    end_gets();
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+      slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
+        if (const auto pool = weak.lock()) pool->stop();
+      });
+    const auto drained = std::make_shared<drain>(drain{self, std::move(handler), deadline_after<Clock>(timeout)});
+    if (!strand_->post([drained](const strand_type& strand) { (*drained)(strand); })) std::move(drained->handler)(error_code());
   }
 
  private:
-  enum class phase { idle, running, stopped };
+  enum class phase { idle, running, draining, stopped };
 
   using actor = channel_actor<Clock>;
 
@@ -286,12 +308,32 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     }
   };
 
+  // Is posted to the strand, and runs there.
+  struct drain {
+    std::shared_ptr<pool_core> pool;
+    run_handler handler;
+    typename Clock::time_point deadline;
+
+    void operator()(const strand_type& strand) {
+      const auto self = std::move(pool);
+      boost::asio::co_spawn(strand, self->supervisor_.await_calls(*self->connector_, deadline),
+                            [self, handler = std::move(handler)](const std::exception_ptr&) mutable {
+                              self->stop();
+                              std::move(handler)(error_code());
+                            });
+    }
+  };
+
   /// @return the phase before.
   phase stop_handing_out() {
     const auto was = phase_.exchange(phase::stopped);
+    end_gets();
+    return was;
+  }
+
+  void end_gets() {
     picker_.close();
     names_.release();
-    return was;
   }
 
   void back_to_idle() noexcept {

@@ -89,6 +89,8 @@ class supervisor {
     for (const auto all = channels_.all(); const auto& a : *all) a->stop();
     report_.stop();
     expiry_.stop();
+    
+
     changed_.notify();
   }
 
@@ -111,11 +113,25 @@ class supervisor {
       if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
   }
 
+    /// Returns when no RPC is in flight, at the deadline, or after `stop()`. Any number of
+  /// coroutines may wait.
+
+  strand_awaitable<> await_calls(const connector& connects, typename Clock::time_point deadline) {
+        condition<Clock> pause;
+    while (!stopping_ && connects.calls_in_flight() > 0 && Clock::now() < deadline)
+      co_await pause.wait_until((std::min)(deadline, Clock::now() + time_between_counts));
+
+  }
+
   /// A waiter with the earliest deadline has joined.
+
   void expire_earlier() { expiry_.recheck(); }
 
  private:
   using step = channel_transition::step;
+
+  // The end of an RPC notifies no pool: RPCs would pay for it.
+  static constexpr std::chrono::milliseconds time_between_counts{5};
 
   strand_awaitable<> start_new_channels(const std::shared_ptr<void>& owner, const strand_type& strand) {
     while (!stopping_ && !new_channels_.empty()) {
@@ -133,8 +149,7 @@ class supervisor {
 
   void remove_old_channels() {
     if (!addresses_.has_leaving()) return;
-        for (const auto& removed : is_running_ ? addresses_.take_removable() : addresses_.take_leaving()) {
-
+    for (const auto& removed : is_running_ ? addresses_.take_removable() : addresses_.take_leaving()) {
       removed->stop("the address was removed");
       if (!is_running_) addresses_.remove(*removed);
     }
@@ -203,6 +218,8 @@ class supervisor {
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
   condition<Clock> changed_;
+  
+
   std::size_t living_ = 0;
   bool stopping_ = false;
   bool is_running_ = false;

@@ -95,6 +95,9 @@ class stepped_connector final : public runtime::connector {
   [[nodiscard]] stepped_attempt& attempt(std::size_t index) const { return *attempts_.at(index); }
   [[nodiscard]] stepped_attempt& last() const { return *attempts_.back(); }
   void throw_next() { throw_next_ = true; }
+  [[nodiscard]] std::size_t calls_in_flight() const override { return calls; }
+
+  std::size_t calls = 0;  // in flight
 
  private:
   mutable std::vector<std::shared_ptr<stepped_attempt>> attempts_;

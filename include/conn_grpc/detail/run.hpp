@@ -10,7 +10,9 @@
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/options.hpp>
 
+#include <chrono>
 #include <memory>
+
 #include <string>
 #include <utility>
 
@@ -34,6 +36,10 @@ using run_handler = asio::any_completion_handler<void(const fallback&, error_cod
 /// @param handler It posts, so any thread may call it, inside any function.
 CONN_GRPC_API void start(pool_impl& started, run_handler handler);
 
+/// Ends the gets, and stops the pool when its RPCs have ended. Then calls the handler.
+/// @param handler It posts, so any thread may call it, inside any function.
+CONN_GRPC_API void drain(pool_impl& drained, run_handler handler, std::chrono::nanoseconds timeout);
+
 /// Posts a handler whose own executor threw: to the pool's executor, or, if that throws,
 /// too, to the system executor.
 [[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const pool_impl& started) noexcept;
@@ -44,6 +50,14 @@ auto async_run(std::shared_ptr<pool_impl> started, Token&& token) {
     start(*target.pool, posted_handler(std::move(handler), target.get_executor()));
   };
   return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(started)}, begin), token);
+}
+
+template <asio::completion_token_for<void(error_code)> Token>
+auto async_drain(std::shared_ptr<pool_impl> drained, std::chrono::nanoseconds timeout, Token&& token) {
+  auto begin = [timeout](auto handler, const pool_target& target) {
+    drain(*target.pool, posted_handler(std::move(handler), target.get_executor()), timeout);
+  };
+  return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(drained)}, begin), token);
 }
 
 }  // namespace conn_grpc::detail
