@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // Connections that are replaced, several servers, and draining, on real sockets.
-#include <signal.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/system/system_error.hpp>
@@ -159,7 +157,7 @@ TEST_CASE("no get and no RPC fails while the addresses change", "[backends]") {
 }
 
 TEST_CASE("a suspect connection to a frozen server is withdrawn", "[backends]") {
-  const server_process frozen(greeter_server(), "127.0.0.1:0");
+  server_process frozen(greeter_server(), "127.0.0.1:0");
   const server_process good(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
@@ -168,11 +166,11 @@ TEST_CASE("a suspect connection to a frozen server is withdrawn", "[backends]") 
   pool.async_run([](conn_grpc::error_code) {});
   run(io, [&]() -> asio::awaitable<void> {
     co_await seen.until([&] { return seen.connects == 2; });
-    ::kill(frozen.pid(), SIGSTOP);
+    frozen.freeze();
     pool.suspect(co_await pool.get_channel(), "no answer");
     pool.suspect(co_await pool.get_channel(), "no answer");  // the good server's is replaced
     co_await seen.until([&] { return seen.disconnects == 2; });
-    ::kill(frozen.pid(), SIGCONT);
+    frozen.thaw();
     const auto now = pool.status();
     CHECK(now.addresses.at(0).current_size == 0);
     CHECK(now.addresses.at(1).current_size == 1);

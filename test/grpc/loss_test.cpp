@@ -2,7 +2,6 @@
 // Connections that end, on real sockets: the reason of the loss, and the next attempt.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/status.h>
-#include <signal.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -192,7 +191,7 @@ TEST_CASE("a server that closes connections in order is connected to again witho
 }
 
 TEST_CASE("keepalive closes the connection of a frozen server after the user's own limit", "[loss]") {
-  const server_process server(greeter_server(), "127.0.0.1:0");
+  server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   observer seen;
   auto options = seen.watch({.address = address_of(server)});
@@ -204,7 +203,7 @@ TEST_CASE("keepalive closes the connection of a frozen server after the user's o
     const auto channel = co_await pool.get_channel(20s);
     const auto freeze = [&]() -> asio::awaitable<void> {
       CHECK((co_await slow_greeting(channel, 0ms)).ok());  // so the server has the other RPC
-      REQUIRE(::kill(server.pid(), SIGSTOP) == 0);
+      server.freeze();
     };
     const auto status = co_await (slow_greeting(channel, 1h) && freeze());
     CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);

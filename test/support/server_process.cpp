@@ -85,7 +85,15 @@ void server_process::kill() {
   wait();
 }
 
+void server_process::freeze() {
+  ::kill(pid_, SIGSTOP);
+  ::waitpid(pid_, nullptr, WUNTRACED);
+}
+
+void server_process::thaw() { ::kill(pid_, SIGCONT); }
+
 void server_process::shut_down() { wait(); }
+
 
 void server_process::wait() {
   if (stdin_ >= 0) ::close(std::exchange(stdin_, -1));

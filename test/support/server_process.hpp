@@ -44,7 +44,14 @@ class server_process {
   /// the connections.
   void kill();
 
+    /// Stops the process (SIGSTOP), and returns once it does not run any more. Its
+  /// connections stay open.
+  void freeze();
+  /// Lets a frozen process go on.
+  void thaw();
+
   /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
+
   /// connections close.
   void shut_down();
 
