@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 
 class exponential final : public backoff {
  public:
-  exponential(backoff_range range, std::uint64_t seed) : range_(range), current_(range.min), random_(seed) {}
+  exponential(backoff_range range, std::uint64_t seed) : range_(range), current_(range.min), random_(core::generator_of(seed)) {}
 
   milliseconds next() override {
     // Compounding jitter: each draw begins at the last one, so channels that failed
@@ -33,7 +33,7 @@ class exponential final : public backoff {
  private:
   backoff_range range_;
   milliseconds current_;
-  std::mt19937_64 random_;
+  core::random_generator random_;
 };
 
 }  // namespace

@@ -7,6 +7,11 @@
 
 namespace conn_grpc::core {
 
+random_generator generator_of(std::uint64_t seed) {
+  std::seed_seq mixed{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  return random_generator(mixed);
+}
+
 std::uint64_t unique_seed() {
   // Entropy is read once per process. A read takes 13 us, too much for each channel of a
   // pool of a thousand. The step is odd, so no seed is repeated.
@@ -19,7 +24,8 @@ std::uint64_t unique_seed() {
 
 std::chrono::nanoseconds with_jitter(std::chrono::nanoseconds middle) {
   const auto most = middle / 10;
-  std::mt19937_64 random(unique_seed());
+  auto random = generator_of(unique_seed());
+
   std::uniform_int_distribution<std::chrono::nanoseconds::rep> shift(-most.count(), most.count());
   const std::chrono::nanoseconds by(shift(random));
   constexpr auto longest = (std::chrono::nanoseconds::max)();
