@@ -6,11 +6,9 @@
 #include <conn_grpc/conn_grpc.hpp>
 
 #include <chrono>
-#include <cstddef>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <list>
 #include <span>
 #include <string>
 
@@ -43,69 +41,28 @@ asio::awaitable<void> greet(conn_grpc::pool& pool, std::string name, std::chrono
   }
 }
 
-/// On one thread.
-class calls_in_flight {
- public:
-  calls_in_flight(asio::any_io_executor executor, conn_grpc::pool& pool, std::chrono::milliseconds server_takes)
-      : executor_(executor), pool_(pool), server_takes_(server_takes), none_left_(executor, forever) {}
-
-  /// Until it is cancelled.
-  asio::awaitable<void> keep_beginning() {
-    asio::steady_timer pause(executor_);
-    for (int number = 1;; ++number) {
-      begin("call " + std::to_string(number));
-      pause.expires_after(100ms);
-      co_await pause.async_wait(asio::use_awaitable);
-    }
+/// Begins a call each 100 ms, until it is cancelled.
+asio::awaitable<void> keep_calling(conn_grpc::pool& pool, std::chrono::milliseconds server_takes) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer pause(executor);
+  for (int number = 1;; ++number) {
+    asio::co_spawn(executor, greet(pool, "call " + std::to_string(number), server_takes), asio::detached);
+    pause.expires_after(100ms);
+    co_await pause.async_wait(asio::use_awaitable);
   }
-
-  [[nodiscard]] std::size_t count() const { return in_flight_.size(); }
-
-  asio::awaitable<void> until_none_is_left() {
-    while (!in_flight_.empty()) co_await none_left_.async_wait(asio::as_tuple(asio::use_awaitable));
-  }
-
-  /// Each ends soon, wherever it is: waiting for a channel, or for the server.
-  void cancel() {
-    for (auto& call : in_flight_) call.emit(asio::cancellation_type::terminal);
-  }
-
- private:
-  static constexpr auto forever = asio::steady_timer::time_point::max();
-
-  void begin(std::string name) {
-    const auto call = in_flight_.emplace(in_flight_.end());
-    const auto end = [this, call](const std::exception_ptr&) {
-      in_flight_.erase(call);
-      if (in_flight_.empty()) none_left_.cancel();
-    };
-    asio::co_spawn(executor_, greet(pool_, std::move(name), server_takes_),
-                   asio::bind_cancellation_slot(call->slot(), end));
-  }
-
-  asio::any_io_executor executor_;
-  conn_grpc::pool& pool_;
-  std::chrono::milliseconds server_takes_;
-  std::list<asio::cancellation_signal> in_flight_;
-  asio::steady_timer none_left_;
-};
+}
 
 //[serve
-asio::awaitable<void> serve(conn_grpc::pool& pool, calls_in_flight& calls, std::chrono::milliseconds grace) {
+asio::awaitable<void> serve(conn_grpc::pool& pool, std::chrono::milliseconds server_takes,
+                            std::chrono::milliseconds grace) {
   co_await pool.connected(1, 2s);  // throws if there is no server; until here a signal just ends the process
   asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
   std::cout << "ready" << std::endl;
-  co_await (calls.keep_beginning() || signals.async_wait(asio::use_awaitable));
+  co_await (keep_calling(pool, server_takes) || signals.async_wait(asio::use_awaitable));
 
-  std::cout << "stopping: " << calls.count() << " calls in flight" << std::endl;
-  asio::steady_timer deadline(co_await asio::this_coro::executor, grace);
-  co_await (calls.until_none_is_left() || deadline.async_wait(asio::use_awaitable));
-  if (calls.count() > 0) {
-    std::cout << "cancelling " << calls.count() << " calls" << std::endl;
-    calls.cancel();
-    co_await calls.until_none_is_left();
-  }
-  std::cout << "no call is left" << std::endl;
+  std::cout << "stopping" << std::endl;
+  co_await pool.drain(grace);  // no gets from now on; RPCs in flight end, or the time is over; then stop()
+  std::cout << "drained" << std::endl;
 }
 //]
 
@@ -124,12 +81,11 @@ int run(const conn_grpc::pool_options& options, std::chrono::milliseconds server
   int status = EXIT_FAILURE;
   asio::io_context io;
   conn_grpc::pool pool(io, options);
-  calls_in_flight calls(io.get_executor(), pool, server_takes);
   //[run
-  pool.async_run([](conn_grpc::error_code ec) { std::cout << "the pool has ended: " << ec.message() << std::endl; });
-  asio::co_spawn(io, serve(pool, calls, grace), [&](const std::exception_ptr& failed) {
+  pool.async_run(asio::detached);
+  asio::co_spawn(io, serve(pool, server_takes, grace), [&](const std::exception_ptr& failed) {
     status = exit_status(failed);
-    pool.stop();  // async_run completes; then nothing is left to do, and io.run() returns
+    io.stop();  // RPCs that are still in flight are cancelled when io is destroyed
   });
   io.run();
   //]

@@ -85,9 +85,10 @@ std::shared_ptr<watched_channel> call_monitor::call_ended(const ::grpc::Status& 
   auto connection = status.ok() ? call_succeeded() : call_failed(status);
   // Last, because a loss is judged by the reason once no RPC is in flight.
   in_flight_.fetch_sub(1, std::memory_order_relaxed);
-  calls_of_pool_->fetch_sub(1, std::memory_order_relaxed);
   return connection;
 }
+
+void call_monitor::call_completed() { calls_of_pool_->fetch_sub(1, std::memory_order_release); }
 
 std::shared_ptr<watched_channel> call_monitor::call_succeeded() {
   if (!has_served_.load(std::memory_order_relaxed)) has_served_.store(true, std::memory_order_relaxed);

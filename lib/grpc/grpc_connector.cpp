@@ -199,6 +199,6 @@ monitored_channel grpc_connector::create(const std::string& address) const {
   return {.channel = std::move(channel), .monitor = nullptr};
 }
 
-std::size_t grpc_connector::calls_in_flight() const { return calls_->load(std::memory_order_relaxed); }
+std::size_t grpc_connector::calls_in_flight() const { return calls_->load(std::memory_order_acquire); }
 
 }  // namespace conn_grpc::detail

@@ -31,6 +31,11 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
  public:
   unary_call(unary_handler handler, grpc::ClientContext& context)
       : bound_operation(std::move(handler)), context_(context) {}
+  ~unary_call() {
+    if (monitor_) monitor_->call_completed();
+  }
+  unary_call(const unary_call&) = delete;
+  unary_call& operator=(const unary_call&) = delete;
 
   void start(asio::cancellation_slot slot, asio::execution_context& handler_context,
              const std::function<void(unary_callback)>& start) {
