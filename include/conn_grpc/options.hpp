@@ -206,7 +206,7 @@ struct pool_options {
   std::string name{};
 
   /// The number of channels to each address. Each channel is one TCP connection. At most
-  /// 100,000. With zero, every get fails with errc::not_connected.
+  /// 100,000 channels in all. With zero, every get fails with errc::not_connected.
 
   std::size_t pool_size = 1;
 

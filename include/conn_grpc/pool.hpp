@@ -373,7 +373,8 @@ class CONN_GRPC_API pool : public lifecycle {
   /// left, and gets end with errc::not_connected.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::invalid_options, without
-  /// effect, if an address is no gRPC target. After `stop()` the function has no effect.
+  /// effect, if an address is no gRPC target, or if there would be more
+  /// than 100,000 channels. After `stop()` the function has no effect.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///

@@ -62,23 +62,23 @@ void check_address(const std::string& field, const std::string& address, bool ha
 
 }  // namespace
 
-void check_addresses(const std::vector<std::string>& addresses, bool has_own_targets) {
+void check_addresses(const std::vector<std::string>& addresses, const runtime::checked_pool_options& of) {
   for (std::size_t i = 0; i < addresses.size(); ++i)
-    check_address("addresses[" + std::to_string(i) + "]", addresses[i], has_own_targets);
+    check_address("addresses[" + std::to_string(i) + "]", addresses[i], of.has_own_targets);
+  core::check(of.pool_size == 0 || addresses.size() <= most_channels / of.pool_size, "addresses",
+              "must not have more than " + std::to_string(most_channels) + " channels");
 }
 
 std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options& options, std::string type_key) {
   core::check_positive("status_interval", options.status_interval);
   core::check(options.pool_size <= most_channels, "pool_size", "must not be above " + std::to_string(most_channels));
   auto all = checked_channel(options.channel, "channel.", options.name, std::move(type_key));
-  if (options.addresses.empty())
-    check_address("channel.address", options.channel.address, all.has_own_targets);
-  else
-    check_addresses(options.addresses, all.has_own_targets);
+  all.pool_size = options.pool_size;
+  if (options.addresses.empty()) check_address("channel.address", options.channel.address, all.has_own_targets);
+  check_addresses(options.addresses, all);
   all.addresses = options.addresses;
   all.max_connecting = options.max_connecting;
   all.label = "pool " + (all.name.empty() ? "of " + all.first_address() : all.name);
-  all.pool_size = options.pool_size;
   all.status_interval = options.status_interval;
   all.max_waiters = options.max_waiters;
   return std::make_shared<const runtime::checked_pool_options>(std::move(all));

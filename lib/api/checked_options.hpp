@@ -19,8 +19,9 @@ namespace conn_grpc::detail {
 [[nodiscard]] std::shared_ptr<const runtime::checked_pool_options> checked(const channel_options& options,
                                                                            std::string type_key);
 
-/// @param has_own_targets true when the addresses are for the user's `create_channel`.
+/// Checks the addresses of a pool with these options.
 /// @throws boost::system::system_error with errc::invalid_options, which names the element.
-void check_addresses(const std::vector<std::string>& addresses, bool has_own_targets);
+void check_addresses(const std::vector<std::string>& addresses, const runtime::checked_pool_options& of);
+
 
 }  // namespace conn_grpc::detail

@@ -14,7 +14,7 @@ pool::pool(const executor_type& executor, const pool_options& options)
     : lifecycle(detail::make_pool_impl(executor, options, {})) {}
 
 void pool::set_addresses(std::vector<std::string> addresses) {
-  detail::check_addresses(addresses, impl()->options().has_own_targets);
+  detail::check_addresses(addresses, impl()->options());
   impl()->set_addresses(std::move(addresses));
 }
 

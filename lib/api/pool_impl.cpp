@@ -6,6 +6,7 @@
 #include "api/checked_options.hpp"
 #include "core/option_checks.hpp"
 #include "grpc/grpc_connector.hpp"
+#include "runtime/log_line.hpp"
 
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/query.hpp>
@@ -42,12 +43,22 @@ void check_executor(const asio::any_io_executor& executor) {
               "its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), but gRPC's thread posts to it");
 }
 
+void warn_of_pings(const runtime::checked_pool_options& valid, const grpc::ChannelArguments& arguments) {
+  if (pings_too_often(arguments))
+    runtime::log_line(valid.logger.get(), spdlog::level::warn,
+                      "conn_grpc " + valid.label +
+                          ": a server with gRPC's default settings ends connections that send keepalive pings as often "
+                          "as the arguments ask for (too_many_pings)");
+}
+
 }  // namespace
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const pool_options& options,
                                           std::string type_key) {
   check_executor(executor);
   auto valid = checked(options, std::move(type_key));  // before the connector is made of the options
+  warn_of_pings(*valid, options.channel.arguments);
+
   return std::make_shared<pool_impl>(executor, std::move(valid),
                                      std::make_shared<const grpc_connector>(options.channel), options.channel.mock);
 }
@@ -56,6 +67,7 @@ std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
                                           std::string type_key) {
   check_executor(executor);
   auto valid = checked(options, std::move(type_key));
+  warn_of_pings(*valid, options.arguments);
   return std::make_shared<pool_impl>(executor, std::move(valid), std::make_shared<const grpc_connector>(options),
                                      options.mock);
 }

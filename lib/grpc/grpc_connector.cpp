@@ -51,18 +51,23 @@ const grpc_arg* find(const ::grpc::ChannelArguments& given, std::string_view key
   return last == all.rend() ? nullptr : &*last;
 }
 
+/// The value that counts, or `otherwise` when none is set.
+int integer_of(const ::grpc::ChannelArguments& given, std::string_view key, int otherwise) {
+  const auto* const set = find(given, key);
+  return set && set->type == GRPC_ARG_INTEGER ? set->value.integer : otherwise;
+}
+
+constexpr int never = std::numeric_limits<int>::max();
+
 bool sends_keepalive(const ::grpc::ChannelArguments& arguments) {
-  const auto* const interval = find(arguments, GRPC_ARG_KEEPALIVE_TIME_MS);
-  return interval != nullptr && interval->type == GRPC_ARG_INTEGER &&
-         interval->value.integer != std::numeric_limits<int>::max();
+  return integer_of(arguments, GRPC_ARG_KEEPALIVE_TIME_MS, never) != never;
 }
 
 // GRPC_ARG_PING_TIMEOUT_MS, which is in none of gRPC's public headers. 1.51 ignores it.
 constexpr const char* ping_timeout = "grpc.http2.ping_timeout_ms";
 
 int keepalive_timeout_in_ms(const ::grpc::ChannelArguments& given) {
-  const auto* const set = find(given, GRPC_ARG_KEEPALIVE_TIMEOUT_MS);
-  return set && set->type == GRPC_ARG_INTEGER ? set->value.integer : 20'000;  // gRPC's default
+  return integer_of(given, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);  // gRPC's default
 }
 
 /// The arguments that the library sets for every channel.
@@ -101,10 +106,9 @@ class own_arguments {
 /// attempt at an address after the limit or after this backoff, whichever is later. So a
 /// short `connect_timeout` needs a short backoff.
 int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout) {
-  if (const auto* const set = find(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS); set && set->type == GRPC_ARG_INTEGER)
-    return set->value.integer;
   constexpr std::chrono::milliseconds of_grpc{1'000};  // plus or minus a fifth
-  return own_arguments::in_ms(std::min(of_grpc, connect_timeout / 5 * 4));
+  return integer_of(given, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+                    own_arguments::in_ms(std::min(of_grpc, connect_timeout / 5 * 4)));
 }
 
 /// The user's arguments and the library's. Of equal keys gRPC takes the first. But the
@@ -147,14 +151,23 @@ std::function<std::string(const std::string&)> proxy_finder(const channel_option
   if (options.create_channel) return [](const std::string&) { return std::string(); };
   core::proxy_configuration configuration{
       .environment = [](const char* name) { return std::getenv(name); }};  // NOLINT(concurrency-mt-unsafe): as gRPC
-  const auto* const enabled = find(options.arguments, GRPC_ARG_ENABLE_HTTP_PROXY);
-  if (enabled && enabled->type == GRPC_ARG_INTEGER) configuration.enabled = enabled->value.integer != 0;
+  configuration.enabled = integer_of(options.arguments, GRPC_ARG_ENABLE_HTTP_PROXY, 1) != 0;
+
   const auto* const proxy = find(options.arguments, GRPC_ARG_HTTP_PROXY);
   if (proxy && proxy->type == GRPC_ARG_STRING) configuration.in_arguments = proxy->value.string;
   return [configuration](const std::string& address) { return core::proxy_of(address, configuration); };
 }
 
 }  // namespace
+
+bool pings_too_often(const ::grpc::ChannelArguments& arguments) {
+  constexpr int five_minutes = 5 * 60 * 1'000;
+  constexpr int two_hours = 2 * 60 * 60 * 1'000;
+  const int without_data = integer_of(arguments, GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 2);
+  const bool without_calls = integer_of(arguments, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 0) != 0;
+  const int interval = integer_of(arguments, GRPC_ARG_KEEPALIVE_TIME_MS, never);
+  return (without_data == 0 || without_data > 2) && interval < (without_calls ? two_hours : five_minutes);
+}
 
 std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeout) {
   constexpr int most_addresses = 8;

@@ -21,6 +21,11 @@ struct grpc_session;
 /// user created with other arguments.
 [[nodiscard]] std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeout);
 
+/// True when a server with gRPC's default settings ends the connections for the keepalive
+/// pings that these arguments ask for: more than two without data, sooner than every five
+/// minutes, or every two hours without RPCs.
+[[nodiscard]] bool pings_too_often(const ::grpc::ChannelArguments& arguments);
+
 /// Begins each attempt with a gRPC channel of its own, with one exception. Where the
 /// user's arguments ask for keepalive, the attempt after a loss uses the same channel
 /// again: gRPC remembers in it that a server has found the pings too frequent. Used on

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
@@ -13,6 +15,8 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <sstream>
+
 #include <string>
 #include <vector>
 
@@ -144,6 +148,8 @@ TEST_CASE("invalid options are rejected with the name of the field", "[options]"
       {[](auto& o) { o.stable_after = 0ms; }, "stable_after: must be above zero"},
       {[](auto& o) { o.stable_after = -1ms; }, "stable_after: must be above zero"},
       {[](auto& o) { o.restart_window = 0ms; }, "restart_window: must be above zero"},
+      {[](auto& o) { o.max_connection_age = -1ms; }, "max_connection_age: must not be below zero, is -1 ms"},
+
   }));
   channel_options options{.address = "localhost:1"};
   change(options);
@@ -167,6 +173,38 @@ TEST_CASE("invalid options of a pool are rejected with the name of the field", "
           conn_grpc::pool(io, {.pool_size = 100'001, .channel = good});
         }).starts_with("pool_size: must not be above 100000"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.pool_size = 0, .channel = good}); }) == "accepted");
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.addresses = {"localhost:1", ""}});
+        }).starts_with("addresses[1]: must not be empty"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.pool_size = 50'001, .addresses = {"localhost:1", "localhost:2"}});
+        }).starts_with("addresses: must not have more than 100000 channels"));
+  CHECK(refusal([&] { conn_grpc::pool(io, {.addresses = {"localhost:1"}}); }) == "accepted");
+  conn_grpc::pool pool(io, {.channel = good});
+  CHECK(refusal([&] { pool.set_addresses({"localhost:70000"}); }).starts_with("addresses[0]: the port must be"));
+  CHECK(refusal([&] { pool.set_addresses({}); }) == "accepted");
+}
+
+TEST_CASE("keepalive pings that a server does not allow by default cause a warning", "[options]") {
+  std::ostringstream log;
+  channel_options options{.address = "localhost:1"};
+  options.logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_st>(log));
+  boost::asio::io_context io;
+  const auto warns = [&] {
+    log.str({});
+    conn_grpc::channel(io, options);
+    return log.str().find("too_many_pings") != std::string::npos;
+  };
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  CHECK_FALSE(warns());  // gRPC stops after two pings without data
+  options.arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  CHECK(warns());
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 300'000);
+  CHECK_FALSE(warns());
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  CHECK(warns());
+  options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 7'200'000);
+  CHECK_FALSE(warns());
 }
 
 TEST_CASE("a context without locks is rejected, because gRPC's thread posts to it", "[options]") {
