@@ -9,16 +9,19 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <deque>
 #include <exception>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "backend_process.hpp"
@@ -123,30 +126,26 @@ struct resources {
 void replace_connections(const std::string& executable, std::chrono::seconds time) {
   const auto backends = start_backends(3, executable);
   const call_load load{.callers = 50, .server_takes = 10ms};
-  for (const bool by_age : {false, true}) {
-    auto options = two_to_each();
-    if (by_age) options.channel.max_connection_age = 500ms;
-    subjects all;
-    all.add<pooled_backends>(by_age ? "max_connection_age 500 ms" : "refresh() every 500 ms", load,
-                             addresses_of(backends), options);
-    all.start();
-    const auto before = resources::now();
-    for (const stopwatch since; since.ms() < std::chrono::duration<double, std::milli>(time).count();) {
-      if (!by_age) all[0].refresh();
-      std::this_thread::sleep_for(500ms);
-    }
-    const auto after = resources::now();
-    all.finish();
-    const auto change = [](std::size_t from, std::size_t to) {
-      return std::to_string(from) + " to " + std::to_string(to);
-    };
-    print_results(by_age ? "" : "Six connections are replaced all the time, 50 callers", all,
-                  {"threads", "sockets", "memory KiB", "slowest RPC ms"},
-                  [&](std::size_t s) -> std::vector<std::string> {
-                    return {change(before.threads, after.threads), change(before.sockets, after.sockets),
-                            change(before.memory_kib, after.memory_kib), number(all[s].calls().longest(), 0)};
-                  });
+  auto by_age = two_to_each();
+  by_age.channel.max_connection_age = 500ms;
+  subjects all;
+  all.add<pooled_backends>("refresh() every 500 ms", load, addresses_of(backends), two_to_each());
+  all.add<pooled_backends>("max_connection_age 500 ms", load, addresses_of(backends), by_age);
+  all.start();
+  const auto before = resources::now();
+  for (const stopwatch since; since.ms() < std::chrono::duration<double, std::milli>(time).count();) {
+    all[0].refresh();
+    std::this_thread::sleep_for(500ms);
   }
+  const auto after = resources::now();
+  all.finish();
+  print_results("Six connections of each pool are replaced all the time, 50 callers", all, {"slowest RPC ms"},
+                [&](std::size_t s) -> std::vector<std::string> { return {number(all[s].calls().longest(), 0)}; });
+  table use({"", "threads", "sockets", "memory KiB"});
+  for (const auto& [when, of] : {std::pair("at the beginning", before), std::pair("at the end", after)})
+    use.add({when, std::to_string(of.threads), std::to_string(of.sockets), std::to_string(of.memory_kib)});
+  use.print();
+  std::puts("");
 }
 
 /// The addresses change under load.
@@ -272,7 +271,8 @@ int run(const std::vector<std::string>& arguments) {
       {"6-half", [&] { lose_half(server); }},
       {"7-frozen", [&] { freeze_one(server); }},
   };
-  for (const auto& name : names) questions.at(name);
+  for (const auto& name : names)
+    if (!questions.contains(name)) throw std::invalid_argument("no question " + name);
   for (const auto& [name, answer] : questions)
     if (names.empty() || std::ranges::find(names, name) != names.end()) answer();
   return 0;
@@ -281,8 +281,8 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace conn_grpc::bench
 
-// backends GREETER_SERVER [--long] [QUESTION...]: all questions take less than three
-// minutes; with --long the fourth takes two minutes itself.
+// backends GREETER_SERVER [--long] [QUESTION...]: all questions take a minute and a half;
+// with --long the fourth takes a minute itself.
 int main(int argc, char** argv) try {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty() || arguments.front().starts_with('-')) {

@@ -114,7 +114,7 @@ asio::awaitable<std::set<std::string>> who_answers(conn_grpc::pool& pool) {
   co_return peers;
 }
 
-asio::awaitable<void> run(conn_grpc::pool& pool, std::vector<std::string> servers) {
+asio::awaitable<void> run(conn_grpc::pool& pool, std::vector<std::string> servers, asio::cancellation_signal& end) {
   co_await pool.connected(6, 10s);
   require((co_await who_answers(pool)).size() == 3);
 
@@ -125,7 +125,6 @@ asio::awaitable<void> run(conn_grpc::pool& pool, std::vector<std::string> server
 
   const auto executor = co_await asio::this_coro::executor;
   const auto port = servers.front().substr(servers.front().find(':') + 1);
-  asio::cancellation_signal end;
   asio::co_spawn(executor, follow(pool, "127.0.0.1", port, 1h), asio::bind_cancellation_slot(end.slot(), [](auto) {}));
   while (pool.status().channels.size() != 2) co_await asio::post(asio::use_awaitable);
   require((co_await who_answers(pool)).size() == 1);
@@ -149,7 +148,8 @@ int main(int argc, char** argv) {
   set_keepalive(options);
   conn_grpc::pool pool(io, options);
   pool.async_run(asio::detached);
-  asio::co_spawn(io, run(pool, servers), examples::rethrow);
+  asio::cancellation_signal end;
+  asio::co_spawn(io, run(pool, servers, end), examples::rethrow);
   io.run();
 
   grpc::ServerBuilder builder;
