@@ -136,17 +136,9 @@ class member_set {
 
   /// Removes this member of the slot, if it is there. Releases it, unless a reader is
   /// picking it at this moment.
-  void erase(std::size_t slot, std::uint64_t id) noexcept {
-    change([&](const snapshot& old) -> std::unique_ptr<snapshot> {
-      const auto place = old.place_of(slot);
-      if (!old.has(place, slot) || old.members[place]->id != id) return nullptr;
-      auto next = std::make_unique<snapshot>(old.unavailable, old.size() - 1);
-      next->append(old, 0, place);
-      next->append(old, place + 1, old.size());
-      return next;
-    });
-  }
-
+  void erase(std::size_t slot, std::uint64_t id) noexcept { erase_if_more_than(0, slot, id); }
+  /// The same, without effect on the only member.
+  void erase_unless_last(std::size_t slot, std::uint64_t id) noexcept { erase_if_more_than(1, slot, id); }
   /// Removes all members for good. From now on picking ends in errc::stopped.
   void close() noexcept {
     change([](const snapshot& old) {
@@ -169,6 +161,17 @@ class member_set {
   }
 
  private:
+  void erase_if_more_than(std::size_t least, std::size_t slot, std::uint64_t id) noexcept {
+    change([&](const snapshot& old) -> std::unique_ptr<snapshot> {
+      const auto place = old.place_of(slot);
+      if (!old.has(place, slot) || old.members[place]->id != id || old.size() <= least) return nullptr;
+      auto next = std::make_unique<snapshot>(old.unavailable, old.size() - 1);
+      next->append(old, 0, place);
+      next->append(old, place + 1, old.size());
+      return next;
+    });
+  }
+
   template <class Make>
   void change(Make make) {
     members_.replace([&](const snapshot& old) {

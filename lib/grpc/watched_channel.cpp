@@ -210,7 +210,7 @@ void watched_channel::connected(const channel_ptr& channel) {
   }
   if (!changed) return end(connection_state::failed);
   wait_for_change_from(channel, GRPC_CHANNEL_READY);
-  (*changed)(false);
+  (*changed)(runtime::connection_change::other);
 }
 
 void watched_channel::ask_for_reason() {
@@ -261,7 +261,7 @@ void watched_channel::report_loss() {
   }
   if (!changed) return;
   const bool is_final = !loss().reconnects;
-  (*changed)(is_final);
+  (*changed)(is_final ? runtime::connection_change::lost : runtime::connection_change::idle);
   if (!is_final) return;  // an RPC may still end with the connection
   const std::lock_guard lock(mutex_);
   changed_.reset();
@@ -301,7 +301,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   if (dropped && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), next_attempt_of_grpc_) >= 0)
     completion_thread::instance().call_later(time_to_begin_attempt, [dropped] {});
   dropped.reset();  // before another attempt begins
-  if (changed) (*changed)(false);
+  if (changed) (*changed)(runtime::connection_change::other);
   report_loss();
 }
 

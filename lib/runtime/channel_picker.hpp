@@ -75,6 +75,10 @@ class channel_picker final {
 
   /// From now on this connection of the slot is not picked.
   void withdraw(std::size_t slot, std::uint64_t connection) noexcept { members_.erase(slot, connection); }
+  /// The same, unless nothing else can be picked.
+  void withdraw_unless_last(std::size_t slot, std::uint64_t connection) noexcept {
+    members_.erase_unless_last(slot, connection);
+  }
 
   [[nodiscard]] bool reclaim() { return members_.reclaim(); }
 

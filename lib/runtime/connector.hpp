@@ -69,11 +69,16 @@ class connection {
   }
 };
 
+/// What may have happened to a connection.
+enum class connection_change {
+  other,
+  idle,  // it was connected, and no longer is, and its loss `reconnects`
+  lost,  // it was connected, and no longer is
+};
+
 /// Called by any thread, each time the state may have changed, but never from within
 /// `connect`. A superfluous call is harmless.
-/// @param is_lost true when the connection was connected, and no longer is, unless its
-/// loss `reconnects`.
-using connection_observer = std::function<void(bool is_lost)>;
+using connection_observer = std::function<void(connection_change)>;
 
 /// Connects. One object for all channels of a pool.
 class connector {

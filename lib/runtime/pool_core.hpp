@@ -371,12 +371,13 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   // actor check it. The observer owns nothing, because gRPC may keep it for as long as a
   // user keeps the channel. During a call it keeps the pool alive, and leaves the release
   // to the strand. So gRPC's thread destroys a pool only when the context is gone.
-  connection_observer observer_of(std::size_t slot, std::uint64_t connection) {
-    return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, connection](bool is_lost) {
+  connection_observer observer_of(std::size_t slot, std::uint64_t id) {
+    return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, id](connection_change change) {
       const auto open = strand.lock();
       auto self = open ? weak.lock() : nullptr;
       if (!self) return;
-      if (is_lost) self->picker_.withdraw(slot, connection);
+      if (change == connection_change::lost) self->picker_.withdraw(slot, id);
+      if (change == connection_change::idle) self->picker_.withdraw_unless_last(slot, id);
       open->post([pool = std::move(self), slot](const strand_type&) {
         if (const auto channel = pool->channels_.find(slot)) channel->recheck();
       });

@@ -98,6 +98,18 @@ TEST_CASE("erase removes only the connection with the given id", "[members]") {
   CHECK(*picked->channel == 2);
 }
 
+TEST_CASE("erase_unless_last leaves the only member", "[members]") {
+  members r;
+  r.open();
+  insert(r, 0);
+  insert(r, 1);
+  r.erase_unless_last(0, 0);
+  CHECK(r.size() == 1);
+  r.erase_unless_last(1, 0);
+  CHECK(r.size() == 1);
+  CHECK(r.pick());
+}
+
 TEST_CASE("an erased member is released at once", "[members]") {
   members r;
   r.open();

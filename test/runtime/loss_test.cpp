@@ -43,11 +43,11 @@ TEST_CASE("a loss that is reported late does not withdraw the next connection", 
   f.advance(1s);
   auto& first = f.connector.attempt(0);
   first.state = conn_grpc::runtime::connection_state::lost;  // noticed by the strand, and not yet reported
-  first.changed(false);
+  first.changed(conn_grpc::runtime::connection_change::other);
   f.drain();
   connect(f);
   REQUIRE(f.next());
-  first.changed(true);
+  first.changed(conn_grpc::runtime::connection_change::lost);
   f.drain();
   CHECK(f.next_text() == "channel of attempt 2");
 }

@@ -202,6 +202,26 @@ TEST_CASE("a connection that the server announces to close serves until it is re
   CHECK(f.status().last_error == "connection lost after 1000 ms: closed by the peer, no RPC in flight");
 }
 
+TEST_CASE("a connection that the server announces to close is withdrawn at once when another one serves",
+          "[replacement]") {
+  served_pool f(2);
+  f.connect();
+  f.advance(1'000ms);
+  f.connector.attempt(0).announce_end();
+  CHECK(f.next_text() == "channel of attempt 2");
+  CHECK(f.next_text() == "channel of attempt 2");
+  f.connector.attempt(1).announce_end();  // nothing else serves
+  CHECK(f.next_text() == "channel of attempt 2");
+
+  f.drain();
+  REQUIRE(f.connector.attempts() == 4);
+  CHECK(f.next_text() == "channel of attempt 2");
+  f.connector.attempt(2).succeed();
+  f.connector.attempt(3).succeed();
+  f.drain();
+  CHECK(f.next_text() != f.next_text());
+}
+
 TEST_CASE("an announced end that turns out to be a crash withdraws the channel", "[replacement]") {
   served_pool f;
   f.connect();

@@ -35,7 +35,8 @@ class random_stepper {
         state_ = random % 4 == 0 ? connection_state::failed : connection_state::connected;
       else if (now == connection_state::connected && random % 4 == 0)
         state_ = connection_state::lost;
-      changed_(state_ == connection_state::lost);
+      const bool is_lost = state_ == connection_state::lost;
+      changed_(is_lost ? runtime::connection_change::lost : runtime::connection_change::other);
     }
 
    private:

@@ -35,7 +35,7 @@ struct stepped_attempt {
   void announce_end() {
     loss = {.reason = "closed by the peer, no RPC in flight", .kind = runtime::loss_kind::orderly, .reconnects = true};
     state = runtime::connection_state::lost;
-    changed(false);
+    changed(runtime::connection_change::idle);
   }
   void fail(std::string reason) {
     failure = std::move(reason);
@@ -45,7 +45,8 @@ struct stepped_attempt {
  private:
   void step(runtime::connection_state to) {
     state = to;
-    changed(to == runtime::connection_state::lost);
+    const bool is_lost = to == runtime::connection_state::lost;
+    changed(is_lost ? runtime::connection_change::lost : runtime::connection_change::other);
   }
 };
 
