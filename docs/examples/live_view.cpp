@@ -47,6 +47,8 @@ look look_of(channel_state state) {
       return {style::green, "● connected"};
     case channel_state::connecting:
       return {style::yellow, "◐ connecting"};
+    case channel_state::unhealthy:
+      return {style::red, "◌ unhealthy"};
     case channel_state::backing_off:
       return {style::red, "○ backing off"};
     case channel_state::not_started:

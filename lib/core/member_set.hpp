@@ -168,6 +168,14 @@ class member_set {
     return members_.inspect([](const snapshot& now) { return now.size(); });
   }
 
+  /// True when this member of the slot is there.
+  [[nodiscard]] bool has(std::size_t slot, std::uint64_t id) const {
+    return members_.inspect([=](const snapshot& now) {
+      const auto place = now.place_of(slot);
+      return now.has(place, slot) && now.members[place]->id == id;
+    });
+  }
+
  private:
   template <class Make>
   void change(Make make) {

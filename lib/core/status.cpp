@@ -15,6 +15,8 @@ std::string_view to_string(channel_state state) noexcept {
       return "backing_off";
     case channel_state::stopped:
       return "stopped";
+    case channel_state::unhealthy:
+      return "unhealthy";
   }
   return "unknown";
 }

@@ -76,6 +76,11 @@ class channel_picker final {
   /// From now on this connection of the slot is not picked.
   void withdraw(std::size_t slot, std::uint64_t connection) noexcept { members_.erase(slot, connection); }
 
+  /// True while this connection of the slot is picked.
+  [[nodiscard]] bool hands_out(std::size_t slot, std::uint64_t connection) const {
+    return members_.has(slot, connection);
+  }
+
   [[nodiscard]] bool reclaim() { return members_.reclaim(); }
 
   /// From now on every get ends in errc::stopped, also a get that waits.

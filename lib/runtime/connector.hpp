@@ -59,6 +59,11 @@ class connection {
   [[nodiscard]] virtual bool may_know_more() const = 0;
   /// Null unless it is connected.
   [[nodiscard]] virtual channel_ptr channel() const = 0;
+  /// False while the server says that it does not serve. May change at any time while it
+  /// is connected. After a loss it stays what it was.
+  [[nodiscard]] virtual bool is_serving() const { return true; }
+  /// Why it does not serve. Empty while it serves.
+  [[nodiscard]] virtual std::string why_not_serving() const { return {}; }
   /// What the next attempt in its slot may use of a lost connection. Null for nothing.
   /// @param is_handed_out true when gets return the channel until that attempt has ended.
   [[nodiscard]] virtual std::shared_ptr<void> take_reusable(bool is_handed_out) {
@@ -69,9 +74,10 @@ class connection {
 
 /// Called by any thread, each time the state may have changed, but never from within
 /// `connect`. A superfluous call is harmless.
-/// @param is_lost true when the connection was connected, and no longer is, unless its
-/// loss `reconnects`.
-using connection_observer = std::function<void(bool is_lost)>;
+/// @param withdraws true when the channel must not be handed out any more: the connection
+/// is lost, unless its loss `reconnects`, or it does not serve any more. A connection that
+/// serves again calls with false.
+using connection_observer = std::function<void(bool withdraws)>;
 
 /// Connects. One object for all channels of a pool.
 class connector {

@@ -325,16 +325,16 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     });
   }
 
-  // Withdraws a lost connection on the thread that notices the loss first, and has the
-  // actor check it. The observer owns nothing, because gRPC may keep it for as long as a
+  // Withdraws a connection that is lost, or does not serve, on the thread that notices it
+  // first, and has the actor check it. The observer owns nothing, because gRPC may keep it for as long as a
   // user keeps the channel. During a call it keeps the pool alive, and leaves the release
   // to the strand. So gRPC's thread destroys a pool only when the context is gone.
   connection_observer observer_of(std::size_t slot, std::uint64_t connection) {
-    return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, connection](bool is_lost) {
+    return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, connection](bool withdraws) {
       const auto open = strand.lock();
       auto self = open ? weak.lock() : nullptr;
       if (!self) return;
-      if (is_lost) self->picker_.withdraw(slot, connection);
+      if (withdraws) self->picker_.withdraw(slot, connection);
       open->post([pool = std::move(self), slot](const strand_type&) {
         if (const auto channel = pool->channels_.find(slot)) channel->recheck();
       });

@@ -22,6 +22,7 @@ struct stepped_attempt {
   std::string failure;
   runtime::connection_loss loss;
   bool may_know_more = false;
+  std::string not_serving;  // why; empty while it serves
   runtime::connection_observer changed;
   runtime::channel_ptr channel;
   bool given_up = false;
@@ -35,6 +36,14 @@ struct stepped_attempt {
   void announce_end() {
     loss = {.reason = "closed by the peer, no RPC in flight", .kind = runtime::loss_kind::orderly, .reconnects = true};
     state = runtime::connection_state::lost;
+    changed(false);
+  }
+  void stop_serving(std::string why = "not serving (health service \"\")") {
+    not_serving = std::move(why);
+    changed(true);
+  }
+  void serve_again() {
+    not_serving.clear();
     changed(false);
   }
   void fail(std::string reason) {
@@ -60,6 +69,8 @@ class stepped_connection final : public runtime::connection {
   [[nodiscard]] std::string failure() const override { return attempt_->failure; }
   [[nodiscard]] runtime::connection_loss loss() const override { return attempt_->loss; }
   [[nodiscard]] bool may_know_more() const override { return attempt_->may_know_more; }
+  [[nodiscard]] bool is_serving() const override { return attempt_->not_serving.empty(); }
+  [[nodiscard]] std::string why_not_serving() const override { return attempt_->not_serving; }
   [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override {
     return is_handed_out ? attempt_->channel : nullptr;
   }
