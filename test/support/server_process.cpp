@@ -85,6 +85,11 @@ void server_process::kill() {
   wait();
 }
 
+void server_process::tell(const std::string& command) {
+  const auto line = command + '\n';
+  check(::write(stdin_, line.data(), line.size()) == static_cast<ssize_t>(line.size()), "write");
+}
+
 void server_process::shut_down() { wait(); }
 
 void server_process::wait() {

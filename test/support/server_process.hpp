@@ -44,6 +44,9 @@ class server_process {
   /// the connections.
   void kill();
 
+  /// Sends a command, as `greeter_server` describes.
+  void tell(const std::string& command);
+
   /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
   /// connections close.
   void shut_down();
