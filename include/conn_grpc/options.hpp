@@ -128,9 +128,8 @@ struct channel_options {
   std::shared_ptr<spdlog::logger> logger{};
 
   /// Called once per connection, after the channel was published, or was found unhealthy
-  /// (`health_service`). A `stop()` of another
-  /// thread, or of another channel's callback, may come in between. It withdraws the
-  /// channel before this call.
+  /// (`health_service`). A `stop()` of another thread, or of another channel's callback,
+  /// may come in between. It withdraws the channel before this call.
   std::function<void()> on_connect{};
 
   /// Called after the channel was withdrawn, once per connection for which `on_connect`
