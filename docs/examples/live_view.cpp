@@ -43,13 +43,15 @@ struct look {
 
 look look_of(channel_state state) {
   switch (state) {
-        case channel_state::connected:
+    case channel_state::connected:
       return {style::green, "● connected"};
     case channel_state::draining:
       return {style::yellow, "● draining"};
 
     case channel_state::connecting:
       return {style::yellow, "◐ connecting"};
+    case channel_state::unhealthy:
+      return {style::red, "◌ unhealthy"};
     case channel_state::backing_off:
       return {style::red, "○ backing off"};
     case channel_state::not_started:

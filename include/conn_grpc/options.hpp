@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -126,9 +127,9 @@ struct channel_options {
   /// the channel is constructed.
   std::shared_ptr<spdlog::logger> logger{};
 
-  /// Called once per connection, after the channel was published. A `stop()` of another
-  /// thread, or of another channel's callback, may come in between. It withdraws the
-  /// channel before this call.
+  /// Called once per connection, after the channel was published, or was found unhealthy
+  /// (`health_service`). A `stop()` of another thread, or of another channel's callback,
+  /// may come in between. It withdraws the channel before this call.
   std::function<void()> on_connect{};
 
   /// Called after the channel was withdrawn, once per connection for which `on_connect`
@@ -188,6 +189,18 @@ struct channel_options {
   /// taken 9 times `connect_timeout`, when the connection is lost, and at `stop()`. It
   /// does not wait for the coroutine to end then.
   std::function<asio::awaitable<void>(channel_ptr)> prime{};
+
+  /// The service whose health is watched over each connection, with gRPC's health protocol
+  /// (grpc.health.v1.Health/Watch). "" asks for the health of the whole server. Without a
+  /// value no health is watched.
+  ///
+  /// While the server says anything but SERVING, gets do not return the channel, and its
+  /// state is `unhealthy`. The connection stays. A server without a health service
+  /// (UNIMPLEMENTED) counts as healthy.
+  ///
+  /// An attempt ends when the server has given its first answer. The connection is then
+  /// primed, and `on_connect` is called, also while it is unhealthy.
+  std::optional<std::string> health_service{};
 };
 
 /// The options of a pool, whose `pool_size` channels have the same `channel` options. In
@@ -207,7 +220,6 @@ struct pool_options {
 
   /// The number of channels to each address. Each channel is one TCP connection. At most
   /// 100,000 channels in all. With zero, every get fails with errc::not_connected.
-
   std::size_t pool_size = 1;
 
   /// The options of each channel of the pool.

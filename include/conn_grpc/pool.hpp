@@ -466,7 +466,6 @@ class CONN_GRPC_API pool : public lifecycle {
   }
 
   /// Names a type that differs from `pool` only in the default completion token of its
-
   /// operations. It is used by `as_default_on_t` of Asio's tokens:
   ///
   ///     using tuple_pool =

@@ -31,7 +31,9 @@ enum class channel_state {
   /// The channel is connected, but gets do not return it any more: `pool::drain` waits
   /// for its RPCs.
   draining,
-
+  /// The channel is connected, but its server says that it does not serve. Gets do not
+  /// return it. Only with `channel_options::health_service`.
+  unhealthy,
 };
 
 /// Returns the name of the state as text: "not_started", "connecting", …
@@ -49,7 +51,7 @@ struct channel_status {
   channel_state state = channel_state::not_started;
   /// How many attempts have begun since `async_run`.
   std::uint64_t attempts = 0;
-  /// When the channel connected. Set only while it is connected.
+  /// When the channel connected. Set only while it is connected or unhealthy.
   std::optional<std::chrono::steady_clock::time_point> connected_since;
   /// When the next attempt begins. Set only while the channel waits for its backoff.
   std::optional<std::chrono::steady_clock::time_point> next_attempt;
@@ -59,6 +61,8 @@ struct channel_status {
   ///  - or "connection lost after N ms: " and the reason of the last loss. That reason is
   ///    the text of the first RPC of `unary` that ended with the connection. Without such
   ///    an RPC it is, for example, "closed by the peer, no RPC in flight";
+  ///  - or "not serving (health service "NAME")", perhaps with more words, for an unhealthy
+  ///    channel;
   ///  - or the text of an exception of user code.
   std::string last_error;
 };
@@ -78,7 +82,6 @@ struct address_status {
 
 /// The state of a pool at the time when `status()` was called. The channels are read in
 /// turn, so their states may be of slightly different times.
-
 struct pool_status {
   /// `pool_options::name`.
   std::string name;

@@ -42,9 +42,7 @@ runtime::checked_pool_options checked_channel(const channel_options& options, co
       .stable_after = options.stable_after,
       .max_connection_age = options.max_connection_age,
       .prime = options.prime ? std::make_shared<const runtime::prime_function>(options.prime) : nullptr,
-
       .on_connect = options.on_connect,
-
       .on_disconnect = options.on_disconnect,
       .telemetry = options.telemetry ? options.telemetry : telemetry::global(),
       .logger = options.logger ? options.logger : spdlog::default_logger(),

@@ -23,5 +23,4 @@ namespace conn_grpc::detail {
 /// @throws boost::system::system_error with errc::invalid_options, which names the element.
 void check_addresses(const std::vector<std::string>& addresses, const runtime::checked_pool_options& of);
 
-
 }  // namespace conn_grpc::detail

@@ -114,6 +114,7 @@ channel_options to_options(const config::Channel& from, const std::string& path,
   if (from.has_restart_window()) to.restart_window = to_ms(from.restart_window(), path + ".restart_window");
   if (from.has_max_connection_age())
     to.max_connection_age = to_ms(from.max_connection_age(), path + ".max_connection_age");
+  if (from.has_health_service()) to.health_service = from.health_service();
   return to;
 }
 

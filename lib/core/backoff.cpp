@@ -14,7 +14,8 @@ using std::chrono::milliseconds;
 
 class exponential final : public backoff {
  public:
-  exponential(backoff_range range, std::uint64_t seed) : range_(range), current_(range.min), random_(core::generator_of(seed)) {}
+  exponential(backoff_range range, std::uint64_t seed)
+      : range_(range), current_(range.min), random_(core::generator_of(seed)) {}
 
   milliseconds next() override {
     // Compounding jitter: each draw begins at the last one, so channels that failed

@@ -160,6 +160,14 @@ class member_set {
     return members_.inspect([](const snapshot& now) { return now.size(); });
   }
 
+  /// True when this member of the slot is there.
+  [[nodiscard]] bool has(std::size_t slot, std::uint64_t id) const {
+    return members_.inspect([=](const snapshot& now) {
+      const auto place = now.place_of(slot);
+      return now.has(place, slot) && now.members[place]->id == id;
+    });
+  }
+
  private:
   void erase_if_more_than(std::size_t least, std::size_t slot, std::uint64_t id) noexcept {
     change([&](const snapshot& old) -> std::unique_ptr<snapshot> {

@@ -17,6 +17,8 @@ std::string_view to_string(channel_state state) noexcept {
       return "stopped";
     case channel_state::draining:
       return "draining";
+    case channel_state::unhealthy:
+      return "unhealthy";
   }
   return "unknown";
 }

@@ -3,6 +3,7 @@
 
 #include "grpc/completion_thread.hpp"
 #include "grpc/failure_reason.hpp"
+#include "grpc/health_watch.hpp"
 #include "grpc/watched_channel.hpp"
 
 #include <grpcpp/create_channel.h>
@@ -49,11 +50,20 @@ class monitor_announcer final : public ::grpc::experimental::ClientInterceptorFa
       monitor_->in_flight_.fetch_add(1, std::memory_order_relaxed);
       monitor_->calls_of_pool_->fetch_add(1, std::memory_order_relaxed);
     }
-    if (rpc->method() != std::string_view(method_that_asks_for_reason)) monitor_->keep_callback_threads();
+    if (!is_of_library(*rpc)) monitor_->keep_callback_threads();
     return nullptr;
   }
 
  private:
+  /// True for RPCs of the library's own, which use no callback threads. A user may watch the
+  /// health, too, but then not as a stream in both directions.
+  static bool is_of_library(const ::grpc::experimental::ClientRpcInfo& rpc) {
+    const std::string_view method = rpc.method();
+    return method == method_that_asks_for_reason ||
+           (method == method_that_asks_for_health &&
+            rpc.type() == ::grpc::experimental::ClientRpcInfo::Type::BIDI_STREAMING);
+  }
+
   const std::shared_ptr<call_monitor> monitor_;
 };
 

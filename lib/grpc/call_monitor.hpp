@@ -50,12 +50,11 @@ class call_monitor {
   /// connected. Then the caller continues after `await_loss`.
   [[nodiscard]] std::shared_ptr<watched_channel> call_ended(const ::grpc::Status& status);
 
-    /// Called once for each RPC that was counted, when its handler has been posted or
+  /// Called once for each RPC that was counted, when its handler has been posted or
   /// destroyed. Then the pool does not count it any more.
   void call_completed();
 
   /// From now on the channel has this connection.
-
   void follow(std::weak_ptr<watched_channel> connection);
 
   /// A status named a loss that did not happen: the server itself answers with such

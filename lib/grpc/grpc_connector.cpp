@@ -186,7 +186,8 @@ grpc_connector::grpc_connector(const channel_options& options)
           .attempt_limit = attempt_limit(options.connect_timeout),
           .sends_keepalive = sends_keepalive(options.arguments),
           .proxy_for = proxy_finder(options),
-          .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options))})) {
+          .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options)),
+          .health_service = options.health_service})) {
   completion_thread::instance();
 }
 

@@ -95,17 +95,20 @@ channel_ptr watched_channel::current() const {
 void watched_channel::abandon() noexcept {
   // Destroyed without the lock, because a channel takes long to close.
   channel_ptr dropped;
+  std::shared_ptr<health_watch> health;
   std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     changed.swap(changed_);
-    abandoned_ = state_ == connection_state::connecting;
+    abandoned_ = state_ == connection_state::connecting && !health_;
     if (!abandoned_) {
       dropped.swap(channel_);
+      health.swap(health_);
       unmonitored_.reset();
-      return;
     }
   }
+  if (health) health->cancel();
+  if (!is_abandoned()) return;
   // After the time that gRPC gives one address it continues with the next address, and
   // would try all of them. Half of that time is added, so that the next attempt has not
   // just begun.
@@ -123,7 +126,7 @@ connection_state watched_channel::state() const {
 
 std::string watched_channel::failure() const {
   auto why = words_of_grpc();
-  if (why.empty()) return why;
+  if (why.empty()) return words_of_silent_health_service();
   const auto proxy = options_->proxy_for(address_);
   return proxy.empty() ? why : why + " (" + proxy + ")";
 }
@@ -131,6 +134,12 @@ std::string watched_channel::failure() const {
 std::string watched_channel::words_of_grpc() const {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+std::string watched_channel::words_of_silent_health_service() const {
+  const std::lock_guard lock(mutex_);
+  if (!health_ || state_ != connection_state::connecting) return {};
+  return "connected, but no answer of the health service \"" + *options_->health_service + "\"";
 }
 
 channel_ptr watched_channel::channel() const {
@@ -194,23 +203,59 @@ bool watched_channel::is_abandoned() const {
   return abandoned_;
 }
 
+bool watched_channel::is_serving() const {
+  const std::lock_guard lock(mutex_);
+  return not_serving_.empty();
+}
+
+std::string watched_channel::why_not_serving() const {
+  const std::lock_guard lock(mutex_);
+  return not_serving_;
+}
+
 void watched_channel::connected(const channel_ptr& channel) {
   // A certificate fetch verifies nothing, so its channel must not be handed out, even
   // when it has connected.
   if (is_certificate_fetch()) return end(connection_state::failed);
   if (monitor_) monitor_->follow(weak_from_this());
+  const auto health = make_health_watch(channel);
   std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     if (!abandoned_) {
-      state_ = connection_state::connected;
+      if (!health) state_ = connection_state::connected;
+      health_ = health;
       if (!monitor_) unmonitored_.emplace();
       changed = changed_;
     }
   }
   if (!changed) return end(connection_state::failed);
   wait_for_change_from(channel, GRPC_CHANNEL_READY);
+  if (health) return health->start();
   (*changed)(runtime::connection_change::other);
+}
+
+std::shared_ptr<health_watch> watched_channel::make_health_watch(const channel_ptr& channel) {
+  if (!options_->health_service) return nullptr;
+  return std::make_shared<health_watch>(channel, *options_->health_service,
+                                        [weak = weak_from_this()](std::string why_not_serving) {
+                                          if (const auto self = weak.lock())
+                                            self->health_changed(std::move(why_not_serving));
+                                        });
+}
+
+void watched_channel::health_changed(std::string why_not_serving) {
+  const bool serves = why_not_serving.empty();
+  std::shared_ptr<const runtime::connection_observer> changed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (state_ == connection_state::connecting) state_ = connection_state::connected;  // the first answer
+    if (state_ != connection_state::connected) return;
+    not_serving_ = std::move(why_not_serving);
+    changed = changed_;
+  }
+  using runtime::connection_change;
+  if (changed) (*changed)(serves ? connection_change::other : connection_change::unusable);
 }
 
 void watched_channel::ask_for_reason() {
@@ -261,7 +306,7 @@ void watched_channel::report_loss() {
   }
   if (!changed) return;
   const bool is_final = !loss().reconnects;
-  (*changed)(is_final ? runtime::connection_change::lost : runtime::connection_change::idle);
+  (*changed)(is_final ? runtime::connection_change::unusable : runtime::connection_change::idle);
   if (!is_final) return;  // an RPC may still end with the connection
   const std::lock_guard lock(mutex_);
   changed_.reset();
@@ -284,10 +329,12 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   const auto channel = outcome == connection_state::lost ? current() : nullptr;
   const auto now = channel ? channel->GetState(false) : GRPC_CHANNEL_SHUTDOWN;
   channel_ptr dropped;
+  std::shared_ptr<health_watch> health;
   std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
     if (!channel_ || state_ == connection_state::lost) return;
+    health.swap(health_);
     state_ =
         failure_.empty() ? outcome : connection_state::failed;  // also when a certificate fetch has ended otherwise
     if (!failure.empty()) failure_ = std::move(failure);
@@ -295,6 +342,7 @@ void watched_channel::end(connection_state outcome, std::string failure) {
     if (state_ == connection_state::failed) dropped.swap(channel_);
     if (state_ == connection_state::failed) changed.swap(changed_);
   }
+  if (health) health->cancel();
   // gRPC begins its next attempt as soon as its own backoff is over, counted from the
   // beginning of the last attempt. A channel that is dropped at the beginning of an
   // attempt leaves the socket open for ever. A moment later it does not.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "grpc/call_monitor.hpp"
+#include "grpc/health_watch.hpp"
 #include "grpc/tls_diagnosis.hpp"
 #include "grpc/unmonitored_connection.hpp"
 #include "runtime/connector.hpp"
@@ -28,6 +29,7 @@ struct watch_options {
   std::function<std::string(const std::string&)> proxy_for;  // what gRPC connects to instead of an address; else empty
 
   std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
+  std::optional<std::string> health_service;       // whose health is watched, if any
 };
 
 /// One gRPC channel, from an attempt to the loss of its connection. gRPC's state watch
@@ -42,6 +44,8 @@ struct watch_options {
 /// A failed channel is dropped at once, because gRPC would try again by itself. A lost
 /// channel is idle, and stays idle until it is asked to connect. So the next attempt may
 /// use it again.
+///
+/// With a health service it counts as connected once the server has answered.
 ///
 /// All functions are thread-safe.
 class watched_channel : public std::enable_shared_from_this<watched_channel> {
@@ -79,6 +83,9 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
   /// The channel while it is connected. Null before and after.
   [[nodiscard]] channel_ptr channel() const;
+  [[nodiscard]] bool is_serving() const;
+  /// Empty while it serves. After a loss it stays what it was.
+  [[nodiscard]] std::string why_not_serving() const;
 
   /// The idle channel, once the connection is lost. Call it once.
   [[nodiscard]] monitored_channel take_idle_channel();
@@ -99,11 +106,14 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] bool is_abandoned() const;
   [[nodiscard]] bool is_certificate_fetch() const;
   [[nodiscard]] std::string words_of_grpc() const;
+  [[nodiscard]] std::string words_of_silent_health_service() const;
   [[nodiscard]] bool reconnects() const;
 
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
+  [[nodiscard]] std::shared_ptr<health_watch> make_health_watch(const channel_ptr& channel);
+  void health_changed(std::string why_not_serving);
   void ask_for_reason();
   void failed(const std::string& reason);
   void end(runtime::connection_state outcome, std::string failure = {});
@@ -117,6 +127,8 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   runtime::connection_state state_ = runtime::connection_state::connecting;
   std::string failure_;                                          // also set while a certificate fetch is made
   channel_ptr channel_;                                          // null once failed, taken or abandoned
+  std::shared_ptr<health_watch> health_;                         // while gRPC is connected, with a health service
+  std::string not_serving_;                                      // why; empty while it serves
   std::optional<unmonitored_connection> unmonitored_;            // while it is connected, if it has no monitor
   std::shared_ptr<const runtime::connection_observer> changed_;  // empty once abandoned
   bool reconnects_ = false;                                      // once lost: an RPC makes gRPC connect again
@@ -137,6 +149,8 @@ class grpc_connection final : public runtime::connection {
   [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
   [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
   [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }
+  [[nodiscard]] bool is_serving() const override { return watched_->is_serving(); }
+  [[nodiscard]] std::string why_not_serving() const override { return watched_->why_not_serving(); }
   /// A monitored_channel: the one that is handed out, or, where keepalive is on, the lost
   /// one. gRPC remembers in it that a server has found the pings too frequent.
   [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override;

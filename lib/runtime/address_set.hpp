@@ -73,7 +73,7 @@ class address_set {
       const auto all = channels_.all();
       const bool is_served =
           std::ranges::any_of(*all, [&](const auto& channel) { return channel->serves() && !is_leaving(*channel); });
-            if (!unsettled_.empty() || !is_served) return {};
+      if (!unsettled_.empty() || !is_served) return {};
     }
     return take_leaving();
   }
@@ -83,7 +83,6 @@ class address_set {
     waits_for_new_ = false;
     return std::exchange(leaving_, {});
   }
-
 
   /// The channel has ended.
   void remove(const Actor& ended) {

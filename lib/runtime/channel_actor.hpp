@@ -14,6 +14,7 @@
 #include "runtime/member.hpp"
 #include "runtime/priming.hpp"
 #include "runtime/retry_rule.hpp"
+#include "runtime/served_health.hpp"
 #include "runtime/strand.hpp"
 #include "runtime/user_code.hpp"
 
@@ -43,7 +44,6 @@ struct actor_counters {
 };
 
 /// What the actors of a pool share.
-
 template <class Clock>
 struct actor_environment {
   const checked_pool_options& options;
@@ -51,11 +51,12 @@ struct actor_environment {
   channel_picker<Clock>& picker;
   actor_counters& counters;
 
-  /// Makes the observer of one connection of a slot. The observer withdraws a lost
-  /// connection on the calling thread, and posts a `recheck()` to the strand.
+  /// Makes the observer of one connection of a slot. The observer withdraws a connection
+  /// that is lost, or does not serve, on the calling thread, and posts a `recheck()` to
+  /// the strand.
   std::function<connection_observer(std::size_t slot, std::uint64_t connection)> observer_of;
   attempt_limiter<Clock>& attempts;
-  /// Called when an attempt has ended.
+  /// Called when an attempt has ended, and when a connection serves again.
   std::function<void(const channel_identity& channel, bool has_connected)> attempt_ended;
 };
 
@@ -129,8 +130,8 @@ class channel_actor {
   /// True when its first attempt has ended.
   [[nodiscard]] bool has_settled() const { return has_settled_; }
   /// True while its connection is handed out.
-  [[nodiscard]] bool serves() const { return serves_ != nullptr; }
-  /// True while this channel is handed out.
+  [[nodiscard]] bool serves() const { return serves_ && serves_->is_serving(); }
+  /// True while this channel is handed out, or its connection is unhealthy.
   [[nodiscard]] bool serves(const ::grpc::Channel* channel) const { return serves_ && serves_->has_published(channel); }
   [[nodiscard]] channel_status status() const { return listeners_.status(); }
   void notify(const channel_transition& made) { listeners_.notify(made); }
@@ -248,10 +249,17 @@ class channel_actor {
   void fail(const attempt& failed, bool is_serving = false) {
     if (!is_serving) retry_rule_.attempt_failed();
     has_settled_ = true;
-    const bool is_unprimed = failed.session->is_connected() && failed.primed && !failed.primed->failure().empty();
-    const auto reason = is_unprimed ? failed.primed->failure() : failed.session->failure(options().attempt_limit);
+    const auto reason = failure_of(failed);
     notify({.what = step::connect_failed, .took = failed.took, .reason = reason, .is_serving = is_serving});
     environment_.attempt_ended(*channel_, false);
+  }
+
+  [[nodiscard]] std::string failure_of(const attempt& failed) const {
+    const auto& session = *failed.session;
+    if (!session.is_connected()) return session.failure(options().attempt_limit);
+    if (failed.primed && !failed.primed->failure().empty()) return failed.primed->failure();
+    if (has_succeeded(failed)) return session.why_not_serving();  // it was to replace one that serves
+    return session.failure(options().attempt_limit);
   }
 
   bool publish(attempt& made, conn_grpc::backoff& backoff) {
@@ -278,6 +286,8 @@ class channel_actor {
       has_settled_ = true;
       notify({.what = step::connected, .took = current.took, .at = steady(current.connected_at)});
       environment_.attempt_ended(*channel_, true);
+      health_.begin();
+      follow_health(*current.session);
       if (current.session->is_connected()) picker().serve_waiters();  // after the status has changed: they may read it
       thrown = thrown_by("on_connect", options().on_connect);
       current.on_connect_returned = !thrown;
@@ -353,21 +363,23 @@ class channel_actor {
     auto due = end_of_age(serving.connected_at);
     wanted_.reset();
     for (;;) {
-      while (!stopping_ && session.is_connected() && !wanted_ && Clock::now() < due)
+      for (;;) {
+        follow_health(session);
+        if (stopping_ || !session.is_connected() || wanted_ || Clock::now() >= due) break;
         co_await state_changed_.wait_until(due);
+      }
       if (stopping_) co_return false;
       if (wanted_) wanted = *std::exchange(wanted_, std::nullopt);
       if (!session.is_connected()) {
-                if (session.loss().reconnects) co_await await_reason(session);
-        const auto loss = session.loss();
-        if (!loss.reconnects) co_return false;
-        const auto when = retry_rule_.after(loss.kind, Clock::now() - serving.connected_at);
+        if (session.is_usable()) co_await await_reason(session);
+        if (!session.is_usable()) co_return false;
+        const auto when = retry_rule_.after(session.loss().kind, Clock::now() - serving.connected_at);
         if (!retry_rule_.begins_now(when)) co_return false;
 
         wanted = {.why = "its end was announced"};
       }
       co_await connect_beside(session, wanted.why, next);
-      if (!stopping_ && has_succeeded(next) && publish(next, backoff)) co_return true;
+      if (!stopping_ && may_replace(session, next) && publish(next, backoff)) co_return true;
       if (stopping_ || !session.is_connected()) co_return false;
       if (next.session) fail(next, true);
       next = {};
@@ -381,6 +393,19 @@ class channel_actor {
     }
   }
 
+  /// True when the replacement is connected, and serves if `serving` does.
+  [[nodiscard]] bool may_replace(const session_type& serving, const attempt& replacing) const {
+    const bool must_serve = serving.is_usable() && serving.is_serving();
+    return has_succeeded(replacing) && (!must_serve || replacing.session->is_serving());
+  }
+
+  /// Withdraws an unhealthy connection, and hands it out again once it serves.
+  void follow_health(session_type& serving) {
+    if (!health_.follow(serving)) return;
+    picker().serve_waiters();
+    environment_.attempt_ended(*channel_, true);
+  }
+
   /// Makes an attempt while another connection serves, and until that may not serve any
   /// more: gets return a lost connection for a second at most.
   strand_awaitable<> connect_beside(session_type& serving, const std::string& why, attempt& begun) {
@@ -388,6 +413,8 @@ class channel_actor {
     auto reusable = serving.is_connected() ? nullptr : serving.take_reusable(true);
     auto end_of_gap = never;
     while (!stopping_ && serving.is_usable()) {
+      follow_health(serving);
+      if (stopping_) break;
       if (end_of_gap == never && !serving.is_connected()) end_of_gap = deadline_after<Clock>(longest_gap);
       if (Clock::now() >= end_of_gap) break;
       if (!begun.session) {
@@ -460,6 +487,7 @@ class channel_actor {
   std::string suspicion_;           // why the last connection was suspect
   std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
   retry_rule<Clock> retry_rule_;
+  served_health<Clock> health_{listeners_};
   bool waits_for_address_ = false;  // in the backoff after a failed attempt
   condition<Clock> state_changed_;
   bool has_settled_ = false;

@@ -38,6 +38,11 @@ void status_listener::on(const channel_transition& made) {
       return set_last_error(std::string(made.reason));
     case step::connected:
       return enter(channel_state::connected, made);
+    case step::unhealthy:
+      set_last_error(describe(made));
+      return set_state(channel_state::unhealthy);
+    case step::healthy:
+      return set_state(channel_state::connected);
     case step::lost:  // a reader of the status must not find it connected until the next transition
       set_last_error(describe(made));
       return enter(channel_state::backing_off, made);
@@ -69,6 +74,11 @@ void status_listener::enter(channel_state to, const channel_transition& made) {
   if (made.what == step::backing_off) status_.next_attempt = made.at;
 }
 
+void status_listener::set_state(channel_state to) {
+  const std::lock_guard lock(mutex_);
+  status_.state = to;
+}
+
 void status_listener::set_last_error(std::string text) {
   const std::lock_guard lock(mutex_);
   status_.last_error = std::move(text);
@@ -96,6 +106,10 @@ void log_listener::on(const channel_transition& made) {
     case step::still_connecting:
       return enter(channel_state::connecting, made);
     case step::connected:
+      return enter(channel_state::connected, made);
+    case step::unhealthy:
+      return enter(channel_state::unhealthy, made);
+    case step::healthy:
       return enter(channel_state::connected, made);
     case step::backing_off:
       return enter(channel_state::backing_off, made);

@@ -26,6 +26,7 @@ class status_listener {
 
  private:
   void enter(channel_state to, const channel_transition& made);
+  void set_state(channel_state to);
   void set_last_error(std::string text);
 
   mutable std::mutex mutex_;

@@ -52,7 +52,6 @@ class channel_picker final {
                  const std::function<void()>& leave_rest)
       : probe_(options),
         mock_(std::move(mock)),
-
         gets_({this}, leave_rest, {.waiters = options.max_waiters}),
         sizes_({this}, leave_rest) {}
 
@@ -78,6 +77,11 @@ class channel_picker final {
   /// The same, unless nothing else can be picked.
   void withdraw_unless_last(std::size_t slot, std::uint64_t connection) noexcept {
     members_.erase_unless_last(slot, connection);
+  }
+
+  /// True while this connection of the slot is picked.
+  [[nodiscard]] bool hands_out(std::size_t slot, std::uint64_t connection) const {
+    return members_.has(slot, connection);
   }
 
   [[nodiscard]] bool reclaim() { return members_.reclaim(); }

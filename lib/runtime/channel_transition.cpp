@@ -26,6 +26,10 @@ std::string describe(const channel_transition& made) {
       return fmt::format("attempt {} failed after {}: {}", made.attempt, in_ms(made.took), made.reason);
     case connected:
       return fmt::format("attempt {} took {}", made.attempt, in_ms(made.took));
+    case unhealthy:
+      return std::string(made.reason);
+    case healthy:
+      return "serving again";
     case lost:
       return fmt::format("connection lost after {}: {}", in_ms(made.took), made.reason);
     case replaced:

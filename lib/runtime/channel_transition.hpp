@@ -19,6 +19,8 @@ struct channel_transition {
 
     connect_failed,  // took, reason
     connected,       // took, at
+    unhealthy,       // reason: the connection does not serve
+    healthy,         // it serves again
     lost,            // took (the time up), reason
     replaced,        // took (the time up), reason: its replacement has connected
 

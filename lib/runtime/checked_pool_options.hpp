@@ -60,7 +60,6 @@ struct checked_pool_options {
   [[nodiscard]] bool is_pool() const { return status_interval.has_value(); }
   [[nodiscard]] const std::string& first_address() const { return addresses.empty() ? address : addresses.front(); }
   /// Empty for a channel on its own.
-
   [[nodiscard]] std::string_view pool_name() const { return is_pool() ? name : std::string_view(); }
   /// The channels to `address` have plain names, unless `addresses` are listed.
   [[nodiscard]] std::string channel_name(const std::string& to, std::size_t index) const {

@@ -33,15 +33,17 @@ class connection_session {
 
   [[nodiscard]] bool is_connecting() const { return connection_->state() == connection_state::connecting; }
   [[nodiscard]] bool is_connected() const { return connection_->state() == connection_state::connected; }
-  /// True while gets may return the channel: it is connected, or connects again when an
+  /// False while the server says that it does not serve.
+  [[nodiscard]] bool is_serving() const { return connection_->is_serving(); }
+  [[nodiscard]] std::string why_not_serving() const { return connection_->why_not_serving(); }
+  /// True while it is connected, or served until its loss, and gRPC connects again when an
   /// RPC asks.
-  [[nodiscard]] bool is_usable() const { return is_connected() || loss().reconnects; }
+  [[nodiscard]] bool is_usable() const { return is_connected() || (is_serving() && loss().reconnects); }
 
   /// Null unless it is connected.
   [[nodiscard]] channel_ptr channel() const { return connection_->channel(); }
 
   /// Why there is no connection.
-
   /// @param limit the time after which an attempt that still connects was abandoned.
   [[nodiscard]] std::string failure(std::chrono::milliseconds limit) const {
     switch (connection_->state()) {
@@ -57,22 +59,27 @@ class connection_session {
     }
   }
 
-  /// From now on the channel is handed out, and not that of another connection in its slot.
+  /// From now on the channel is handed out, and not that of another connection in its
+  /// slot. A connection that does not serve is not handed out.
   /// @return false, without effect, when the connection is not connected any more.
   bool publish() {
     auto channel = connection_->channel();
     if (!channel) return false;
     published_ = channel.get();
-
+    if (!is_serving()) return true;
     picker_.publish(std::make_shared<const member>(
         member{.slot = channel_->slot, .id = id_, .channel = std::move(channel), .identity = channel_}));
-    if (!is_connected()) withdraw();  // it was lost before there was a member to withdraw
+    // It was lost, or stopped serving, before there was a member to withdraw.
+    if (!is_connected() || !is_serving()) withdraw();
     return true;
   }
 
   void withdraw() noexcept { picker_.withdraw(channel_->slot, id_); }
 
-  /// True when this channel was handed out for this connection.
+  /// True while gets return the channel.
+  [[nodiscard]] bool is_handed_out() const { return picker_.hands_out(channel_->slot, id_); }
+
+  /// True when this channel was handed out for this connection, or is to be when it serves.
   [[nodiscard]] bool has_published(const ::grpc::Channel* channel) const { return published_ == channel; }
 
   /// True while RPCs that are ending may still give the reason of the loss.

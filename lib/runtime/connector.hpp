@@ -61,6 +61,11 @@ class connection {
   [[nodiscard]] virtual bool may_know_more() const = 0;
   /// Null unless it is connected.
   [[nodiscard]] virtual channel_ptr channel() const = 0;
+  /// False while the server says that it does not serve. May change at any time while it
+  /// is connected. After a loss it stays what it was.
+  [[nodiscard]] virtual bool is_serving() const { return true; }
+  /// Why it does not serve. Empty while it serves.
+  [[nodiscard]] virtual std::string why_not_serving() const { return {}; }
   /// What the next attempt in its slot may use of a lost connection. Null for nothing.
   /// @param is_handed_out true when gets return the channel until that attempt has ended.
   [[nodiscard]] virtual std::shared_ptr<void> take_reusable(bool is_handed_out) {
@@ -71,9 +76,9 @@ class connection {
 
 /// What may have happened to a connection.
 enum class connection_change {
-  other,
-  idle,  // it was connected, and no longer is, and its loss `reconnects`
-  lost,  // it was connected, and no longer is
+  other,     // it may have connected, failed, or serve again
+  idle,      // it was connected, and no longer is, and its loss `reconnects`
+  unusable,  // it must not be handed out any more: it is lost, or it does not serve
 };
 
 /// Called by any thread, each time the state may have changed, but never from within

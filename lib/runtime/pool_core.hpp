@@ -138,7 +138,6 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] const checked_pool_options& options() const { return options_; }
 
   /// The number of channels that there are to be.
-
   [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
@@ -246,7 +245,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         if (const auto pool = weak.lock()) pool->stop();
       });
     const auto drained = std::make_shared<drain>(drain{self, std::move(handler), deadline_after<Clock>(timeout)});
-    if (!strand_->post([drained](const strand_type& strand) { (*drained)(strand); })) std::move(drained->handler)(error_code());
+    if (!strand_->post([drained](const strand_type& strand) { (*drained)(strand); }))
+      std::move(drained->handler)(error_code());
   }
 
  private:
@@ -367,8 +367,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     });
   }
 
-  // Withdraws a lost connection on the thread that notices the loss first, and has the
-  // actor check it. The observer owns nothing, because gRPC may keep it for as long as a
+  // Withdraws a connection that is lost, or does not serve, on the thread that notices it
+  // first, and has the actor check it. The observer owns nothing, because gRPC may keep it for as long as a
   // user keeps the channel. During a call it keeps the pool alive, and leaves the release
   // to the strand. So gRPC's thread destroys a pool only when the context is gone.
   connection_observer observer_of(std::size_t slot, std::uint64_t id) {
@@ -376,7 +376,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
       const auto open = strand.lock();
       auto self = open ? weak.lock() : nullptr;
       if (!self) return;
-      if (change == connection_change::lost) self->picker_.withdraw(slot, id);
+      if (change == connection_change::unusable) self->picker_.withdraw(slot, id);
       if (change == connection_change::idle) self->picker_.withdraw_unless_last(slot, id);
       open->post([pool = std::move(self), slot](const strand_type&) {
         if (const auto channel = pool->channels_.find(slot)) channel->recheck();

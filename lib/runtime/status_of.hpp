@@ -12,7 +12,6 @@ namespace conn_grpc::runtime {
 
 /// The status of a pool that has these channels.
 /// @param is_draining true when connected channels are not handed out any more.
-
 /// @param channels pointers to objects with a `status()`.
 template <class Channels>
 pool_status status_of(std::string name, std::size_t expected_size, bool is_draining, const Channels& channels) {

@@ -53,7 +53,6 @@ class supervisor {
         channels_(channels),
         addresses_(addresses),
         counters_(counters),
-
         over_limit_(std::move(over_limit)),
         restarts_(options.max_restarts, options.restart_window),
         expiry_(picker),
@@ -89,7 +88,6 @@ class supervisor {
     for (const auto all = channels_.all(); const auto& a : *all) a->stop();
     report_.stop();
     expiry_.stop();
-    
 
     changed_.notify();
   }
@@ -113,18 +111,15 @@ class supervisor {
       if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
   }
 
-    /// Returns when no RPC is in flight, at the deadline, or after `stop()`. Any number of
+  /// Returns when no RPC is in flight, at the deadline, or after `stop()`. Any number of
   /// coroutines may wait.
-
   strand_awaitable<> await_calls(const connector& connects, typename Clock::time_point deadline) {
-        condition<Clock> pause;
+    condition<Clock> pause;
     while (!stopping_ && connects.calls_in_flight() > 0 && Clock::now() < deadline)
       co_await pause.wait_until((std::min)(deadline, Clock::now() + time_between_counts));
-
   }
 
   /// A waiter with the earliest deadline has joined.
-
   void expire_earlier() { expiry_.recheck(); }
 
  private:
@@ -179,7 +174,6 @@ class supervisor {
         co_await supervised->run();
         if (!stopping_) addresses_.remove(*supervised);
         co_return;
-
       } catch (...) {
         what = core::current_exception_text();
       }
@@ -218,7 +212,6 @@ class supervisor {
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
   condition<Clock> changed_;
-  
 
   std::size_t living_ = 0;
   bool stopping_ = false;

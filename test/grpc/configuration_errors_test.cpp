@@ -115,7 +115,6 @@ TEST_CASE("an entry that does not exist, and a field that is no option, are reje
       {pool(R"("size": 5)"),
        "pools.p.size: there is no such field; there are: addresses, channel, max_connecting, max_waiters, pool_size, "
        "status_interval"},
-
       {pool(R"("poolSize": 5)"), "pools.p.poolSize: there is no such field"},
       {pool(R"("name": "q")"), "pools.p.name: there is no such field"},
       {pool(R"("channel": [])"), "pools.p.channel: must be an object"},
@@ -161,7 +160,6 @@ TEST_CASE("a value of the wrong type, or out of range, is rejected", "[configura
 TEST_CASE("a text that is not a duration, and a duration not in whole milliseconds, are rejected", "[configuration]") {
   const std::string field =
       GENERATE("backoff.max", "connect_timeout", "stable_after", "restart_window", "max_connection_age",
-
                "keepalive.time", "keepalive.timeout", "tls.refresh_interval");
   const auto [duration, why] = GENERATE(table<std::string, std::string>({
       {"20", "must be seconds as in \"0.5s\", is "},

@@ -89,6 +89,7 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.channel.max_restarts == defaults.channel.max_restarts);
   CHECK(options.channel.restart_window == defaults.channel.restart_window);
   CHECK(options.channel.max_connection_age == defaults.channel.max_connection_age);
+  CHECK(options.channel.health_service == std::nullopt);
 
   CHECK(options.channel.arguments.c_channel_args().num_args == defaults.channel.arguments.c_channel_args().num_args);
 }
@@ -119,6 +120,7 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.channel.max_restarts == 10);
   CHECK(options.channel.restart_window == 60s);
   CHECK(options.channel.max_connection_age == 1h);
+  CHECK(options.channel.health_service == "greeter.Greeter");
 
   CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIME_MS) == values{"300000"});
   CHECK(values_of(options.channel, GRPC_ARG_KEEPALIVE_TIMEOUT_MS) == values{"10000"});

@@ -149,7 +149,6 @@ TEST_CASE("invalid options are rejected with the name of the field", "[options]"
       {[](auto& o) { o.stable_after = -1ms; }, "stable_after: must be above zero"},
       {[](auto& o) { o.restart_window = 0ms; }, "restart_window: must be above zero"},
       {[](auto& o) { o.max_connection_age = -1ms; }, "max_connection_age: must not be below zero, is -1 ms"},
-
   }));
   channel_options options{.address = "localhost:1"};
   change(options);

@@ -47,7 +47,7 @@ TEST_CASE("a loss that is reported late does not withdraw the next connection", 
   f.drain();
   connect(f);
   REQUIRE(f.next());
-  first.changed(conn_grpc::runtime::connection_change::lost);
+  first.changed(conn_grpc::runtime::connection_change::unusable);
   f.drain();
   CHECK(f.next_text() == "channel of attempt 2");
 }

@@ -73,14 +73,12 @@ void check(const one_channel& f) {
 }
 
 constexpr std::array steps{
-
     step{"turn",
          [](one_channel& f) {
            f.drain();
            check(f);
            return true;
          }},
-
     step{"succeed",
          [](one_channel& f) {
            auto* const begun = f.last_in(connection_state::connecting);

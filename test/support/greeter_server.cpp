@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: BSL-1.0
 // A real gRPC server in a process of its own. It writes a line with its port to stdout
 // once it listens. It ends when stdin ends, so that it never outlives the process that
-// started it.
+// started it. Each line of stdin is a command.
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/alarm.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "greeter.grpc.pb.h"
 
@@ -54,14 +58,48 @@ class greeter final : public Greeter::CallbackService {
   }
 };
 
+/// Answers the first RPC of a method that no other service has with UNAVAILABLE, and each
+/// later one as a health service that serves. Without words it never answers.
+class broken_health final : public grpc::CallbackGenericService {
+ public:
+  explicit broken_health(std::string words) : is_silent_(words.empty()), words_(std::move(words)) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override {
+    return new reactor(is_silent_, std::exchange(words_, {}));
+  }
+
+ private:
+  class reactor final : public grpc::ServerGenericBidiReactor {
+   public:
+    reactor(bool is_silent, const std::string& words) {
+      if (!words.empty())
+        Finish({grpc::StatusCode::UNAVAILABLE, words});
+      else if (!is_silent)
+        StartWrite(&serving_);
+    }
+    void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+    void OnDone() override { delete this; }
+
+   private:
+    const grpc::Slice bytes_{"\x08\x01"};
+    const grpc::ByteBuffer serving_{&bytes_, 1};
+  };
+
+  const bool is_silent_;
+  std::string words_;
+};
+
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
-    "       [--max-concurrent-streams N] [--max-ping-strikes N]\n"
+    "       [--max-concurrent-streams N] [--max-ping-strikes N] [--health | --broken-health WORDS]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
     "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n"
-    "  --max-ping-strikes    close a connection after more pings than that within five minutes\n";
+    "  --max-ping-strikes    close a connection after more pings than that within five minutes\n"
+    "  --health              with gRPC's health service\n"
+    "  --broken-health       with one that fails the first RPC with UNAVAILABLE and these words; none: it is silent\n"
+    "commands: serving NAME, not-serving NAME (for the health service; no NAME is the whole server)\n";
 
 struct options {
   std::string address{};
@@ -71,6 +109,8 @@ struct options {
   int max_connection_age = 0;
   int max_concurrent_streams = 0;
   int max_ping_strikes = 0;
+  bool has_health = false;
+  std::optional<std::string> broken_health{};
 };
 
 options parsed(std::span<char*> arguments) {
@@ -94,6 +134,10 @@ options parsed(std::span<char*> arguments) {
       result.max_concurrent_streams = std::stoi(next());
     } else if (option == "--max-ping-strikes") {
       result.max_ping_strikes = std::stoi(next());
+    } else if (option == "--health") {
+      result.has_health = true;
+    } else if (option == "--broken-health") {
+      result.broken_health = next();
     } else {
       throw std::invalid_argument(usage);
     }
@@ -117,8 +161,21 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const options& o) {
   return grpc::SslServerCredentials(tls);
 }
 
+/// Returns when stdin ends.
+void obey(grpc::HealthCheckServiceInterface* health) {
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto end = std::min(line.find(' '), line.size());
+    const auto command = line.substr(0, end);
+    const auto name = line.substr(std::min(end + 1, line.size()));
+    if (!health || (command != "serving" && command != "not-serving")) throw std::invalid_argument(usage);
+    health->SetServingStatus(name, command == "serving");
+  }
+}
+
 void serve(const options& o) {
   greeter service;
+  broken_health broken(o.broken_health.value_or(""));
+  grpc::EnableDefaultHealthCheckService(o.has_health);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(o.address, credentials(o), &port);
@@ -127,14 +184,13 @@ void serve(const options& o) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o.max_concurrent_streams);
   if (o.max_ping_strikes > 0) builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, o.max_ping_strikes);
   builder.RegisterService(&service);
+  if (o.broken_health) builder.RegisterCallbackGenericService(&broken);
   const auto server = builder.BuildAndStart();
   if (!server) throw std::runtime_error("greeter_server: cannot listen on " + o.address + "\n");
   std::printf("%d\n", port);
   std::fflush(stdout);
 
-  char ignored = 0;
-  while (::read(STDIN_FILENO, &ignored, 1) > 0) {
-  }
+  obey(server->GetHealthCheckService());
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 

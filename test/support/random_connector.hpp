@@ -27,6 +27,7 @@ class random_stepper {
    public:
     explicit attempt(runtime::connection_observer changed) : changed_(std::move(changed)) {}
     connection_state state() const { return state_; }
+    bool serves() const { return serves_; }
     runtime::channel_ptr channel() const { return state_ == connection_state::connected ? channel_ : nullptr; }
 
     void step(unsigned random) {
@@ -35,12 +36,15 @@ class random_stepper {
         state_ = random % 4 == 0 ? connection_state::failed : connection_state::connected;
       else if (now == connection_state::connected && random % 4 == 0)
         state_ = connection_state::lost;
-      const bool is_lost = state_ == connection_state::lost;
-      changed_(is_lost ? runtime::connection_change::lost : runtime::connection_change::other);
+      else if (now == connection_state::connected && random % 4 == 1)
+        serves_ = !serves_;
+      const bool is_unusable = state_ == connection_state::lost || !serves_;
+      changed_(is_unusable ? runtime::connection_change::unusable : runtime::connection_change::other);
     }
 
    private:
     std::atomic<connection_state> state_{connection_state::connecting};
+    std::atomic<bool> serves_{true};
     const runtime::channel_ptr channel_ = fake_channel(std::make_shared<int>(1));
     runtime::connection_observer changed_;
   };
@@ -54,6 +58,8 @@ class random_stepper {
     connection& operator=(const connection&) = delete;
     connection_state state() const override { return attempt_->state(); }
     std::string failure() const override { return "random"; }
+    bool is_serving() const override { return attempt_->serves(); }
+    std::string why_not_serving() const override { return is_serving() ? "" : "random"; }
     runtime::connection_loss loss() const override { return {"random"}; }
     bool may_know_more() const override { return false; }
     runtime::channel_ptr channel() const override { return attempt_->channel(); }

@@ -92,8 +92,12 @@ void server_process::freeze() {
 
 void server_process::thaw() { ::kill(pid_, SIGCONT); }
 
-void server_process::shut_down() { wait(); }
+void server_process::tell(const std::string& command) {
+  const auto line = command + '\n';
+  check(::write(stdin_, line.data(), line.size()) == static_cast<ssize_t>(line.size()), "write");
+}
 
+void server_process::shut_down() { wait(); }
 
 void server_process::wait() {
   if (stdin_ >= 0) ::close(std::exchange(stdin_, -1));

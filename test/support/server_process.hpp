@@ -44,14 +44,16 @@ class server_process {
   /// the connections.
   void kill();
 
-    /// Stops the process (SIGSTOP), and returns once it does not run any more. Its
+  /// Stops the process (SIGSTOP), and returns once it does not run any more. Its
   /// connections stay open.
   void freeze();
   /// Lets a frozen process go on.
   void thaw();
 
-  /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
+  /// Sends a command, as `greeter_server` describes.
+  void tell(const std::string& command);
 
+  /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
   /// connections close.
   void shut_down();
 

@@ -22,6 +22,7 @@ struct stepped_attempt {
   std::string failure;
   runtime::connection_loss loss;
   bool may_know_more = false;
+  std::string not_serving;  // why; empty while it serves
   runtime::connection_observer changed;
   runtime::channel_ptr channel;
   bool given_up = false;
@@ -37,6 +38,14 @@ struct stepped_attempt {
     state = runtime::connection_state::lost;
     changed(runtime::connection_change::idle);
   }
+  void stop_serving(std::string why = "not serving (health service \"\")") {
+    not_serving = std::move(why);
+    changed(runtime::connection_change::unusable);
+  }
+  void serve_again() {
+    not_serving.clear();
+    changed(runtime::connection_change::other);
+  }
   void fail(std::string reason) {
     failure = std::move(reason);
     step(runtime::connection_state::failed);
@@ -46,7 +55,7 @@ struct stepped_attempt {
   void step(runtime::connection_state to) {
     state = to;
     const bool is_lost = to == runtime::connection_state::lost;
-    changed(is_lost ? runtime::connection_change::lost : runtime::connection_change::other);
+    changed(is_lost ? runtime::connection_change::unusable : runtime::connection_change::other);
   }
 };
 
@@ -61,6 +70,8 @@ class stepped_connection final : public runtime::connection {
   [[nodiscard]] std::string failure() const override { return attempt_->failure; }
   [[nodiscard]] runtime::connection_loss loss() const override { return attempt_->loss; }
   [[nodiscard]] bool may_know_more() const override { return attempt_->may_know_more; }
+  [[nodiscard]] bool is_serving() const override { return attempt_->not_serving.empty(); }
+  [[nodiscard]] std::string why_not_serving() const override { return attempt_->not_serving; }
   [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override {
     return is_handed_out ? attempt_->channel : nullptr;
   }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "runtime/channel_listeners.hpp"
+#include "runtime/channel_transition.hpp"
+#include "runtime/connection_session.hpp"
+
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// Follows the health of the connection that a channel has: withdraws it while it does not
+/// serve, and hands it out again. On the strand.
+///
+/// The thread that notices that the connection does not serve has withdrawn it already. It
+/// may serve again before the strand has noticed. So this compares what gets return with
+/// what they should return.
+template <class Clock>
+class served_health {
+ public:
+  explicit served_health(channel_listeners& listeners) : listeners_(listeners) {}
+
+  /// The listeners have been notified that a connection is connected.
+  void begin() { is_unhealthy_ = false; }
+
+  /// Call it each time the connection may have changed.
+  /// @return true when gets return the channel again from now on. Then waiters must be
+  /// served.
+  [[nodiscard]] bool follow(connection_session<Clock>& session) {
+    if (!session.is_connected()) return false;
+    if (const auto why = session.why_not_serving(); !why.empty()) {
+      session.withdraw();
+      if (!std::exchange(is_unhealthy_, true))
+        listeners_.notify({.what = channel_transition::step::unhealthy, .reason = why});
+      return false;
+    }
+    if (session.is_handed_out() || !session.publish()) return false;
+    if (std::exchange(is_unhealthy_, false)) listeners_.notify({.what = channel_transition::step::healthy});
+    return true;
+  }
+
+ private:
+  channel_listeners& listeners_;
+  bool is_unhealthy_ = false;
+};
+
+}  // namespace conn_grpc::runtime
