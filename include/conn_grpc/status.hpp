@@ -71,7 +71,8 @@ struct channel_status {
 struct address_status {
   /// The gRPC target.
   std::string address;
-  /// How many channels the pool has to this address, which is `pool_options::pool_size`.
+  /// How many channels the pool has to this address: `pool_options::pool_size`, also while
+  /// the channels to a removed address still serve.
   std::size_t expected_size = 0;
   /// How many of them are connected.
   std::size_t current_size = 0;

@@ -114,6 +114,7 @@ std::shared_ptr<watched_channel> call_monitor::call_failed(const ::grpc::Status&
     names_loss = names_loss && !was_misled_;
     if (names_loss && reason_.empty()) reason_ = status.error_message();
   }
+  if (connection && status.error_code() == ::grpc::StatusCode::UNAVAILABLE) connection->call_was_unavailable();
   if (!connection || connection->notice_loss() || !names_loss) return nullptr;
   return connection;
 }

@@ -283,6 +283,11 @@ void watched_channel::failed(const std::string& reason) {
   begin();
 }
 
+void watched_channel::call_was_unavailable() {
+  const std::lock_guard lock(mutex_);
+  if (state_ == connection_state::lost) reconnects_ = false;
+}
+
 bool watched_channel::reconnects() const {
   const std::lock_guard lock(mutex_);
   return reconnects_;

@@ -90,6 +90,10 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// The idle channel, once the connection is lost. Call it once.
   [[nodiscard]] monitored_channel take_idle_channel();
 
+  /// An RPC has ended in UNAVAILABLE. If the connection is lost, RPCs do not make gRPC
+  /// connect again successfully.
+  void call_was_unavailable();
+
   /// Asks gRPC whether the connection is still there. True when it is not.
   bool notice_loss();
 

@@ -7,11 +7,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -33,29 +34,31 @@ class address_set {
   address_set(const checked_pool_options& options, roster<Actor>& channels, make_actor make)
       : options_(options), channels_(channels), make_(std::move(make)) {}
 
-  /// An address that occurs twice counts once.
+  /// An address that occurs twice counts once. Throws std::bad_alloc, without effect.
   /// @return the new channels.
   list change(const std::vector<std::string>& addresses) {
+    std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
+    const std::size_t expected = wanted.size() * options_.pool_size;
     list all = *channels_.all();
-    std::erase_if(all, [](const auto& channel) { return channel->is_stopping(); });
-    leaving_.clear();
-    for (const auto& channel : all)
-      if (std::ranges::find(addresses, channel->address()) == addresses.end()) leaving_.push_back(channel);
-    list added;
-    expected_size_ = 0;
-    for (auto at = addresses.begin(); at != addresses.end(); ++at) {
-      if (std::find(addresses.begin(), at, *at) != at) continue;
-      expected_size_ += options_.pool_size;
-      if (std::ranges::none_of(all, [&](const auto& channel) { return channel->address() == *at; }))
-        append_channels(added, *at);
+    list staying, leaving, added;
+    for (const auto& channel : all) {
+      if (channel->is_stopping()) continue;
+      (wanted.contains(channel->address()) ? staying : leaving).push_back(channel);
     }
-    all = *channels_.all();
+    for (const auto& channel : staying) wanted.erase(channel->address());
+    for (const auto& address : addresses)
+      if (wanted.erase(address) > 0) append_channels(added, address);
     std::ranges::copy(added, std::back_inserter(all));
     std::ranges::sort(all, {}, [](const auto& channel) { return channel->slot(); });
-    channels_.replace(std::move(all));
-    std::erase_if(unsettled_, [&](const auto& channel) { return is_leaving(*channel); });
-    std::ranges::copy(added, std::back_inserter(unsettled_));
-    waits_for_new_ = !leaving_.empty() && (waits_for_new_ || !added.empty());
+    list fresh;
+    for (const auto& channel : fresh_)
+      if (std::ranges::find(leaving, channel) == leaving.end()) fresh.push_back(channel);
+    std::ranges::copy(added, std::back_inserter(fresh));
+    channels_.replace(std::move(all));  // the last that may throw
+    leaving_ = std::move(leaving);
+    fresh_ = std::move(fresh);
+    waits_for_fresh_ = !fresh_.empty();
+    expected_size_ = expected;
     return added;
   }
 
@@ -65,30 +68,43 @@ class address_set {
   [[nodiscard]] bool has_leaving() const { return !leaving_.empty(); }
 
   /// Returns the channels that are to be removed now, and no longer has them as leaving.
-  /// When other addresses are new, the first attempts to them must have ended before, and
-  /// something that stays must be connected.
-  list take_removable() {
-    std::erase_if(unsettled_, [](const auto& channel) { return channel->has_settled(); });
-    if (waits_for_new_) {
-      const auto all = channels_.all();
-      const bool is_served =
-          std::ranges::any_of(*all, [&](const auto& channel) { return channel->serves() && !is_leaving(*channel); });
-      if (!unsettled_.empty() || !is_served) return {};
+  /// Those that serve stay until the first attempts to new addresses have ended, and
+  /// something that stays is connected.
+  /// @param may_be_served false when no channel has connected since the last call.
+  list take_removable(bool may_be_served) {
+    list removable;
+    while (!fresh_.empty() && fresh_.back()->has_settled()) {
+      fresh_.pop_back();
+      may_be_served = true;
     }
-    return take_leaving();
+    if (waits_for_fresh_ && (!fresh_.empty() || !may_be_served || !is_served())) return removable;
+    waits_for_fresh_ = false;
+    fresh_.clear();
+    removable.swap(leaving_);
+    return removable;
   }
 
   /// As `take_removable`, without a condition.
   list take_leaving() {
-    waits_for_new_ = false;
+    waits_for_fresh_ = false;
     return std::exchange(leaving_, {});
   }
 
-  /// The channel has ended.
-  void remove(const Actor& ended) {
+  /// Those of the leaving channels that do not serve. They are not leaving any more.
+  list take_leaving_unconnected() {
+    const auto unconnected =
+        std::ranges::stable_partition(leaving_, [](const auto& channel) { return channel->serves(); });
+    list removable(unconnected.begin(), unconnected.end());
+    leaving_.erase(unconnected.begin(), unconnected.end());
+    return removable;
+  }
+
+  /// Removes the channels whose coroutines have ended. Throws std::bad_alloc, without
+  /// effect.
+  void remove_ended() {
     list all = *channels_.all();
-    std::erase_if(all, [&](const auto& channel) { return channel.get() == &ended; });
-    channels_.replace(std::move(all));
+    if (std::erase_if(all, [](const auto& channel) { return channel->has_ended(); }) > 0)
+      channels_.replace(std::move(all));
   }
 
  private:
@@ -100,8 +116,16 @@ class address_set {
                           .address = address}));
   }
 
-  [[nodiscard]] bool is_leaving(const Actor& asked) const {
-    return std::ranges::any_of(leaving_, [&](const auto& channel) { return channel.get() == &asked; });
+  /// True when a channel that stays is connected.
+  [[nodiscard]] bool is_served() const {
+    const std::unordered_set<const Actor*> leaving = [this] {
+      std::unordered_set<const Actor*> all;
+      for (const auto& channel : leaving_) all.insert(channel.get());
+      return all;
+    }();
+    return std::ranges::any_of(*channels_.all(), [&](const auto& channel) {
+      return channel->serves() && !channel->is_stopping() && !leaving.contains(channel.get());
+    });
   }
 
   static constexpr int address_bits = 32;
@@ -111,9 +135,9 @@ class address_set {
   const make_actor make_;
   std::size_t next_address_ = 0;
   std::size_t expected_size_ = 0;
-  list leaving_;                // to be removed
-  list unsettled_;              // new channels whose first attempt may be under way
-  bool waits_for_new_ = false;  // `leaving_` stay until others have connected
+  list leaving_;                  // to be removed
+  list fresh_;                    // new channels whose first attempt may be under way
+  bool waits_for_fresh_ = false;  // `leaving_` stay until others have connected
 };
 
 }  // namespace conn_grpc::runtime

@@ -3,30 +3,32 @@
 
 #include "runtime/condition.hpp"
 
-#include <algorithm>
 #include <cstddef>
-#include <deque>
+#include <list>
+#include <optional>
 #include <utility>
 
 namespace conn_grpc::runtime {
 
 /// Limits how many attempts of a pool are under way at the same time. First come, first
 /// served. On the strand.
+///
+/// Destructors notify nothing, because they also run when the context is destroyed.
 template <class Clock>
 class attempt_limiter {
  public:
-  /// The right to make one attempt, until it is destroyed.
+  /// The right to make one attempt. Call `notify_next()` after its destruction.
   class permit {
    public:
     permit() = default;
     explicit permit(attempt_limiter& of) : limiter_(&of) { ++of.under_way_; }
     permit(permit&& other) noexcept : limiter_(std::exchange(other.limiter_, nullptr)) {}
     permit& operator=(permit&& other) noexcept {
-      permit(std::move(other)).swap(*this);
+      std::swap(limiter_, other.limiter_);
       return *this;
     }
     ~permit() {
-      if (limiter_) limiter_->end_attempt();
+      if (limiter_) --limiter_->under_way_;
     }
     permit(const permit&) = delete;
     permit& operator=(const permit&) = delete;
@@ -34,46 +36,53 @@ class attempt_limiter {
     explicit operator bool() const { return limiter_ != nullptr; }
 
    private:
-    void swap(permit& other) noexcept { std::swap(limiter_, other.limiter_); }
-
     attempt_limiter* limiter_ = nullptr;
+  };
+
+  /// A place in the queue for permits, from the first request on.
+  class place {
+   public:
+    /// @param waiting is notified when it should request again.
+    place(attempt_limiter& of, condition<Clock>& waiting) : limiter_(of), waiting_(waiting) {}
+    ~place() { leave(); }
+    place(const place&) = delete;
+    place& operator=(const place&) = delete;
+
+    /// Returns an empty permit when the caller has to wait.
+    permit request() {
+      auto& queue = limiter_.queue_;
+      if (limiter_.most_ == 0) return permit(limiter_);
+      if (!in_queue_) in_queue_ = queue.insert(queue.end(), &waiting_);
+      if (limiter_.under_way_ >= limiter_.most_ || *in_queue_ != queue.begin()) return {};
+      leave();
+      permit granted(limiter_);
+      limiter_.notify_next();
+      return granted;
+    }
+
+   private:
+    void leave() {
+      if (in_queue_) limiter_.queue_.erase(*in_queue_);
+      in_queue_.reset();
+    }
+
+    attempt_limiter& limiter_;
+    condition<Clock>& waiting_;
+    std::optional<typename std::list<condition<Clock>*>::iterator> in_queue_;
   };
 
   /// @param most 0: any number.
   explicit attempt_limiter(std::size_t most) : most_(most) {}
 
-  /// Returns an empty permit when the caller has to wait. Then `waiting` is notified when
-  /// it should ask again.
-  permit request(condition<Clock>& waiting) {
-    const bool is_first = queue_.empty() || queue_.front() == &waiting;
-    if (most_ != 0 && (under_way_ >= most_ || !is_first)) {
-      if (std::ranges::find(queue_, &waiting) == queue_.end()) queue_.push_back(&waiting);
-      return {};
-    }
-    if (!queue_.empty()) queue_.pop_front();
-    permit granted(*this);
-    notify_first();
-    return granted;
-  }
-
-  /// The caller will not ask again.
-  void leave(condition<Clock>& waiting) {
-    std::erase(queue_, &waiting);
-    notify_first();
-  }
-
- private:
-  void end_attempt() {
-    --under_way_;
-    notify_first();
-  }
-  void notify_first() {
+  /// Call it after a permit or a place in the queue has been given up.
+  void notify_next() {
     if (!queue_.empty() && under_way_ < most_) queue_.front()->notify();
   }
 
+ private:
   const std::size_t most_;
   std::size_t under_way_ = 0;
-  std::deque<condition<Clock>*> queue_;
+  std::list<condition<Clock>*> queue_;
 };
 
 }  // namespace conn_grpc::runtime

@@ -8,11 +8,11 @@
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
+#include "runtime/connection_attempt.hpp"
 #include "runtime/connection_session.hpp"
 #include "runtime/connector.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/member.hpp"
-#include "runtime/priming.hpp"
 #include "runtime/retry_rule.hpp"
 #include "runtime/served_health.hpp"
 #include "runtime/strand.hpp"
@@ -33,6 +33,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace conn_grpc::runtime {
@@ -40,7 +41,7 @@ namespace conn_grpc::runtime {
 /// Counters of the actors of a pool. On the strand.
 struct actor_counters {
   std::uint64_t next_connection = 0;
-  std::size_t waiting_for_address = 0;  // see channel_actor::waits_for_address
+  std::unordered_map<std::string, std::size_t> waiting;  // by address: see channel_actor::waits_for_address
 };
 
 /// What the actors of a pool share.
@@ -79,21 +80,26 @@ class channel_actor {
   /// withdraws the channel and ends `run()`. It may be run again.
   strand_awaitable<> run() {
     const auto strand = co_await boost::asio::this_coro::executor;
+    strand_ = &strand;
     const auto backoff = make_backoff();
     reusable_.reset();  // left by a run that user code ended
-    strand_ = &strand;
-    attempt next;  // under way when it was to replace a connection that has been lost meanwhile
-
-    while (!stopping_) {
-      // An attempt takes half a millisecond of the strand, inside gRPC. Losses that are
-      // already reported are handled first.
-      co_await boost::asio::post(boost::asio::deferred);
-      if (stopping_) break;
-      auto when = retry::after_backoff;
-      const bool has_connected = co_await connect(next);
-      if (has_connected) when = co_await serve(next, *backoff);
-      if (!stopping_ && !next.session && !retry_rule_.begins_now(when)) co_await back_off(*backoff, !has_connected);
+    attempt next;       // under way when it was to replace a connection that has been lost meanwhile
+    try {
+      while (!stopping_) {
+        // An attempt takes half a millisecond of the strand, inside gRPC. Losses that are
+        // already reported are handled first.
+        co_await boost::asio::post(boost::asio::deferred);
+        if (stopping_) break;
+        auto when = retry::after_backoff;
+        const bool has_connected = co_await connect(next);
+        if (has_connected) when = co_await serve(next, *backoff);
+        if (!stopping_ && !next && !retry_rule_.begins_now(when)) co_await back_off(*backoff, !has_connected);
+      }
+    } catch (...) {
+      end(next);
+      throw;
     }
+    end(next);
     reusable_.reset();
     notify({.what = step::stopped});
   }
@@ -105,11 +111,11 @@ class channel_actor {
     recheck();
   }
 
-  /// Connects again, and then withdraws the connection. Without a connection, and while
-  /// it is being replaced, this has no effect.
+  /// Connects again, and then withdraws the connection. Without a connection this has no
+  /// effect.
   /// @param is_suspect true when the connection must not serve even if connecting fails.
   void replace(std::string why, bool is_suspect) {
-    if (!serves_) return;
+    if (!serves_ || (wanted_ && wanted_->is_suspect)) return;
     wanted_ = {.why = std::move(why), .is_suspect = is_suspect};
     recheck();
   }
@@ -125,6 +131,9 @@ class channel_actor {
   [[nodiscard]] std::size_t slot() const { return channel_->slot; }
   [[nodiscard]] const std::string& address() const { return channel_->address; }
   [[nodiscard]] bool is_stopping() const { return stopping_; }
+  /// True when its coroutine has ended, for good.
+  [[nodiscard]] bool has_ended() const { return has_ended_; }
+  void set_ended() { has_ended_ = true; }
   /// True while it waits after a failed attempt.
   [[nodiscard]] bool waits_for_address() const { return waits_for_address_; }
   /// True when its first attempt has ended.
@@ -140,20 +149,16 @@ class channel_actor {
   using step = channel_transition::step;
   using session_type = connection_session<Clock>;
   using time_point = typename Clock::time_point;
-  using permit_type = typename attempt_limiter<Clock>::permit;
+  using attempt = connection_attempt<Clock>;
 
-  struct attempt {
-    std::unique_ptr<session_type> session;   // null when the attempt failed, or has not begun
-    std::unique_ptr<priming<Clock>> primed;  // null until the connection is primed
-    permit_type permit;
-    time_point begin;
-    time_point deadline;
-    std::chrono::nanoseconds took{};
+  /// A connection that is handed out, or was.
+  struct served {
+    std::unique_ptr<session_type> session;
     time_point connected_at;
+    std::chrono::nanoseconds took{};
     bool on_connect_returned = false;
-    std::string replaces;  // why it replaces a connection; else empty
-    std::chrono::nanoseconds up{};
-    std::string end;  // why the connection ended
+    std::optional<std::chrono::nanoseconds> up;  // how long it lived, once its end is known
+    std::string end;                             // why it ended
   };
 
   /// Clears the pointer at its end, however the serving ends.
@@ -169,7 +174,7 @@ class channel_actor {
   };
 
   /// A wish to replace the connection.
-  struct replacement {
+  struct wish {
     std::string why;
     bool is_suspect = false;
   };
@@ -189,24 +194,27 @@ class channel_actor {
   /// @param begun an attempt that goes on, or none. None at the end, unless it has
   /// succeeded.
   strand_awaitable<bool> connect(attempt& begun) {
-    if (begun.session) notify({.what = step::still_connecting});
-    while (!begun.session && !stopping_) {
-      if (auto permit = attempts().request(state_changed_))
-        begin_attempt(begun, std::move(permit), std::exchange(reusable_, nullptr));
-      else
-        co_await state_changed_.wait();
+    if (begun.is_under_way(*strand_, state_changed_)) notify({.what = step::still_connecting});
+    {
+      typename attempt_limiter<Clock>::place place(attempts(), state_changed_);
+      while (!begun && !stopping_) {
+        if (auto permit = place.request())
+          begun = begin_attempt(std::move(permit), std::exchange(reusable_, nullptr));
+        else
+          co_await state_changed_.wait();
+      }
     }
-    while (!stopping_ && is_under_way(begun)) co_await state_changed_.wait_until(begun.deadline);
-    attempts().leave(state_changed_);
-    end_attempt(begun);
-    const bool succeeded = !stopping_ && has_succeeded(begun);
+    while (!stopping_ && begun.is_under_way(*strand_, state_changed_))
+      co_await state_changed_.wait_until(begun.deadline());
+    end(begun);
+    const bool succeeded = !stopping_ && begun.has_succeeded();
     if (!stopping_ && !succeeded) fail(begun);
     if (!succeeded) begun = {};
     co_return succeeded;
   }
 
-  void begin_attempt(attempt& begun, permit_type permit, std::shared_ptr<void> reusable,
-                     const std::string& replaces = {}) {
+  attempt begin_attempt(typename attempt::permit_type permit, std::shared_ptr<void> reusable,
+                        const std::string& replaces = {}) {
     notify({.what = step::connecting, .reason = replaces, .is_serving = !replaces.empty()});
     const auto begin = Clock::now();
     const auto id = environment_.counters.next_connection++;
@@ -214,58 +222,31 @@ class channel_actor {
     auto connection = call_user("create_channel", [&] {
       return environment_.connects.connect(channel_->address, std::move(changed), std::move(reusable));
     });
-    begun.session = std::make_unique<session_type>(std::move(connection), channel_, id, picker());
-    begun.permit = std::move(permit);
-    begun.begin = begin;
-    begun.deadline = deadline_after<Clock>(options().attempt_limit);
-    begun.replaces = replaces;
+    auto session = std::make_unique<session_type>(std::move(connection), channel_, id, picker());
+    return attempt(options(), std::move(session), std::move(permit), begin, replaces);
   }
 
-  /// Also primes the connection once it is connected.
-  [[nodiscard]] bool is_under_way(attempt& begun) {
-    if (!begun.session || Clock::now() >= begun.deadline) return false;
-    if (begun.session->is_connecting()) return true;
-    if (!begun.session->is_connected() || !options().prime) return false;
-    if (!begun.primed) {
-      begun.primed =
-          std::make_unique<priming<Clock>>(*strand_, options().prime, begun.session->channel(), state_changed_);
-    }
-    return begun.primed->is_running();
-  }
-
-  /// Call it when the attempt is not under way any more, or is given up.
-  static void end_attempt(attempt& ended) {
-    if (ended.primed) ended.primed->cancel();
-    ended.permit = {};
-    ended.took = Clock::now() - ended.begin;
-  }
-
-  [[nodiscard]] bool has_succeeded(const attempt& ended) const {
-    const bool is_primed =
-        !options().prime || (ended.primed && !ended.primed->is_running() && ended.primed->failure().empty());
-    return ended.session && ended.session->is_connected() && is_primed;
+  void end(attempt& ended) {
+    ended.end();
+    attempts().notify_next();
   }
 
   void fail(const attempt& failed, bool is_serving = false) {
     if (!is_serving) retry_rule_.attempt_failed();
     has_settled_ = true;
-    const auto reason = failure_of(failed);
-    notify({.what = step::connect_failed, .took = failed.took, .reason = reason, .is_serving = is_serving});
+    const auto reason = failed.failure();
+    notify({.what = step::connect_failed, .took = failed.took(), .reason = reason, .is_serving = is_serving});
     environment_.attempt_ended(*channel_, false);
   }
 
-  [[nodiscard]] std::string failure_of(const attempt& failed) const {
-    const auto& session = *failed.session;
-    if (!session.is_connected()) return session.failure(options().attempt_limit);
-    if (failed.primed && !failed.primed->failure().empty()) return failed.primed->failure();
-    if (has_succeeded(failed)) return session.why_not_serving();  // it was to replace one that serves
-    return session.failure(options().attempt_limit);
-  }
-
-  bool publish(attempt& made, conn_grpc::backoff& backoff) {
+  /// @param to becomes the connection of the attempt, which becomes none.
+  /// @return false, without effect, when the connection is not connected any more.
+  bool publish(attempt& made, conn_grpc::backoff& backoff, served& to) {
     call_user("backoff.reset", [&] { backoff.reset(); });
-    made.connected_at = Clock::now();
-    return made.session->publish();
+    const auto now = Clock::now();
+    if (!made.session().publish()) return false;
+    to = {.session = made.release_session(), .connected_at = now, .took = made.took(), .up = {}, .end = {}};
+    return true;
   }
 
   /// Publishes the connection and then its replacements, until the last one is lost or
@@ -273,74 +254,89 @@ class channel_actor {
   /// @param next the connection. At the end the attempt that was to replace the last
   /// connection, if that has not ended.
   strand_awaitable<retry> serve(attempt& next, conn_grpc::backoff& backoff) {
-    attempt current = std::exchange(next, {});
-    if (!publish(current, backoff)) {  // the connection was lost meanwhile
-      fail(current);
+    served current;
+    if (!publish(next, backoff, current)) {  // the connection was lost meanwhile
+      fail(next);
+      next = {};
       co_return retry::after_backoff;
     }
+    next = {};
     std::exception_ptr thrown;
-    attempt replaced;
+    served replaced;
     const auto serving_ends = serving_scope(serves_);
     for (;;) {
-      serves_ = current.session.get();
-      has_settled_ = true;
-      notify({.what = step::connected, .took = current.took, .at = steady(current.connected_at)});
-      environment_.attempt_ended(*channel_, true);
-      health_.begin();
-      follow_health(*current.session);
-      if (current.session->is_connected()) picker().serve_waiters();  // after the status has changed: they may read it
+      begin_serving(current);
       thrown = thrown_by("on_connect", options().on_connect);
       current.on_connect_returned = !thrown;
       if (replaced.session) co_await finish(replaced, thrown);
       if (thrown || stopping_) break;
-      bool is_replaced = false;
+      served replacement;
       try {
-        is_replaced = co_await await_replacement(current, backoff, next);
+        const bool is_replaced = co_await await_replacement(current, backoff, next, replacement);
+        if (!is_replaced) break;
       } catch (...) {
         thrown = std::current_exception();
+        break;
       }
-      if (!is_replaced) break;
-      end_serving(current, next.replaces);
-      replaced = std::exchange(current, std::exchange(next, {}));
+      end_serving(current, next.replaces());
+      next = {};
+      replaced = std::exchange(current, std::move(replacement));
     }
     serves_ = nullptr;
     current.session->withdraw();
 
-    current.up = Clock::now() - current.connected_at;
     if (!thrown) co_await await_reason(*current.session);
+    note_end(current);
+    const bool is_suspect = !stopping_ && !thrown && current.session->is_connected();
     const auto loss = loss_of(*current.session, thrown);
     auto reusable = current.session->take_reusable(false);
     current.session.reset();
-    if (!stopping_ && !thrown && !next.session) reusable_ = std::move(reusable);
+    if (reusable && !stopping_ && !thrown && !next) reusable_ = std::move(reusable);
     reusable.reset();
     current.end = loss.reason;
-    const auto up = current.up;
-    notify({.what = stopping_ ? step::released : step::lost, .took = up, .reason = current.end});
+    notify({.what = stopping_ ? step::released : step::lost, .took = *current.up, .reason = current.end});
     co_await finish(current, thrown);
     if (thrown) std::rethrow_exception(thrown);
-    co_return retry_rule_.after(loss.kind, up);
+    const auto when = retry_rule_.after(loss.kind, *current.up);
+    co_return is_suspect ? retry::after_backoff : when;
+  }
+
+  void begin_serving(const served& begun) {
+    serves_ = begun.session.get();
+    wanted_.reset();
+    has_settled_ = true;
+    notify({.what = step::connected, .took = begun.took, .at = steady(begun.connected_at)});
+    environment_.attempt_ended(*channel_, true);
+    health_.begin();
+    follow_health(*begun.session);
+    if (begun.session->is_connected()) picker().serve_waiters();  // after the status has changed: they may read it
+  }
+
+  /// The connection has ended now, unless its end was noticed before.
+  static void note_end(served& ended) {
+    if (!ended.up) ended.up = Clock::now() - ended.connected_at;
   }
 
   /// Reports the end of a connection that has been replaced.
-  void end_serving(attempt& replaced, const std::string& why) {
-    replaced.up = Clock::now() - replaced.connected_at;
+  void end_serving(served& replaced, const std::string& why) {
+    note_end(replaced);
     const bool is_lost = !replaced.session->is_connected();
     replaced.end = is_lost ? replaced.session->loss().reason : "replaced: " + why;
     notify({.what = is_lost ? step::lost : step::replaced,
-            .took = replaced.up,
+            .took = *replaced.up,
             .reason = is_lost ? replaced.end : why,
             .is_serving = true});
   }
 
   /// Closes a withdrawn connection, calls `on_disconnect` and reports it.
   /// @param thrown becomes what `on_disconnect` throws, unless it is set already.
-  strand_awaitable<> finish(attempt& withdrawn, std::exception_ptr& thrown) {
+  strand_awaitable<> finish(served& withdrawn, std::exception_ptr& thrown) {
     withdrawn.session.reset();
     if (withdrawn.on_connect_returned) {
       const auto by_callback = thrown_by("on_disconnect", options().on_disconnect);
       if (!thrown) thrown = by_callback;
     }
-    notify({.what = step::disconnected, .took = withdrawn.up, .reason = withdrawn.end});
+    notify({.what = step::disconnected, .took = *withdrawn.up, .reason = withdrawn.end});
     // A caller that is taking the channel needs nanoseconds, unless its thread is not
     // running.
     while (!picker().reclaim()) co_await state_changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
@@ -354,49 +350,77 @@ class channel_actor {
   }
 
   /// Serves until the connection is replaced or lost, or `stop()` is called.
-  /// @param next the replacement. Without one, the attempt that goes on after a loss, or
-  /// none.
-  /// @return true when `next` has been published.
-  strand_awaitable<bool> await_replacement(const attempt& serving, conn_grpc::backoff& backoff, attempt& next) {
+  /// @param next the attempt that has made the replacement. Without one, the attempt that
+  /// goes on after a loss, or none.
+  /// @return true when `replacement` has been published.
+  strand_awaitable<bool> await_replacement(served& serving, conn_grpc::backoff& backoff, attempt& next,
+                                           served& replacement) {
     auto& session = *serving.session;
-    replacement wanted{.why = "max_connection_age"};
+    wish wanted{.why = "max_connection_age"};
     auto due = end_of_age(serving.connected_at);
-    wanted_.reset();
+    auto earliest = serving.connected_at;
     for (;;) {
-      for (;;) {
-        follow_health(session);
-        if (stopping_ || !session.is_connected() || wanted_ || Clock::now() >= due) break;
-        co_await state_changed_.wait_until(due);
-      }
+      co_await await_wish(session, due, earliest);
       if (stopping_) co_return false;
-      if (wanted_) wanted = *std::exchange(wanted_, std::nullopt);
       if (!session.is_connected()) {
-        if (session.is_usable()) co_await await_reason(session);
-        if (!session.is_usable()) co_return false;
-        const auto when = retry_rule_.after(session.loss().kind, Clock::now() - serving.connected_at);
-        if (!retry_rule_.begins_now(when)) co_return false;
-
+        note_end(serving);
+        const bool may_serve = co_await may_serve_until_replaced(serving);
+        if (!may_serve) co_return false;
         wanted = {.why = "its end was announced"};
+      } else if (wanted_) {
+        wanted = *std::exchange(wanted_, std::nullopt);
+        if (wanted.is_suspect && !is_paced(serving)) {
+          wanted_ = wanted;
+          earliest = deadline_after<Clock>(options().stable_after / 2);
+          continue;
+        }
       }
-      co_await connect_beside(session, wanted.why, next);
-      if (!stopping_ && may_replace(session, next) && publish(next, backoff)) co_return true;
+      co_await connect_beside(session, wanted, next);
+      if (!stopping_ && may_replace(session, next) && publish(next, backoff, replacement)) co_return true;
       if (stopping_ || !session.is_connected()) co_return false;
-      if (next.session) fail(next, true);
+      suspicion_ = wanted.why;
+      if (wanted.is_suspect && next.is_under_way(*strand_, state_changed_)) co_return false;
+      if (next) fail(next, true);
       next = {};
-      if (wanted.is_suspect) {
-        suspicion_ = wanted.why;
-        co_return false;
-      }
+      if (wanted.is_suspect) co_return false;
       const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
-      due = deadline_after<Clock>(delay);
+      due = earliest = deadline_after<Clock>(delay);
       notify({.what = step::backing_off, .at = steady(due), .delay = delay, .is_serving = true});
+      co_await boost::asio::post(boost::asio::deferred);  // stop() must get its turn
     }
   }
 
+  /// Waits until the connection is lost or to be replaced, or `stop()` is called.
+  /// @param due when it is to be replaced without a wish.
+  /// @param earliest when a wish counts.
+  strand_awaitable<> await_wish(session_type& session, time_point due, time_point earliest) {
+    for (;;) {
+      follow_health(session);
+      if (stopping_ || !session.is_connected()) co_return;
+      const auto end = wanted_ ? earliest : (std::max)(due, earliest);
+      if (Clock::now() >= end) co_return;
+      co_await state_changed_.wait_until(end);
+    }
+  }
+
+  /// A suspect connection that is young is replaced at most twice per `stable_after`.
+  [[nodiscard]] bool is_paced(const served& suspect) {
+    const auto age = std::chrono::nanoseconds(Clock::now() - suspect.connected_at);
+    return age >= options().stable_after || retry_rule_.begins_now(retry::paced);
+  }
+
+  /// True when gets may return a lost connection, whose channel connects again, until the
+  /// next attempt has ended.
+  strand_awaitable<bool> may_serve_until_replaced(const served& lost) {
+    if (lost.session->is_usable()) co_await await_reason(*lost.session);
+    if (stopping_ || !lost.session->is_usable()) co_return false;
+    co_return retry_rule_.begins_now(retry_rule_.after(lost.session->loss().kind, *lost.up));
+  }
+
   /// True when the replacement is connected, and serves if `serving` does.
-  [[nodiscard]] bool may_replace(const session_type& serving, const attempt& replacing) const {
+  [[nodiscard]] static bool may_replace(const session_type& serving, const attempt& replacing) {
     const bool must_serve = serving.is_usable() && serving.is_serving();
-    return has_succeeded(replacing) && (!must_serve || replacing.session->is_serving());
+    return replacing.has_succeeded() && (!must_serve || replacing.session().is_serving());
   }
 
   /// Withdraws an unhealthy connection, and hands it out again once it serves.
@@ -407,35 +431,36 @@ class channel_actor {
   }
 
   /// Makes an attempt while another connection serves, and until that may not serve any
-  /// more: gets return a lost connection for a second at most.
-  strand_awaitable<> connect_beside(session_type& serving, const std::string& why, attempt& begun) {
+  /// more: gets return a lost or suspect connection for a second at most. Then the attempt
+  /// goes on.
+  strand_awaitable<> connect_beside(session_type& serving, const wish& wanted, attempt& begun) {
     constexpr auto never = (time_point::max)();
     auto reusable = serving.is_connected() ? nullptr : serving.take_reusable(true);
-    auto end_of_gap = never;
+    auto end_of_gap = wanted.is_suspect ? deadline_after<Clock>(longest_gap) : never;
+    typename attempt_limiter<Clock>::place place(attempts(), state_changed_);
     while (!stopping_ && serving.is_usable()) {
       follow_health(serving);
       if (stopping_) break;
       if (end_of_gap == never && !serving.is_connected()) end_of_gap = deadline_after<Clock>(longest_gap);
       if (Clock::now() >= end_of_gap) break;
-      if (!begun.session) {
-        if (auto permit = attempts().request(state_changed_)) {
-          begin_attempt(begun, std::move(permit), std::exchange(reusable, nullptr), why);
-          continue;
-        }
-      }
-      if (begun.session && !is_under_way(begun)) break;
-      co_await state_changed_.wait_until((std::min)(end_of_gap, begun.session ? begun.deadline : never));
+      if (auto permit = begun ? typename attempt::permit_type() : place.request())
+        begun = begin_attempt(std::move(permit), std::exchange(reusable, nullptr), wanted.why);
+      if (begun && !begun.is_under_way(*strand_, state_changed_)) break;
+      co_await state_changed_.wait_until((std::min)(end_of_gap, begun ? begun.deadline() : never));
     }
-    attempts().leave(state_changed_);
-    const bool goes_on = !stopping_ && !serving.is_usable() && is_under_way(begun);
-    if (!goes_on) end_attempt(begun);
+    const bool is_withdrawn = !serving.is_connected() || Clock::now() >= end_of_gap;
+    const bool goes_on = !stopping_ && is_withdrawn && begun.is_under_way(*strand_, state_changed_);
+    if (!goes_on) end(begun);
+    if (reusable) reusable_ = std::move(reusable);
   }
 
   [[nodiscard]] time_point end_of_age(time_point connected_at) const {
+    constexpr auto never = (time_point::max)();
+    constexpr auto longest = std::chrono::years(100);  // fits into nanoseconds
     const auto age = options().max_connection_age;
-    if (age.count() == 0) return (time_point::max)();
+    if (age.count() == 0 || age > longest) return never;
     const auto left = core::with_jitter(age);
-    return left < (time_point::max)() - connected_at ? connected_at + left : (time_point::max)();
+    return left < never - connected_at ? connected_at + left : never;
   }
 
   /// An RPC that ends with the connection may end a moment later. Its status decides
@@ -453,12 +478,24 @@ class channel_actor {
     const auto until = deadline_after<Clock>(delay);
     notify({.what = step::backing_off, .at = steady(until), .delay = delay});
     waits_for_address_ = has_failed;
-    if (has_failed) ++environment_.counters.waiting_for_address;
+    const auto counted = has_failed ? std::make_unique<address_waiter>(environment_.counters, address()) : nullptr;
     while (!stopping_ && Clock::now() < until && waits_for_address_ == has_failed)
       co_await state_changed_.wait_until(until);
     waits_for_address_ = false;
-    if (has_failed) --environment_.counters.waiting_for_address;
   }
+
+  class address_waiter {
+   public:
+    address_waiter(actor_counters& counters, const std::string& address) : count_(counters.waiting[address]) {
+      ++count_;
+    }
+    ~address_waiter() { --count_; }
+    address_waiter(const address_waiter&) = delete;
+    address_waiter& operator=(const address_waiter&) = delete;
+
+   private:
+    std::size_t& count_;  // the map's elements stay where they are
+  };
 
   /// Returns the callback's exception instead of throwing it, because the channel must be
   /// withdrawn first.
@@ -475,7 +512,7 @@ class channel_actor {
     return channel_transition::time_point(when.time_since_epoch());
   }
 
-  // How long gets return a lost connection, whose channel connects again.
+  // How long gets return a suspect connection, or a lost one whose channel connects again.
   static constexpr std::chrono::milliseconds longest_gap{1'000};
 
   const actor_environment<Clock>& environment_;
@@ -483,7 +520,7 @@ class channel_actor {
   channel_listeners listeners_;
   const strand_type* strand_ = nullptr;  // in the frame of `run()`
   session_type* serves_ = nullptr;       // the session that is handed out
-  std::optional<replacement> wanted_;
+  std::optional<wish> wanted_;
   std::string suspicion_;           // why the last connection was suspect
   std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
   retry_rule<Clock> retry_rule_;
@@ -491,6 +528,7 @@ class channel_actor {
   bool waits_for_address_ = false;  // in the backoff after a failed attempt
   condition<Clock> state_changed_;
   bool has_settled_ = false;
+  bool has_ended_ = false;
   bool stopping_ = false;
   std::string_view stop_reason_;
 };

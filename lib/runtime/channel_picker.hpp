@@ -219,7 +219,8 @@ class channel_picker final {
     }
     // As `answer`, but takes no turn.
     [[nodiscard]] bool has_answer(const get_waiter&) const {
-      return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected;
+      return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected ||
+             picker->expected_size() == 0;
     }
   };
 

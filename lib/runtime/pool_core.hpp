@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -147,19 +148,20 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   /// Connects to these addresses, and withdraws the channels to others once the new ones
   /// have connected.
   void set_addresses(std::vector<std::string> addresses) {
-    on_strand([to = std::move(addresses)](pool_core& p) { p.supervisor_.set_addresses(to); });
+    change_on_strand("the addresses were not changed",
+                     [to = std::move(addresses)](pool_core& p) { p.supervisor_.set_addresses(to); });
   }
 
   /// Replaces every connection.
   void refresh() {
-    on_strand([](pool_core& p) {
+    change_on_strand("not all connections are refreshed", [](pool_core& p) {
       for (const auto all = p.channels_.all(); const auto& channel : *all) channel->replace("refresh", false);
     });
   }
 
   /// Replaces the connection of this channel, if the pool still hands it out.
   void suspect(const channel_ptr& suspected, std::string why) {
-    on_strand([suspected, why = std::move(why)](pool_core& p) {
+    change_on_strand("a suspect connection is not replaced", [suspected, why = std::move(why)](pool_core& p) {
       for (const auto all = p.channels_.all(); const auto& channel : *all)
         if (channel->serves(suspected.get())) channel->replace(why, true);
     });
@@ -357,6 +359,19 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   void expire_earlier() {
     on_strand([](pool_core& p) { p.supervisor_.expire_earlier(); });
+  }
+
+  /// As `on_strand`, unless the pool has been stopped. Without memory it does nothing.
+  template <class Do>
+  void change_on_strand(std::string_view consequence, Do what) {
+    on_strand([what, consequence](pool_core& p) {
+      if (p.phase_ == phase::stopped) return;
+      try {
+        what(p);
+      } catch (const std::bad_alloc&) {
+        log_line(p.options_.logger.get(), spdlog::level::err, consequence);
+      }
+    });
   }
 
   /// Calls `what` on the strand later, unless the pool or its context is destroyed first.

@@ -47,6 +47,7 @@ class priming {
   priming& operator=(const priming&) = delete;
 
   [[nodiscard]] bool is_running() const { return state_->is_running; }
+  [[nodiscard]] bool has_succeeded() const { return !is_running() && failure().empty(); }
   /// What it has thrown. Empty when it has thrown nothing.
   [[nodiscard]] const std::string& failure() const { return state_->failure; }
 

@@ -3,9 +3,9 @@
 
 #include <conn_grpc/status.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace conn_grpc::runtime {
@@ -17,11 +17,13 @@ template <class Channels>
 pool_status status_of(std::string name, std::size_t expected_size, bool is_draining, const Channels& channels) {
   pool_status now{.name = std::move(name), .expected_size = expected_size};
   now.channels.reserve(channels.size());
+  std::unordered_map<std::string, std::size_t> places;
   for (const auto& channel : channels) {
     auto& its = now.channels.emplace_back(channel->status());
 
-    auto at = std::ranges::find(now.addresses, its.address, &address_status::address);
-    if (at == now.addresses.end()) at = now.addresses.insert(at, {.address = its.address});
+    const auto [place, is_new] = places.try_emplace(its.address, now.addresses.size());
+    if (is_new) now.addresses.push_back({.address = its.address});
+    auto* const at = &now.addresses[place->second];
     const bool is_connected = its.state == channel_state::connected;
     ++at->expected_size;
     at->current_size += is_connected ? 1 : 0;

@@ -71,6 +71,7 @@ class supervisor {
       is_running_ = true;
       while (!stopping_) {
         co_await start_new_channels(owner, strand);
+        if (std::exchange(has_ended_, false)) addresses_.remove_ended();
         if (!stopping_) co_await changed_.wait();
       }
     } catch (const std::bad_alloc&) {
@@ -94,19 +95,25 @@ class supervisor {
 
   [[nodiscard]] error_code result() const { return result_; }
 
+  /// Throws std::bad_alloc, without effect.
   void set_addresses(const std::vector<std::string>& addresses) {
     if (stopping_) return;
-    auto added = addresses_.change(addresses);
+    const auto added = addresses_.change(addresses);
     picker_.expect(addresses_.expected_size());
-    if (is_running_) std::ranges::move(added, std::back_inserter(new_channels_));
-    remove_old_channels();
+    if (is_running_) new_channels_.insert(new_channels_.end(), added.begin(), added.end());
+    remove(is_running_ ? addresses_.take_leaving_unconnected() : addresses_.take_leaving());
+    remove_old_channels(true);
+    if (!is_running_) addresses_.remove_ended();
+    picker_.serve_waiters();  // they may wait for more channels than there will be
     changed_.notify();
   }
 
   /// An attempt of this channel has ended.
   void attempt_ended(const channel_identity& of, bool has_connected) {
-    remove_old_channels();
-    if (!has_connected || counters_.waiting_for_address == 0) return;
+    remove_old_channels(has_connected);
+    if (!has_connected) return;
+    const auto waiting = counters_.waiting.find(of.address);
+    if (waiting == counters_.waiting.end() || waiting->second == 0) return;
     for (const auto all = channels_.all(); const auto& a : *all)
       if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
   }
@@ -133,21 +140,29 @@ class supervisor {
       const auto started = new_channels_.front();
       new_channels_.pop_front();
       if (started->is_stopping()) {
-        addresses_.remove(*started);
+        end_of(*started);
         continue;
       }
-
       spawn(owner, strand, supervise(started));
       co_await boost::asio::post(boost::asio::deferred);  // other handlers of the context run between two attempts
     }
   }
 
-  void remove_old_channels() {
-    if (!addresses_.has_leaving()) return;
-    for (const auto& removed : is_running_ ? addresses_.take_removable() : addresses_.take_leaving()) {
-      removed->stop("the address was removed");
-      if (!is_running_) addresses_.remove(*removed);
+  void remove_old_channels(bool may_be_served) {
+    if (addresses_.has_leaving()) remove(addresses_.take_removable(may_be_served));
+  }
+
+  void remove(const typename roster<actor>::list& removed) {
+    for (const auto& channel : removed) {
+      channel->stop("the address was removed");
+      if (!is_running_) channel->set_ended();
     }
+  }
+
+  void end_of(actor& ended) {
+    ended.set_ended();
+    has_ended_ = true;
+    changed_.notify();
   }
 
   // `run` does not end before the child has ended.
@@ -172,7 +187,7 @@ class supervisor {
       std::string what;
       try {
         co_await supervised->run();
-        if (!stopping_) addresses_.remove(*supervised);
+        if (!stopping_) end_of(*supervised);
         co_return;
       } catch (...) {
         what = core::current_exception_text();
@@ -216,6 +231,7 @@ class supervisor {
   std::size_t living_ = 0;
   bool stopping_ = false;
   bool is_running_ = false;
+  bool has_ended_ = false;                           // a channel whose address was removed
   std::deque<std::shared_ptr<actor>> new_channels_;  // their coroutines are to be started
   error_code result_;
 };
