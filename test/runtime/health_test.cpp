@@ -127,11 +127,15 @@ TEST_CASE("a waiter is completed when the connection serves", "[health]") {
 
 TEST_CASE("a first connection that does not serve is connected, and not handed out", "[health]") {
   health_pool f;
+  bool was_handed_out = false;
+  f.options.telemetry->attach("get", event::channel_connected,
+                              [&](const auto&) { was_handed_out = f.next().has_value(); });
   f.run();
   f.connector.last().not_serving = not_serving;
   f.connector.last().succeed();
   f.drain();
   CHECK(f.happened() == trace{"make_backoff 1000..30000", "reset", "channel_connected", "on_connect"});
+  CHECK_FALSE(was_handed_out);
   CHECK(f.status().state == channel_state::unhealthy);
   CHECK(f.status().last_error == not_serving);
   CHECK(f.next().error() == errc::not_connected);
