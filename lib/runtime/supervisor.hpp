@@ -3,11 +3,13 @@
 
 #include "core/exception_text.hpp"
 #include "core/restart_budget.hpp"
+#include "runtime/address_refresh.hpp"
 #include "runtime/address_set.hpp"
 #include "runtime/channel_actor.hpp"
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
+#include "runtime/resolver.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/size_report.hpp"
 #include "runtime/strand.hpp"
@@ -46,8 +48,10 @@ class supervisor {
 
   /// @param over_limit called when user code has thrown more often than allowed, before
   /// the actors are stopped.
+  /// @param begin_look_up see address_refresh. Not called unless there is `options.resolve`.
   supervisor(const checked_pool_options& options, channel_picker<Clock>& picker, const roster<actor>& channels,
-             address_set<actor>& addresses, const actor_counters& counters, std::function<void()> over_limit)
+             address_set<actor>& addresses, const actor_counters& counters, std::function<void()> over_limit,
+             std::function<void()> begin_look_up)
       : options_(options),
         picker_(picker),
         channels_(channels),
@@ -57,7 +61,11 @@ class supervisor {
         over_limit_(std::move(over_limit)),
         restarts_(options.max_restarts, options.restart_window),
         expiry_(picker),
-        report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())) {}
+        report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())),
+        refresh_(options, std::move(begin_look_up),
+                 [this](const std::vector<std::string>& found) { set_addresses(found); }) {
+    if (options.resolve && options.pool_size > 0) picker.expect_unknown_size();
+  }
 
   /// Runs until `stop()`, and until then every actor has released its connection and
   /// every waiter has been completed.
@@ -66,6 +74,7 @@ class supervisor {
     try {
       if (options_.is_pool()) spawn(owner, strand, report_.run());
       spawn(owner, strand, expiry_.run());
+      if (options_.resolve) spawn(owner, strand, refresh_.run());
       const auto all = channels_.all();
       new_channels_.assign(all->begin(), all->end());
 
@@ -89,6 +98,7 @@ class supervisor {
     for (const auto all = channels_.all(); const auto& a : *all) a->stop();
     report_.stop();
     expiry_.stop();
+    refresh_.stop();
     changed_.notify();
   }
 
@@ -101,11 +111,21 @@ class supervisor {
     if (is_running_) std::ranges::move(added, std::back_inserter(new_channels_));
     remove_old_channels();
     changed_.notify();
+    picker_.serve_waiters();  // a waiter for more channels than there are to be fails
   }
+
+  /// A look-up has ended.
+  void resolved(resolution found) { refresh_.ended(std::move(found)); }
+  /// Why the last look-up failed. Empty if it did not. Thread-safe.
+  [[nodiscard]] std::string look_up_failure() const { return refresh_.failure(); }
+
+  /// A connection was lost.
+  void connection_lost() { refresh_.request(); }
 
   /// An attempt of this channel has ended.
   void attempt_ended(const channel_identity& of, bool has_connected) {
     remove_old_channels();
+    if (!has_connected) refresh_.request();
     if (!has_connected || counters_.waiting_for_address == 0) return;
     for (const auto all = channels_.all(); const auto& a : *all)
       if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
@@ -202,6 +222,7 @@ class supervisor {
   core::restart_budget<typename Clock::time_point> restarts_;
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
+  address_refresh<Clock> refresh_;
   condition<Clock> changed_;
   std::size_t living_ = 0;
   bool stopping_ = false;
