@@ -5,6 +5,7 @@
 
 #include "api/checked_options.hpp"
 #include "core/option_checks.hpp"
+#include "core/target.hpp"
 #include "grpc/grpc_connector.hpp"
 
 #include <boost/asio/execution/context.hpp>
@@ -17,6 +18,7 @@
 #endif
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -42,14 +44,21 @@ void check_executor(const asio::any_io_executor& executor) {
               "its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), but gRPC's thread posts to it");
 }
 
+/// The name that servers and their certificates have. Empty when it is that of the
+/// address to which a channel connects.
+std::string authority_of(const runtime::checked_pool_options& options) {
+  const auto name = options.resolve ? core::host_port_of(options.address) : std::nullopt;
+  return name ? name->authority : std::string();
+}
+
 }  // namespace
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const pool_options& options,
                                           std::string type_key) {
   check_executor(executor);
   auto valid = checked(options, std::move(type_key));  // before the connector is made of the options
-  return std::make_shared<pool_impl>(executor, std::move(valid),
-                                     std::make_shared<const grpc_connector>(options.channel), options.channel.mock);
+  auto connects = std::make_shared<const grpc_connector>(options.channel, authority_of(*valid));
+  return std::make_shared<pool_impl>(executor, std::move(valid), std::move(connects), options.channel.mock);
 }
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const channel_options& options,

@@ -241,8 +241,7 @@ class channel_picker final {
 
   template <class Picked>
   [[nodiscard]] bool is_worth_waiting(const Picked& picked) const {
-    return !picked && picked.error() == errc::not_connected && !mock_ &&
-           (expected_size() > 0 || size_is_unknown());
+    return !picked && picked.error() == errc::not_connected && !mock_ && (expected_size() > 0 || size_is_unknown());
   }
 
   // Relaxed, as the size: after a change `serve_waiters` takes the mutex of the waiters.

@@ -41,6 +41,11 @@ std::string target_of(const sockaddr& address, std::uint16_t port) {
   return "ipv6:[" + text_of(AF_INET6, &v6.sin6_addr) + zone + "]" + end;
 }
 
+bool is_ip_address(const std::string& host) {
+  in_addr v4{};
+  return host.find(':') != std::string::npos || ::inet_pton(AF_INET, host.c_str(), &v4) == 1;
+}
+
 std::string failure_of(int code) {
   return code == EAI_SYSTEM ? std::generic_category().message(errno) : ::gai_strerror(code);
 }
@@ -48,8 +53,8 @@ std::string failure_of(int code) {
 resolution look_up(const std::string& host, std::uint16_t port) {
   addrinfo wanted{};
   wanted.ai_family = AF_UNSPEC;
-  wanted.ai_socktype = SOCK_STREAM;  // each address once
-  wanted.ai_flags = AI_ADDRCONFIG;   // no IPv6 addresses on a machine without IPv6
+  wanted.ai_socktype = SOCK_STREAM;                           // each address once
+  if (!is_ip_address(host)) wanted.ai_flags = AI_ADDRCONFIG;  // no IPv6 addresses on a machine without IPv6
   addrinfo* all = nullptr;
   if (const int code = ::getaddrinfo(host.c_str(), nullptr, &wanted, &all); code != 0)
     return {.failure = failure_of(code)};

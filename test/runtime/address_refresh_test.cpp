@@ -306,10 +306,13 @@ TEST_CASE("stop ends the wait for the next look-up", "[resolve]") {
 TEST_CASE("a look-up replaces addresses that the user has set", "[resolve]") {
   resolving_pool f(10s);
   f.run();
+  SECTION("before the first look-up has ended") {}
+  SECTION("after it") { f.find({"a:1"}); }
   f.pool->set_addresses({"u:1"});
   f.drain();
-  CHECK(f.channels() == resolving_pool::list{"pool/u:1/0"});
   f.connect_all();
+  CHECK(f.channels() == resolving_pool::list{"pool/u:1/0"});
+  if (!f.under_way) f.advance(11s);
   f.find({"a:1"});
   f.connect_all();
   CHECK(f.channels() == resolving_pool::list{"pool/a:1/0"});
