@@ -78,6 +78,8 @@ struct channel_options {
   ///    attempt at an address.
   ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off. Otherwise gRPC
   ///    would close connections without RPCs.
+  ///  - With `pool_options::resolve_interval`, GRPC_ARG_DEFAULT_AUTHORITY is the host and
+  ///    port of the name, unless it or GRPC_SSL_TARGET_NAME_OVERRIDE_ARG is set here.
   ///
   /// With GRPC_ARG_KEEPALIVE_TIME_MS, the attempt after a loss uses the lost gRPC channel
   /// again. A server may have found the pings too frequent, and gRPC keeps that knowledge
@@ -242,6 +244,29 @@ struct pool_options {
   /// How many attempts to connect may be under way at the same time. The others wait for
   /// their turn. Zero means any number.
   std::size_t max_connecting = 0;
+
+  /// How often the pool resolves the name in `channel.address`, plus or minus a tenth at
+  /// random. Zero means that gRPC resolves it, and then each channel has one of its
+  /// addresses. Not below zero.
+  ///
+  /// If it is above zero, `channel.address` must be "host:port" or "dns:///host:port",
+  /// and `addresses` must be empty. Each IP address that the name has is one of the
+  /// pool's addresses ("ipv4:10.0.0.1:50051", "ipv6:[::1]:50051"), with `pool_size`
+  /// channels. They are named `<pool>/<address>/<index>`. The name remains the servers'
+  /// name for TLS and for the :authority of RPCs, unless `channel.arguments` set
+  /// GRPC_ARG_DEFAULT_AUTHORITY or GRPC_SSL_TARGET_NAME_OVERRIDE_ARG.
+  ///
+  /// The name is also resolved when a connection was lost, when an attempt has failed,
+  /// and again when it could not be resolved. Between such look-ups there are pauses of
+  /// 1 s, 2 s, 4 s, …, at most 30 s and at most `resolve_interval`.
+  ///
+  /// A look-up that fails changes no addresses. Before the first look-up has succeeded
+  /// there are no addresses, and gets with a timeout wait. `pool_status::addresses` and
+  /// the exceptions of gets have the reason.
+  ///
+  /// Each look-up is a call of getaddrinfo on a thread of its own, which ends with the
+  /// look-up. `stop()`, `async_run` and the execution context do not wait for it.
+  std::chrono::milliseconds resolve_interval{0};
 };
 
 }  // namespace conn_grpc

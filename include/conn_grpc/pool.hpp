@@ -222,12 +222,16 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time. A service
   /// awaits this before it reports that it is ready.
   ///
+  /// The pool is to have `pool_size` channels for each address. With
+  /// `pool_options::resolve_interval` the number is not known before the first look-up
+  /// has succeeded. Until then any `count` waits.
+  ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_started before
   /// `async_run`. Throws errc::stopped after `stop()`, also when that happens during the
-  /// waiting. Throws asio::error::invalid_argument if `count` is above `pool_size`.
+  /// waiting. Throws asio::error::invalid_argument if `count` is above that number.
   ///
   /// *Cancellation*: Any type ends the waiting at once with
   /// asio::error::operation_aborted. The text of the exception then has the last error of
@@ -249,13 +253,17 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time, for `timeout`
   /// at most. A service awaits this before it reports that it is ready.
   ///
+  /// The pool is to have `pool_size` channels for each address. With
+  /// `pool_options::resolve_interval` the number is not known before the first look-up
+  /// has succeeded. Until then any `count` waits.
+  ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_connected after
   /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
   /// `stop()`, also when that happens during the waiting. Throws
-  /// asio::error::invalid_argument if `count` is above `pool_size`. With
+  /// asio::error::invalid_argument if `count` is above that number. With
   /// errc::not_connected, the text has the last error of a channel
   /// (`channel_status::last_error`).
   ///
@@ -282,12 +290,16 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time. Takes any
   /// completion token. The completion signature is void(error_code).
   ///
+  /// The pool is to have `pool_size` channels for each address. With
+  /// `pool_options::resolve_interval` the number is not known before the first look-up
+  /// has succeeded. Until then any `count` waits.
+  ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
   ///
   /// *Errors*: Completes with errc::not_started before `async_run`. Completes with
   /// errc::stopped after `stop()`, also when that happens during the waiting. Completes
-  /// with asio::error::invalid_argument if `count` is above `pool_size`.
+  /// with asio::error::invalid_argument if `count` is above that number.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.
@@ -319,13 +331,17 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time, for `timeout`
   /// at most. Takes any completion token. The completion signature is void(error_code).
   ///
+  /// The pool is to have `pool_size` channels for each address. With
+  /// `pool_options::resolve_interval` the number is not known before the first look-up
+  /// has succeeded. Until then any `count` waits.
+  ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
   ///
   /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
   /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
   /// happens during the waiting. Completes with asio::error::invalid_argument if `count`
-  /// is above `pool_size`.
+  /// is above that number.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.
@@ -371,6 +387,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// stays is connected. If no address is new, the others are withdrawn at once. An
   /// address that occurs twice counts once. The list may be empty: then no channel is
   /// left, and gets end with errc::not_connected.
+  ///
+  /// With `pool_options::resolve_interval`, the next look-up of the name replaces these
+  /// addresses.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::invalid_options, without
   /// effect, if an address is no gRPC target, or if there would be more

@@ -94,7 +94,9 @@ struct pool_status {
   /// address, then the second channel to each. While the channels to a removed address
   /// still serve, they are in here, too.
   std::vector<channel_status> channels{};
-  /// The state of each address.
+  /// The state of each address. If the last look-up of `pool_options::resolve_interval`
+  /// failed, there is one more entry, with the name, sizes of 0, and the reason in
+  /// `last_error`.
   std::vector<address_status> addresses{};
 };
 

@@ -4,11 +4,15 @@
 #include "core/option_checks.hpp"
 #include "core/target.hpp"
 #include "grpc/grpc_connector.hpp"
+#include "runtime/resolver.hpp"
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,6 +62,19 @@ void check_address(const std::string& field, const std::string& address, bool ha
   if (!has_own_targets) core::check_target(field, address);
 }
 
+/// The pool resolves `channel.address` itself.
+void set_resolver(const pool_options& options, runtime::checked_pool_options& to) {
+  constexpr std::string_view field = "channel.address";
+  constexpr std::chrono::milliseconds longest = std::chrono::years(100);  // fits into a time_point of nanoseconds
+  core::check(options.addresses.empty(), "resolve_interval", "addresses must be empty then");
+  core::check_target(field, options.channel.address);
+  auto name = core::host_port_of(options.channel.address);
+  core::check(name.has_value(), field,
+              "with resolve_interval it must be host:port or dns:///host:port, is " + options.channel.address);
+  to.resolve_interval = (std::min)(options.resolve_interval, longest);
+  to.resolve = runtime::system_resolver(std::move(name->host), name->port);
+}
+
 }  // namespace
 
 void check_addresses(const std::vector<std::string>& addresses, const runtime::checked_pool_options& of) {
@@ -74,6 +91,8 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
   all.pool_size = options.pool_size;
   if (options.addresses.empty()) check_address("channel.address", options.channel.address, all.has_own_targets);
   check_addresses(options.addresses, all);
+  core::check_not_negative("resolve_interval", options.resolve_interval);
+  if (options.resolve_interval.count() > 0) set_resolver(options, all);
   all.addresses = options.addresses;
   all.max_connecting = options.max_connecting;
   all.label = "pool " + (all.name.empty() ? "of " + all.first_address() : all.name);

@@ -5,6 +5,7 @@
 
 #include "api/checked_options.hpp"
 #include "core/option_checks.hpp"
+#include "core/target.hpp"
 #include "grpc/grpc_connector.hpp"
 #include "runtime/log_line.hpp"
 
@@ -18,6 +19,7 @@
 #endif
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -51,6 +53,13 @@ void warn_of_pings(const runtime::checked_pool_options& valid, const grpc::Chann
                           "as the arguments ask for (too_many_pings)");
 }
 
+/// The name that servers and their certificates have. Empty when it is that of the
+/// address to which a channel connects.
+std::string authority_of(const runtime::checked_pool_options& options) {
+  const auto name = options.resolve ? core::host_port_of(options.address) : std::nullopt;
+  return name ? name->authority : std::string();
+}
+
 }  // namespace
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const pool_options& options,
@@ -58,9 +67,8 @@ std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor,
   check_executor(executor);
   auto valid = checked(options, std::move(type_key));  // before the connector is made of the options
   warn_of_pings(*valid, options.channel.arguments);
-
-  return std::make_shared<pool_impl>(executor, std::move(valid),
-                                     std::make_shared<const grpc_connector>(options.channel), options.channel.mock);
+  auto connects = std::make_shared<const grpc_connector>(options.channel, authority_of(*valid));
+  return std::make_shared<pool_impl>(executor, std::move(valid), std::move(connects), options.channel.mock);
 }
 
 std::shared_ptr<pool_impl> make_pool_impl(const asio::any_io_executor& executor, const channel_options& options,

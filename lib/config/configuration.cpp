@@ -128,7 +128,7 @@ pool_options load_pool_options(const std::filesystem::path& file, const std::str
   if (from.has_max_waiters()) to.max_waiters = from.max_waiters();
   if (from.has_max_connecting()) to.max_connecting = from.max_connecting();
   to.addresses.assign(from.addresses().begin(), from.addresses().end());
-
+  if (from.has_resolve_interval()) to.resolve_interval = to_ms(from.resolve_interval(), path + ".resolve_interval");
   if (from.has_status_interval()) to.status_interval = to_ms(from.status_interval(), path + ".status_interval");
   return to;
 }

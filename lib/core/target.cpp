@@ -92,6 +92,21 @@ target_parts parts_of(std::string_view target) {
   return {.scheme = scheme, .path = rest};
 }
 
+std::optional<host_port> host_port_of(std::string_view target) {
+  constexpr std::string_view dns = "dns:";
+  constexpr std::string_view without_server = "dns:///";
+  if (target.starts_with(dns) && target.substr(dns.size()).starts_with("//") && !target.starts_with(without_server))
+    return std::nullopt;
+  const auto [scheme, path] = parts_of(target);
+  auto [host, port] = host_and_port(path);
+  if (scheme != "dns" || path.find_first_of("/,") != npos || !port || port->empty()) return std::nullopt;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.empty()) return std::nullopt;
+  std::uint16_t number = *port == "https" ? 443 : 80;
+  if (is_digit(port->front())) std::from_chars(port->data(), port->data() + port->size(), number);
+  return host_port{.host = std::string(host), .port = number, .authority = std::string(path)};
+}
+
 void check_target(std::string_view field, std::string_view target) {
   check_not_empty(field, target);
   const auto [scheme, path] = parts_of(target);

@@ -2,6 +2,7 @@
 // How gRPC reads a target: "host:port", "dns://authority/host:port", "unix:/path".
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -23,6 +24,17 @@ struct target_parts {
 /// empty, or when its port is neither from 0 to 65535 nor "http" or "https". gRPC's
 /// resolver makes port 0 of every other name.
 void check_target(std::string_view field, std::string_view target);
+
+/// The name and the port of a target that a pool resolves itself.
+struct host_port {
+  std::string host;  // an IPv6 address without its brackets
+  std::uint16_t port = 0;
+  std::string authority;  // "host:port" as the target has it
+};
+
+/// Null unless the target is "host:port" or "dns:///host:port". Its port must have passed
+/// `check_target`.
+[[nodiscard]] std::optional<host_port> host_port_of(std::string_view target);
 
 /// How gRPC would reach a target, as far as arguments and the environment decide it.
 struct proxy_configuration {

@@ -115,7 +115,7 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
 /// user's last value counts, and the library's own arguments replace the user's. No
 /// argument can be removed from a list, so this is a new list.
 ::grpc::ChannelArguments completed(const ::grpc::ChannelArguments& given, std::chrono::milliseconds connect_timeout,
-                                   std::string_view without = {}) {
+                                   const std::string& authority, std::string_view without = {}) {
   const own_arguments own(connect_timeout);
   ::grpc::ChannelArguments all;
   const grpc_channel_args view = given.c_channel_args();
@@ -133,6 +133,9 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
   // gRPC 1.83 ignores the user's limit for the answer to a keepalive ping (grpc#39239).
   // Its own limit for the answer to any ping is a minute.
   if (sends_keepalive(given) && !find(given, ping_timeout)) all.SetInt(ping_timeout, keepalive_timeout_in_ms(given));
+  // gRPC makes the authority of the name for the certificate when there is only that.
+  if (!authority.empty() && !find(given, GRPC_ARG_DEFAULT_AUTHORITY) && !find(given, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG))
+    all.SetString(GRPC_ARG_DEFAULT_AUTHORITY, authority);
   return all;
 }
 
@@ -140,8 +143,8 @@ int first_backoff_in_ms(const ::grpc::ChannelArguments& given, std::chrono::mill
 /// next attempt to resume, because OpenSSL does not verify a resumed session again. Its
 /// timeout is short: when the fetch is not answered, the attempt must still have its own
 /// reason.
-::grpc::ChannelArguments for_certificate_fetch(const channel_options& options) {
-  return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)),
+::grpc::ChannelArguments for_certificate_fetch(const channel_options& options, const std::string& authority) {
+  return completed(options.arguments, std::min(options.connect_timeout, std::chrono::milliseconds(1'000)), authority,
                    GRPC_SSL_SESSION_CACHE_ARG);
 }
 
@@ -175,9 +178,9 @@ std::chrono::milliseconds attempt_limit(std::chrono::milliseconds connect_timeou
   return connect_timeout < longest / (1 + most_addresses) ? connect_timeout * (1 + most_addresses) : longest;
 }
 
-grpc_connector::grpc_connector(const channel_options& options)
+grpc_connector::grpc_connector(const channel_options& options, const std::string& authority)
     : credentials_(options.credentials),
-      arguments_(completed(options.arguments, options.connect_timeout)),
+      arguments_(completed(options.arguments, options.connect_timeout, authority)),
       create_channel_(options.create_channel),
       watch_options_(std::make_shared<const watch_options>(watch_options{
           .connect_timeout = options.connect_timeout,
@@ -186,7 +189,7 @@ grpc_connector::grpc_connector(const channel_options& options)
           .attempt_limit = attempt_limit(options.connect_timeout),
           .sends_keepalive = sends_keepalive(options.arguments),
           .proxy_for = proxy_finder(options),
-          .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options)),
+          .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options, authority)),
           .health_service = options.health_service})) {
   completion_thread::instance();
 }

@@ -32,7 +32,9 @@ struct grpc_session;
 /// the pool's strand; shared by the pool's channels.
 class grpc_connector final : public runtime::connector {
  public:
-  explicit grpc_connector(const channel_options& options);
+  /// @param authority the name of the servers, for TLS and the pseudo-header :authority,
+  /// unless the arguments have one. Empty: the address's own.
+  explicit grpc_connector(const channel_options& options, const std::string& authority = {});
 
   /// Throws what `create_channel` throws.
   /// @param reused a `monitored_channel`, or null.

@@ -58,7 +58,12 @@ class channel_picker final {
   // For the actors.
 
   /// @param size how many channels there are to be.
-  void expect(std::size_t size) noexcept { expected_size_.store(size, std::memory_order_relaxed); }
+  void expect(std::size_t size) noexcept {
+    expected_size_.store(size, std::memory_order_relaxed);
+    size_is_unknown_.store(false, std::memory_order_relaxed);
+  }
+  /// Gets and waits for a size may wait until `expect` is called.
+  void expect_unknown_size() noexcept { size_is_unknown_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t expected_size() const noexcept { return expected_size_.load(std::memory_order_relaxed); }
 
   void open() { members_.open(); }
@@ -142,7 +147,7 @@ class channel_picker final {
 
   /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
-    if (needed > expected_size()) return boost::asio::error::invalid_argument;
+    if (needed > expected_size() && !size_is_unknown()) return boost::asio::error::invalid_argument;
     if (mock_) return error_code();
     if (const auto state = members_.unavailable(); state != errc::not_connected) return state;
     if (members_.size() >= needed) return error_code();
@@ -220,7 +225,7 @@ class channel_picker final {
     // As `answer`, but takes no turn.
     [[nodiscard]] bool has_answer(const get_waiter&) const {
       return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected ||
-             picker->expected_size() == 0;
+             (picker->expected_size() == 0 && !picker->size_is_unknown());
     }
   };
 
@@ -245,8 +250,11 @@ class channel_picker final {
 
   template <class Picked>
   [[nodiscard]] bool is_worth_waiting(const Picked& picked) const {
-    return !picked && picked.error() == errc::not_connected && !mock_ && expected_size() > 0;
+    return !picked && picked.error() == errc::not_connected && !mock_ && (expected_size() > 0 || size_is_unknown());
   }
+
+  // Relaxed, as the size: after a change `serve_waiters` takes the mutex of the waiters.
+  [[nodiscard]] bool size_is_unknown() const noexcept { return size_is_unknown_.load(std::memory_order_relaxed); }
 
   member_result picked_by_mock(time_point begin) {
     try {
@@ -270,6 +278,7 @@ class channel_picker final {
   Probe probe_;
   const std::function<channel_ptr()> mock_;
   std::atomic<std::size_t> expected_size_{0};
+  std::atomic<bool> size_is_unknown_{false};
 
   core::member_set<member> members_;
   std::atomic<ticket> tickets_{0};

@@ -5,6 +5,7 @@
 #include <conn_grpc/telemetry.hpp>
 
 #include "runtime/connector.hpp"
+#include "runtime/resolver.hpp"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -38,6 +39,8 @@ struct checked_pool_options {
   std::vector<std::string> addresses{};  // at the start; empty: `address` alone
   std::size_t pool_size = 1;             // for each address
   std::size_t max_connecting = 0;        // 0: any number
+  resolver resolve{};                    // finds the addresses of the name `address`; empty: `address` is a gRPC target
+  std::chrono::milliseconds resolve_interval{0};             // above zero when there is `resolve`
   std::optional<std::chrono::milliseconds> status_interval;  // none for a channel on its own
   std::size_t max_waiters = 0;                               // 0: any number
   std::size_t max_restarts;

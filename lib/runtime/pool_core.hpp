@@ -74,10 +74,14 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
                      return std::make_shared<actor>(environment_,
                                                     std::make_shared<const channel_identity>(std::move(its)));
                    }),
-        supervisor_(options_, picker_, channels_, addresses_, counters_, [this] {
-          over_limit_ = true;
-          stop_handing_out();
-        }) {
+        supervisor_(
+            options_, picker_, channels_, addresses_, counters_,
+            [this] {
+              over_limit_ = true;
+              stop_handing_out();
+            },
+            [this] { look_up(); }) {
+    if (options_.resolve) return;
     supervisor_.set_addresses(options_.addresses.empty() ? std::vector{options_.address} : options_.addresses);
   }
 
@@ -142,7 +146,10 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
-    return status_of(options_.name, picker_.expected_size(), phase_ == phase::draining, *channels_.all());
+    auto now = status_of(options_.name, picker_.expected_size(), phase_ == phase::draining, *channels_.all());
+    if (auto failure = supervisor_.look_up_failure(); !failure.empty())
+      now.addresses.push_back({.address = options_.address, .last_error = std::move(failure)});
+    return now;
   }
 
   /// Connects to these addresses, and withdraws the channels to others once the new ones
@@ -174,7 +181,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     std::string text = "conn_grpc " + options_.label;
     if (!what.empty()) text.append(": ").append(what);
     if (why == errc::stopped && over_limit_) text.append(": ").append(make_error_code(errc::restart_limit).message());
-    throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *channels_.all()));
+    const auto all = channels_.all();
+    const auto look_up = options_.resolve ? look_up_text(all->empty()) : std::string();
+    throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *all, look_up));
   }
 
   /// Runs all actors until `stop()`. Completes with already_started when the pool is
@@ -393,10 +402,31 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
       if (!self) return;
       if (change == connection_change::unusable) self->picker_.withdraw(slot, id);
       if (change == connection_change::idle) self->picker_.withdraw_unless_last(slot, id);
-      open->post([pool = std::move(self), slot](const strand_type&) {
+      const bool is_lost = change == connection_change::unusable;
+      open->post([pool = std::move(self), slot, is_lost](const strand_type&) {
         if (const auto channel = pool->channels_.find(slot)) channel->recheck();
+        if (is_lost) pool->supervisor_.connection_lost();
       });
     };
+  }
+
+  // The look-up may last longer than the pool and its context.
+  void look_up() {
+    options_.resolve([strand = std::weak_ptr(strand_), weak = this->weak_from_this()](resolution found) {
+      const auto open = strand.lock();
+      auto self = open ? weak.lock() : nullptr;
+      if (!self) return;
+      open->post([pool = std::move(self), found = std::move(found)](const strand_type&) mutable {
+        pool->supervisor_.resolved(std::move(found));
+      });
+    });
+  }
+
+  // What the last look-up has to do with there being no channel.
+  [[nodiscard]] std::string look_up_text(bool has_no_address) const {
+    auto failure = supervisor_.look_up_failure();
+    if (failure.empty() && has_no_address) return "the look-up of " + options_.address + " has not ended yet";
+    return failure;
   }
 
   strand_awaitable<> run(std::shared_ptr<pool_core> self, std::unique_ptr<stop_at_exit> at_exit, strand_type strand) {

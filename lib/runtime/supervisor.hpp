@@ -3,11 +3,13 @@
 
 #include "core/exception_text.hpp"
 #include "core/restart_budget.hpp"
+#include "runtime/address_refresh.hpp"
 #include "runtime/address_set.hpp"
 #include "runtime/channel_actor.hpp"
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
+#include "runtime/resolver.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/size_report.hpp"
 #include "runtime/strand.hpp"
@@ -46,8 +48,10 @@ class supervisor {
 
   /// @param over_limit called when user code has thrown more often than allowed, before
   /// the actors are stopped.
+  /// @param begin_look_up see address_refresh. Not called unless there is `options.resolve`.
   supervisor(const checked_pool_options& options, channel_picker<Clock>& picker, const roster<actor>& channels,
-             address_set<actor>& addresses, const actor_counters& counters, std::function<void()> over_limit)
+             address_set<actor>& addresses, const actor_counters& counters, std::function<void()> over_limit,
+             std::function<void()> begin_look_up)
       : options_(options),
         picker_(picker),
         channels_(channels),
@@ -56,7 +60,11 @@ class supervisor {
         over_limit_(std::move(over_limit)),
         restarts_(options.max_restarts, options.restart_window),
         expiry_(picker),
-        report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())) {}
+        report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())),
+        refresh_(options, std::move(begin_look_up),
+                 [this](const std::vector<std::string>& found) { set_addresses(found); }) {
+    if (options.resolve && options.pool_size > 0) picker.expect_unknown_size();
+  }
 
   /// Runs until `stop()`, and until then every actor has released its connection and
   /// every waiter has been completed.
@@ -65,6 +73,7 @@ class supervisor {
     try {
       if (options_.is_pool()) spawn(owner, strand, report_.run());
       spawn(owner, strand, expiry_.run());
+      if (options_.resolve) spawn(owner, strand, refresh_.run());
       const auto all = channels_.all();
       new_channels_.assign(all->begin(), all->end());
 
@@ -89,7 +98,7 @@ class supervisor {
     for (const auto all = channels_.all(); const auto& a : *all) a->stop();
     report_.stop();
     expiry_.stop();
-
+    refresh_.stop();
     changed_.notify();
   }
 
@@ -104,14 +113,22 @@ class supervisor {
     remove(is_running_ ? addresses_.take_leaving_unconnected() : addresses_.take_leaving());
     remove_old_channels(true);
     if (!is_running_) addresses_.remove_ended();
-    picker_.serve_waiters();  // they may wait for more channels than there will be
+    picker_.serve_waiters();  // a waiter for more channels than there are to be fails
     changed_.notify();
   }
+
+  /// A look-up has ended.
+  void resolved(resolution found) { refresh_.ended(std::move(found)); }
+  /// Why the last look-up failed. Empty if it did not. Thread-safe.
+  [[nodiscard]] std::string look_up_failure() const { return refresh_.failure(); }
+
+  /// A connection was lost.
+  void connection_lost() { refresh_.request(); }
 
   /// An attempt of this channel has ended.
   void attempt_ended(const channel_identity& of, bool has_connected) {
     remove_old_channels(has_connected);
-    if (!has_connected) return;
+    if (!has_connected) return refresh_.request();
     const auto waiting = counters_.waiting.find(of.address);
     if (waiting == counters_.waiting.end() || waiting->second == 0) return;
     for (const auto all = channels_.all(); const auto& a : *all)
@@ -226,6 +243,7 @@ class supervisor {
   core::restart_budget<typename Clock::time_point> restarts_;
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
+  address_refresh<Clock> refresh_;
   condition<Clock> changed_;
 
   std::size_t living_ = 0;

@@ -9,6 +9,7 @@
 #include "support/catch.hpp"
 
 using conn_grpc::core::check_target;
+using conn_grpc::core::host_port_of;
 using conn_grpc::core::proxy_configuration;
 using conn_grpc::core::proxy_of;
 using conn_grpc::test::has_text;
@@ -51,6 +52,33 @@ TEST_CASE("an invalid port is rejected with the name of the field", "[target]") 
     CHECK_THAT(e.what(),
                has_text("channel.address: the port must be from 0 to 65535, http or https, is ") && has_text(port));
   }
+}
+
+TEST_CASE("a target that a pool can resolve has a host and a port", "[target]") {
+  const auto [target, host, port, authority] = GENERATE(table<std::string, std::string, int, std::string>({
+      {"host:50051", "host", 50'051, "host:50051"},
+      {"dns:///host:50051", "host", 50'051, "host:50051"},
+      {"dns:host:50051", "host", 50'051, "host:50051"},
+      {"127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1"},
+      {"[::1]:1", "::1", 1, "[::1]:1"},
+      {"host:http", "host", 80, "host:http"},
+      {"host:https", "host", 443, "host:https"},
+      {"host:00080", "host", 80, "host:00080"},
+  }));
+  CAPTURE(target);
+  const auto parts = host_port_of(target);
+  REQUIRE(parts);
+  CHECK(parts->host == host);
+  CHECK(parts->port == port);
+  CHECK(parts->authority == authority);
+}
+
+TEST_CASE("other targets are not for a pool that resolves", "[target]") {
+  const auto* const target =
+      GENERATE("host", "host:", ":1", "[]:1", "::1", "dns:///host", "dns://1.1.1.1/host:1", "ipv4:127.0.0.1:1",
+               "ipv6:[::1]:1", "unix:/run/app", "xds:///app:1", "a:1,b:1", "http://host:1", "dns:0", "");
+  CAPTURE(target);
+  CHECK_FALSE(host_port_of(target));
 }
 
 TEST_CASE("an empty target is rejected", "[target]") {

@@ -114,7 +114,7 @@ TEST_CASE("an entry that does not exist, and a field that is no option, are reje
       {R"({"pools": {"p": 5}})", "pools.p: must be an object"},
       {pool(R"("size": 5)"),
        "pools.p.size: there is no such field; there are: addresses, channel, max_connecting, max_waiters, pool_size, "
-       "status_interval"},
+       "resolve_interval, status_interval"},
       {pool(R"("poolSize": 5)"), "pools.p.poolSize: there is no such field"},
       {pool(R"("name": "q")"), "pools.p.name: there is no such field"},
       {pool(R"("channel": [])"), "pools.p.channel: must be an object"},
@@ -183,6 +183,7 @@ TEST_CASE("a text that is not a duration, and a duration not in whole millisecon
                                                           "\": " + duration + "}";
   check_refusal(channel(json), "pools.p.channel." + field + ": " + why);
   check_refusal(pool(R"("status_interval": )" + duration), "pools.p.status_interval: " + why);
+  check_refusal(pool(R"("resolve_interval": )" + duration), "pools.p.resolve_interval: " + why);
 }
 
 TEST_CASE("options that contradict each other are rejected", "[configuration]") {

@@ -77,6 +77,7 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.max_waiters == defaults.max_waiters);
   CHECK(options.addresses.empty());
   CHECK(options.max_connecting == defaults.max_connecting);
+  CHECK(options.resolve_interval == defaults.resolve_interval);
 
   CHECK(options.channel.name.empty());
   CHECK(options.channel.address.empty());
@@ -109,6 +110,7 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.status_interval == 10s);
   CHECK(options.max_waiters == 1'000);
   CHECK(options.max_connecting == 2);
+  CHECK(options.resolve_interval == 30s);
 
   CHECK(options.channel.address == "10.0.0.1:50051");
   CHECK(options.channel.credentials != nullptr);

@@ -178,6 +178,12 @@ TEST_CASE("invalid options of a pool are rejected with the name of the field", "
   CHECK(refusal([&] {
           conn_grpc::pool(io, {.pool_size = 50'001, .addresses = {"localhost:1", "localhost:2"}});
         }).starts_with("addresses: must not have more than 100000 channels"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.channel = good, .resolve_interval = -1ms});
+        }).starts_with("resolve_interval: must not be below zero, is -1 ms"));
+  CHECK(refusal([&] {
+          conn_grpc::pool(io, {.channel = good, .addresses = {"a:1"}, .resolve_interval = 1s});
+        }).starts_with("resolve_interval: addresses must be empty then"));
   CHECK(refusal([&] { conn_grpc::pool(io, {.addresses = {"localhost:1"}}); }) == "accepted");
   conn_grpc::pool pool(io, {.channel = good});
   CHECK(refusal([&] { pool.set_addresses({"localhost:70000"}); }).starts_with("addresses[0]: the port must be"));
@@ -204,6 +210,46 @@ TEST_CASE("keepalive pings that a server does not allow by default cause a warni
   CHECK(warns());
   options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 7'200'000);
   CHECK_FALSE(warns());
+}
+
+TEST_CASE("a pool that resolves its name needs host:port", "[options]") {
+  boost::asio::io_context io;
+  const auto refusal_of = [&](const std::string& address) {
+    return refusal([&] { conn_grpc::pool(io, {.channel = {.address = address}, .resolve_interval = 1s}); });
+  };
+  CHECK(refusal_of("dns:///localhost:1") == "accepted");
+  CHECK(refusal_of("unix:/run/app.sock")
+            .starts_with("channel.address: with resolve_interval it must be host:port or dns:///host:port, is unix:"));
+  CHECK(refusal_of("localhost:99999").starts_with("channel.address: the port must be from 0 to 65535"));
+  CHECK(refusal_of("").starts_with("channel.address: must not be empty"));
+}
+
+TEST_CASE("each channel of a pool that resolves has the authority of the name, unless the user set one", "[options]") {
+  boost::asio::io_context io;
+  const auto authority_of = [&](conn_grpc::pool_options options) {
+    std::string authority = "none";
+    options.channel.create_channel = [&](const auto& address, const auto& credentials, const auto& arguments) {
+      const auto view = arguments.c_channel_args();
+      for (std::size_t i = view.num_args; i-- > 0;)
+        if (view.args[i].key == std::string_view(GRPC_ARG_DEFAULT_AUTHORITY)) authority = view.args[i].value.string;
+      io.stop();
+      return grpc::CreateCustomChannel(address, credentials, arguments);
+    };
+    conn_grpc::pool pool(io, options);
+    pool.async_run([](conn_grpc::error_code) {});
+    io.restart();
+    io.run_for(30s);
+    return authority;
+  };
+  CHECK(authority_of({.channel = {.address = "localhost:1"}}) == "none");
+  CHECK(authority_of({.channel = {.address = "localhost:1"}, .resolve_interval = 1h}) == "localhost:1");
+  CHECK(authority_of({.channel = {.address = "dns:///localhost:http"}, .resolve_interval = 1h}) == "localhost:http");
+  conn_grpc::pool_options own{.channel = {.address = "localhost:1"}, .resolve_interval = 1h};
+  own.channel.arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "greeter");
+  CHECK(authority_of(own) == "greeter");
+  own.channel.arguments = {};
+  own.channel.arguments.SetSslTargetNameOverride("greeter");
+  CHECK(authority_of(own) == "none");
 }
 
 TEST_CASE("a context without locks is rejected, because gRPC's thread posts to it", "[options]") {

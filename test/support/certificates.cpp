@@ -50,8 +50,8 @@ void certificates::add_ca(const std::string& name) {
 
 void certificates::issue(const std::string& name, const options& how) const {
   openssl({"req", "-new", "-config", "config", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-           "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:" + how.ip, "-keyout", name + ".key", "-out",
-           name + ".csr"});
+           "-subj", "/CN=" + name, "-addext", "subjectAltName=" + (how.dns.empty() ? "IP:" + how.ip : "DNS:" + how.dns),
+           "-keyout", name + ".key", "-out", name + ".csr"});
   openssl({"ca", "-config", "config", "-batch", "-notext", "-cert", how.ca + ".pem", "-keyfile", how.ca + ".key",
            "-startdate", "20200101000000Z", "-enddate", how.expired ? "20200102000000Z" : "20491231235959Z", "-in",
            name + ".csr", "-out", name + ".pem"});

@@ -15,8 +15,9 @@ class certificates {
  public:
   struct options {
     std::string ca = "ca";
-    std::string ip = "127.0.0.1";  ///< the only subject alternative name
+    std::string ip = "127.0.0.1";  ///< the only subject alternative name, unless there is `dns`
     bool expired = false;
+    std::string dns{};  ///< if it is not empty, the only subject alternative name
   };
 
   /// With a CA "ca". Throws std::runtime_error with the output of openssl.
@@ -26,7 +27,7 @@ class certificates {
   void add_ca(const std::string& name);
 
   /// Makes name.pem and name.key; the name is the common name, too.
-  void issue(const std::string& name, const options& how = {"ca", "127.0.0.1", false}) const;
+  void issue(const std::string& name, const options& how = {"ca", "127.0.0.1", false, ""}) const;
 
   [[nodiscard]] std::filesystem::path chain(const std::string& name) const { return folder_.path() / (name + ".pem"); }
   [[nodiscard]] std::filesystem::path key(const std::string& name) const { return folder_.path() / (name + ".key"); }

@@ -48,6 +48,8 @@ class greeter final : public Greeter::CallbackService {
                                      HelloReply* reply) override {
     reply->set_message("Hello " + request->name());
     reply->set_peer(context->peer());
+    const auto authority = context->ExperimentalGetAuthority();
+    reply->set_authority({authority.data(), authority.size()});
     for (const auto& name : context->auth_context()->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME))
       reply->set_client({name.data(), name.size()});
     if (request->delay_ms() > 0) return new delayed(std::chrono::milliseconds(request->delay_ms()));
