@@ -51,8 +51,9 @@ class address_set {
     std::ranges::copy(added, std::back_inserter(all));
     std::ranges::sort(all, {}, [](const auto& channel) { return channel->slot(); });
     list fresh;
-    for (const auto& channel : fresh_)
-      if (std::ranges::find(leaving, channel) == leaving.end()) fresh.push_back(channel);
+    if (has_leaving())  // else those of an earlier change do not matter any more
+      for (const auto& channel : fresh_)
+        if (std::ranges::find(leaving, channel) == leaving.end()) fresh.push_back(channel);
     std::ranges::copy(added, std::back_inserter(fresh));
     channels_.replace(std::move(all));  // the last that may throw
     leaving_ = std::move(leaving);
