@@ -129,6 +129,7 @@ class supervisor {
   void attempt_ended(const channel_identity& of, bool has_connected) {
     remove_old_channels(has_connected);
     if (!has_connected) return refresh_.request();
+    if (options_.has_own_targets) return;  // the user's create_channel may lead anywhere
     const auto waiting = counters_.waiting.find(of.address);
     if (waiting == counters_.waiting.end() || waiting->second == 0) return;
     for (const auto all = channels_.all(); const auto& a : *all)
