@@ -93,8 +93,7 @@ class address_set {
 
   /// Those of the leaving channels that do not serve. They are not leaving any more.
   list take_leaving_unconnected() {
-    const auto unconnected =
-        std::ranges::stable_partition(leaving_, [](const auto& channel) { return channel->serves(); });
+    const auto unconnected = std::ranges::partition(leaving_, [](const auto& channel) { return channel->serves(); });
     list removable(unconnected.begin(), unconnected.end());
     leaving_.erase(unconnected.begin(), unconnected.end());
     return removable;
