@@ -69,8 +69,9 @@ void set_resolver(const pool_options& options, runtime::checked_pool_options& to
   core::check(options.addresses.empty(), "resolve_interval", "addresses must be empty then");
   core::check_target(field, options.channel.address);
   auto name = core::host_port_of(options.channel.address);
-  core::check(name.has_value(), field,
-              "with resolve_interval it must be host:port or dns:///host:port, is " + options.channel.address);
+  if (!name)
+    core::reject(field,
+                 "with resolve_interval it must be host:port or dns:///host:port, is " + options.channel.address);
   to.resolve_interval = (std::min)(options.resolve_interval, longest);
   to.resolve = runtime::system_resolver(std::move(name->host), name->port);
 }

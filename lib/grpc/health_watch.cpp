@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 
 // Before an RPC that has ended is made again. exponential_backoff draws each delay between
 // the last one and three times that.
-constexpr backoff_range between_calls{milliseconds(1'000), milliseconds(120'000)};
+constexpr backoff_range between_calls{.min = milliseconds(1'000), .max = milliseconds(120'000)};
 
 // An RPC that was answered and lived this long is made again at once: a proxy may limit the
 // time of a stream.

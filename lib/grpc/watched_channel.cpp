@@ -139,7 +139,7 @@ std::string watched_channel::words_of_grpc() const {
 std::string watched_channel::words_of_silent_health_service() const {
   const std::lock_guard lock(mutex_);
   if (!health_ || state_ != connection_state::connecting) return {};
-  return "connected, but no answer of the health service \"" + *options_->health_service + "\"";
+  return "connected, but no answer of the health service \"" + options_->health_service.value_or("") + "\"";
 }
 
 channel_ptr watched_channel::channel() const {
@@ -236,12 +236,11 @@ void watched_channel::connected(const channel_ptr& channel) {
 }
 
 std::shared_ptr<health_watch> watched_channel::make_health_watch(const channel_ptr& channel) {
-  if (!options_->health_service) return nullptr;
-  return std::make_shared<health_watch>(channel, *options_->health_service,
-                                        [weak = weak_from_this()](std::string why_not_serving) {
-                                          if (const auto self = weak.lock())
-                                            self->health_changed(std::move(why_not_serving));
-                                        });
+  const auto& service = options_->health_service;
+  if (!service) return nullptr;
+  return std::make_shared<health_watch>(channel, *service, [weak = weak_from_this()](std::string why_not_serving) {
+    if (const auto self = weak.lock()) self->health_changed(std::move(why_not_serving));
+  });
 }
 
 void watched_channel::health_changed(std::string why_not_serving) {

@@ -42,7 +42,7 @@ class address_refresh {
       is_wanted_ = false;
       begin_look_up_();
       while (!stopping_ && !ended_) co_await changed_.wait();  // a look-up that hangs does not delay stop()
-      if (!stopping_) take(*std::exchange(ended_, {}));
+      if (const auto found = std::exchange(ended_, {}); found && !stopping_) take(*found);
       while (!stopping_ && Clock::now() < next()) co_await changed_.wait_until(next());
       if (!is_wanted_) pause_ = shortest();
     }

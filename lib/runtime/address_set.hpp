@@ -40,7 +40,9 @@ class address_set {
     std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
     const std::size_t expected = wanted.size() * options_.pool_size;
     list all = *channels_.all();
-    list staying, leaving, added;
+    list staying;
+    list leaving;
+    list added;
     for (const auto& channel : all) {
       if (channel->is_stopping()) continue;
       (wanted.contains(channel->address()) ? staying : leaving).push_back(channel);

@@ -114,9 +114,9 @@ class channel_actor {
   /// Connects again, and then withdraws the connection. Without a connection this has no
   /// effect.
   /// @param is_suspect true when the connection must not serve even if connecting fails.
-  void replace(std::string why, bool is_suspect) {
+  void replace(std::string_view why, bool is_suspect) {
     if (!serves_ || (wanted_ && wanted_->is_suspect)) return;
-    wanted_ = {.why = std::move(why), .is_suspect = is_suspect};
+    wanted_ = {.why = std::string(why), .is_suspect = is_suspect};
     recheck();
   }
 
@@ -157,8 +157,9 @@ class channel_actor {
     time_point connected_at;
     std::chrono::nanoseconds took{};
     bool on_connect_returned = false;
-    std::optional<std::chrono::nanoseconds> up;  // how long it lived, once its end is known
-    std::string end;                             // why it ended
+    bool has_ended = false;
+    std::chrono::nanoseconds up{};  // how long it lived, once it has ended
+    std::string end;                // why it ended
   };
 
   /// Clears the pointer at its end, however the serving ends.
@@ -245,7 +246,7 @@ class channel_actor {
     call_user("backoff.reset", [&] { backoff.reset(); });
     const auto now = Clock::now();
     if (!made.session().publish()) return false;
-    to = {.session = made.release_session(), .connected_at = now, .took = made.took(), .up = {}, .end = {}};
+    to = {.session = made.release_session(), .connected_at = now, .took = made.took(), .end = {}};
     return true;
   }
 
@@ -294,10 +295,10 @@ class channel_actor {
     if (reusable && !stopping_ && !thrown && !next) reusable_ = std::move(reusable);
     reusable.reset();
     current.end = loss.reason;
-    notify({.what = stopping_ ? step::released : step::lost, .took = *current.up, .reason = current.end});
+    notify({.what = stopping_ ? step::released : step::lost, .took = current.up, .reason = current.end});
     co_await finish(current, thrown);
     if (thrown) std::rethrow_exception(thrown);
-    const auto when = retry_rule_.after(loss.kind, *current.up);
+    const auto when = retry_rule_.after(loss.kind, current.up);
     co_return is_suspect ? retry::after_backoff : when;
   }
 
@@ -314,7 +315,7 @@ class channel_actor {
 
   /// The connection has ended now, unless its end was noticed before.
   static void note_end(served& ended) {
-    if (!ended.up) ended.up = Clock::now() - ended.connected_at;
+    if (!std::exchange(ended.has_ended, true)) ended.up = Clock::now() - ended.connected_at;
   }
 
   /// Reports the end of a connection that has been replaced.
@@ -323,7 +324,7 @@ class channel_actor {
     const bool is_lost = !replaced.session->is_connected();
     replaced.end = is_lost ? replaced.session->loss().reason : "replaced: " + why;
     notify({.what = is_lost ? step::lost : step::replaced,
-            .took = *replaced.up,
+            .took = replaced.up,
             .reason = is_lost ? replaced.end : why,
             .is_serving = true});
   }
@@ -336,7 +337,7 @@ class channel_actor {
       const auto by_callback = thrown_by("on_disconnect", options().on_disconnect);
       if (!thrown) thrown = by_callback;
     }
-    notify({.what = step::disconnected, .took = *withdrawn.up, .reason = withdrawn.end});
+    notify({.what = step::disconnected, .took = withdrawn.up, .reason = withdrawn.end});
     // A caller that is taking the channel needs nanoseconds, unless its thread is not
     // running.
     while (!picker().reclaim()) co_await state_changed_.wait_until(Clock::now() + std::chrono::milliseconds(1));
@@ -356,33 +357,20 @@ class channel_actor {
   strand_awaitable<bool> await_replacement(served& serving, conn_grpc::backoff& backoff, attempt& next,
                                            served& replacement) {
     auto& session = *serving.session;
-    wish wanted{.why = "max_connection_age"};
+    std::optional<wish> wanted = wish{.why = "max_connection_age"};
     auto due = end_of_age(serving.connected_at);
     auto earliest = serving.connected_at;
     for (;;) {
-      co_await await_wish(session, due, earliest);
-      if (stopping_) co_return false;
-      if (!session.is_connected()) {
-        note_end(serving);
-        const bool may_serve = co_await may_serve_until_replaced(serving);
-        if (!may_serve) co_return false;
-        wanted = {.why = "its end was announced"};
-      } else if (wanted_) {
-        wanted = *std::exchange(wanted_, std::nullopt);
-        if (wanted.is_suspect && !is_paced(serving)) {
-          wanted_ = wanted;
-          earliest = deadline_after<Clock>(options().stable_after / 2);
-          continue;
-        }
-      }
-      co_await connect_beside(session, wanted, next);
+      wanted = co_await await_wish(serving, *wanted, due, earliest);
+      if (!wanted) co_return false;
+      co_await connect_beside(session, *wanted, next);
       if (!stopping_ && may_replace(session, next) && publish(next, backoff, replacement)) co_return true;
       if (stopping_ || !session.is_connected()) co_return false;
-      suspicion_ = wanted.why;
-      if (wanted.is_suspect && next.is_under_way(*strand_, state_changed_)) co_return false;
+      suspicion_ = wanted->why;
+      if (wanted->is_suspect && next.is_under_way(*strand_, state_changed_)) co_return false;
       if (next) fail(next, true);
       next = {};
-      if (wanted.is_suspect) co_return false;
+      if (wanted->is_suspect) co_return false;
       const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
       due = earliest = deadline_after<Clock>(delay);
       notify({.what = step::backing_off, .at = steady(due), .delay = delay, .is_serving = true});
@@ -390,10 +378,33 @@ class channel_actor {
     }
   }
 
-  /// Waits until the connection is lost or to be replaced, or `stop()` is called.
-  /// @param due when it is to be replaced without a wish.
+  /// Waits until the connection is to be replaced.
+  /// @param otherwise what is returned when it is due without a wish.
   /// @param earliest when a wish counts.
-  strand_awaitable<> await_wish(session_type& session, time_point due, time_point earliest) {
+  /// @return none after `stop()`, and when the connection is lost and may not serve on.
+  strand_awaitable<std::optional<wish>> await_wish(served& serving, const wish& otherwise, time_point due,
+                                                   time_point earliest) {
+    for (;;) {
+      co_await await_end(*serving.session, due, earliest);
+      if (stopping_) co_return std::nullopt;
+      if (!serving.session->is_connected()) {
+        note_end(serving);
+        const bool may_serve = co_await may_serve_until_replaced(serving);
+        if (!may_serve) co_return std::nullopt;
+        co_return wish{.why = "its end was announced"};
+      }
+      if (!wanted_) co_return otherwise;
+      auto wanted = *wanted_;
+      wanted_.reset();
+      if (!wanted.is_suspect || is_paced(serving)) co_return wanted;
+      wanted_ = wanted;
+      earliest = deadline_after<Clock>(options().stable_after / 2);
+    }
+  }
+
+  /// Waits until the connection is lost, wished to be replaced, or due, or `stop()` is
+  /// called.
+  strand_awaitable<> await_end(session_type& session, time_point due, time_point earliest) {
     for (;;) {
       follow_health(session);
       if (stopping_ || !session.is_connected()) co_return;
@@ -414,7 +425,7 @@ class channel_actor {
   strand_awaitable<bool> may_serve_until_replaced(const served& lost) {
     if (lost.session->is_usable()) co_await await_reason(*lost.session);
     if (stopping_ || !lost.session->is_usable()) co_return false;
-    co_return retry_rule_.begins_now(retry_rule_.after(lost.session->loss().kind, *lost.up));
+    co_return retry_rule_.begins_now(retry_rule_.after(lost.session->loss().kind, lost.up));
   }
 
   /// True when the replacement is connected, and serves if `serving` does.

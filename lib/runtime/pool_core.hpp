@@ -372,7 +372,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   /// As `on_strand`, unless the pool has been stopped. Without memory it does nothing.
   template <class Do>
-  void change_on_strand(std::string_view consequence, Do what) {
+  void change_on_strand(std::string_view consequence, const Do& what) {
     on_strand([what, consequence](pool_core& p) {
       if (p.phase_ == phase::stopped) return;
       try {
@@ -385,7 +385,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   /// Calls `what` on the strand later, unless the pool or its context is destroyed first.
   template <class Do>
-  void on_strand(Do what) {
+  void on_strand(const Do& what) {
     strand_->post([weak = this->weak_from_this(), what](const strand_type&) {
       if (const auto self = weak.lock()) what(*self);
     });

@@ -27,7 +27,7 @@ class priming {
  public:
   /// @param ended is notified when the coroutine has ended. It must exist as long as this
   /// object.
-  priming(const strand_type& strand, std::shared_ptr<const prime_function> prime, channel_ptr channel,
+  priming(const strand_type& strand, const std::shared_ptr<const prime_function>& prime, channel_ptr channel,
           condition<Clock>& ended)
       : state_(std::make_shared<state>()) {
     state_->ended = &ended;

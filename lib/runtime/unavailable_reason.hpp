@@ -25,10 +25,12 @@ std::string with_unavailable_reason(std::string text, error_code failed, const C
   for (const auto& c : channels) {
     const auto status = c->status();
     const bool down = status.state != channel_state::connected;
-    if (down && !status.last_error.empty()) return text + ": " + status.name + ": " + status.last_error + end;
+    if (down && !status.last_error.empty())
+      return text.append(": ").append(status.name).append(": ").append(status.last_error).append(end);
     all_are_down = all_are_down && down;
   }
-  return text + (all_are_down ? ": no attempt to connect has ended yet" : "") + end;
+  if (all_are_down) text += ": no attempt to connect has ended yet";
+  return text + end;
 }
 
 }  // namespace conn_grpc::runtime
