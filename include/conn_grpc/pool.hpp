@@ -384,7 +384,8 @@ class CONN_GRPC_API pool : public lifecycle {
   /// ended.
   ///
   /// "Then" means: the first attempt of each new channel has ended, and a channel that
-  /// stays is connected. If no address is new, the others are withdrawn at once. An
+  /// stays is connected. If no address is new, the others are withdrawn at once. Waiting
+  /// gets that need more channels than there are to be end with an error. An
   /// address that occurs twice counts once. The list may be empty: then no channel is
   /// left, and gets end with errc::not_connected.
   ///
@@ -412,9 +413,10 @@ class CONN_GRPC_API pool : public lifecycle {
   CONN_GRPC_API void refresh();
 
   /// Replaces the connection of a channel that does not answer, for example because its
-  /// server is frozen. If the attempt fails, the old connection is withdrawn all the
-  /// same: then the channel has lost its connection. RPCs in flight over it go on, until
-  /// their deadlines.
+  /// server is frozen. If the attempt fails, or takes more than a second, the old connection
+  /// is withdrawn all the same: then the channel has lost its connection. RPCs in flight
+  /// over it go on, until their deadlines. A connection that is younger than
+  /// `channel_options::stable_after` is replaced twice in that time at most.
   ///
   /// Has no effect if the pool does not hand out this gRPC channel any more.
   ///

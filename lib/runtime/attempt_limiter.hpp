@@ -60,12 +60,13 @@ class attempt_limiter {
       return granted;
     }
 
-   private:
+    /// Gives up the place. Call `notify_next()` afterwards.
     void leave() {
       if (in_queue_) limiter_.queue_.erase(*in_queue_);
       in_queue_.reset();
     }
 
+   private:
     attempt_limiter& limiter_;
     condition<Clock>& waiting_;
     std::optional<typename std::list<condition<Clock>*>::iterator> in_queue_;

@@ -459,6 +459,8 @@ class channel_actor {
       if (begun && !begun.is_under_way(*strand_, state_changed_)) break;
       co_await state_changed_.wait_until((std::min)(end_of_gap, begun ? begun.deadline() : never));
     }
+    place.leave();
+    attempts().notify_next();
     const bool is_withdrawn = !serving.is_connected() || Clock::now() >= end_of_gap;
     const bool goes_on = !stopping_ && is_withdrawn && begun.is_under_way(*strand_, state_changed_);
     if (!goes_on) end(begun);

@@ -103,6 +103,24 @@ TEST_CASE("an attempt that goes on keeps its permit", "[replacement]") {
   CHECK(f.connecting() == 1);
 }
 
+TEST_CASE("a channel that gives up its place in the queue for permits lets the next one in", "[replacement]") {
+  limited_pool f(3);
+  f.options.max_connecting = 1;
+  f.delays = {1h, 1h, 1h};
+  f.run();
+  f.connector.attempt(0).succeed();
+  f.drain();
+  REQUIRE(f.connector.attempts() == 2);  // the second channel has the permit, the third one waits for it
+  f.connector.attempt(1).succeed();
+  f.drain();
+  f.advance(1'000ms);
+  f.refresh();  // the first two channels wait behind the third one
+  f.connector.attempt(2).fail("no");
+  f.connector.attempt(0).lose({.reason = "reset", .kind = conn_grpc::runtime::loss_kind::broken});
+  f.drain();
+  CHECK(f.connecting() == 1);
+}
+
 TEST_CASE("prime of an attempt that goes on is cancelled at stop, and when user code throws", "[replacement]") {
   limited_pool f;
   f.prime_for(1'000ms);
