@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/exception_text.hpp"
-#include "core/jitter.hpp"
+#include "runtime/actor_environment.hpp"
 #include "runtime/attempt_limiter.hpp"
 #include "runtime/channel_listeners.hpp"
 #include "runtime/channel_picker.hpp"
@@ -13,6 +13,7 @@
 #include "runtime/connector.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/member.hpp"
+#include "runtime/replacement_plan.hpp"
 #include "runtime/retry_rule.hpp"
 #include "runtime/served_health.hpp"
 #include "runtime/strand.hpp"
@@ -25,7 +26,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -33,33 +33,9 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace conn_grpc::runtime {
-
-/// Counters of the actors of a pool. On the strand.
-struct actor_counters {
-  std::uint64_t next_connection = 0;
-  std::unordered_map<std::string, std::size_t> waiting;  // by address: see channel_actor::waits_for_address
-};
-
-/// What the actors of a pool share.
-template <class Clock>
-struct actor_environment {
-  const checked_pool_options& options;
-  const connector& connects;
-  channel_picker<Clock>& picker;
-  actor_counters& counters;
-
-  /// Makes the observer of one connection of a slot. The observer withdraws a connection
-  /// that is lost, or does not serve, on the calling thread, and posts a `recheck()` to
-  /// the strand.
-  std::function<connection_observer(std::size_t slot, std::uint64_t connection)> observer_of;
-  attempt_limiter<Clock>& attempts;
-  /// Called when an attempt has ended, and when a connection serves again.
-  std::function<void(const channel_identity& channel, bool has_connected)> attempt_ended;
-};
 
 /// One channel, from its first attempt to its stop. `slot()` and `status()` are
 /// thread-safe, the other functions are for the strand.
@@ -70,7 +46,8 @@ class channel_actor {
       : environment_(environment),
         channel_(std::move(channel)),
         listeners_(environment.options, channel_),
-        retry_rule_(environment.options.stable_after) {}
+        retry_rule_(environment.options.stable_after),
+        plan_(environment.options.max_connection_age, environment.options.stable_after) {}
 
   channel_actor(const channel_actor&) = delete;
   channel_actor& operator=(const channel_actor&) = delete;
@@ -115,8 +92,8 @@ class channel_actor {
   /// effect.
   /// @param is_suspect true when the connection must not serve even if connecting fails.
   void replace(std::string_view why, bool is_suspect) {
-    if (!serves_ || (wanted_ && wanted_->is_suspect)) return;
-    wanted_ = {.why = std::string(why), .is_suspect = is_suspect};
+    if (!serves_) return;
+    plan_.wish(why, is_suspect);
     recheck();
   }
 
@@ -172,12 +149,6 @@ class channel_actor {
 
    private:
     session_type*& serves_;
-  };
-
-  /// A wish to replace the connection.
-  struct wish {
-    std::string why;
-    bool is_suspect = false;
   };
 
   [[nodiscard]] const checked_pool_options& options() const { return environment_.options; }
@@ -304,7 +275,7 @@ class channel_actor {
 
   void begin_serving(const served& begun) {
     serves_ = begun.session.get();
-    wanted_.reset();
+    plan_.begin(begun.connected_at);
     has_settled_ = true;
     notify({.what = step::connected, .took = begun.took, .at = steady(begun.connected_at)});
     environment_.attempt_ended(*channel_, true);
@@ -357,67 +328,39 @@ class channel_actor {
   strand_awaitable<bool> await_replacement(served& serving, conn_grpc::backoff& backoff, attempt& next,
                                            served& replacement) {
     auto& session = *serving.session;
-    std::optional<wish> wanted = wish{.why = "max_connection_age"};
-    auto due = end_of_age(serving.connected_at);
-    auto earliest = serving.connected_at;
     for (;;) {
-      wanted = co_await await_wish(serving, *wanted, due, earliest);
-      if (!wanted) co_return false;
-      co_await connect_beside(session, *wanted, next);
+      const auto reason = co_await await_reason_to_replace(serving);
+      if (!reason) co_return false;
+      co_await connect_beside(session, *reason, next);
       if (!stopping_ && may_replace(session, next) && publish(next, backoff, replacement)) co_return true;
       if (stopping_ || !session.is_connected()) co_return false;
-      suspicion_ = wanted->why;
-      if (wanted->is_suspect && next.is_under_way(*strand_, state_changed_)) co_return false;
+      suspicion_ = reason->why;
+      if (reason->is_suspect && next.is_under_way(*strand_, state_changed_)) co_return false;
       if (next) fail(next, true);
       next = {};
-      if (wanted->is_suspect) co_return false;
+      if (reason->is_suspect) co_return false;
       const auto delay = call_user("backoff.next", [&] { return backoff.next(); });
-      due = earliest = deadline_after<Clock>(delay);
-      notify({.what = step::backing_off, .at = steady(due), .delay = delay, .is_serving = true});
+      const auto until = plan_.attempt_failed(delay);
+      notify({.what = step::backing_off, .at = steady(until), .delay = delay, .is_serving = true});
       co_await boost::asio::post(boost::asio::deferred);  // stop() must get its turn
     }
   }
 
-  /// Waits until the connection is to be replaced.
-  /// @param otherwise what is returned when it is due without a wish.
-  /// @param earliest when a wish counts.
   /// @return none after `stop()`, and when the connection is lost and may not serve on.
-  strand_awaitable<std::optional<wish>> await_wish(served& serving, const wish& otherwise, time_point due,
-                                                   time_point earliest) {
+  strand_awaitable<std::optional<replacement_reason>> await_reason_to_replace(served& serving) {
+    auto& session = *serving.session;
     for (;;) {
-      co_await await_end(*serving.session, due, earliest);
+      follow_health(session);
       if (stopping_) co_return std::nullopt;
-      if (!serving.session->is_connected()) {
+      if (!session.is_connected()) {
         note_end(serving);
         const bool may_serve = co_await may_serve_until_replaced(serving);
         if (!may_serve) co_return std::nullopt;
-        co_return wish{.why = "its end was announced"};
+        co_return replacement_reason{.why = "its end was announced"};
       }
-      if (!wanted_) co_return otherwise;
-      auto wanted = *wanted_;
-      wanted_.reset();
-      if (!wanted.is_suspect || is_paced(serving)) co_return wanted;
-      wanted_ = wanted;
-      earliest = deadline_after<Clock>(options().stable_after / 2);
+      if (auto reason = plan_.due(retry_rule_)) co_return reason;
+      co_await state_changed_.wait_until(plan_.next_check());
     }
-  }
-
-  /// Waits until the connection is lost, wished to be replaced, or due, or `stop()` is
-  /// called.
-  strand_awaitable<> await_end(session_type& session, time_point due, time_point earliest) {
-    for (;;) {
-      follow_health(session);
-      if (stopping_ || !session.is_connected()) co_return;
-      const auto end = wanted_ ? earliest : (std::max)(due, earliest);
-      if (Clock::now() >= end) co_return;
-      co_await state_changed_.wait_until(end);
-    }
-  }
-
-  /// A suspect connection that is young is replaced at most twice per `stable_after`.
-  [[nodiscard]] bool is_paced(const served& suspect) {
-    const auto age = std::chrono::nanoseconds(Clock::now() - suspect.connected_at);
-    return age >= options().stable_after || retry_rule_.begins_now(retry::paced);
   }
 
   /// True when gets may return a lost connection, whose channel connects again, until the
@@ -444,10 +387,10 @@ class channel_actor {
   /// Makes an attempt while another connection serves, and until that may not serve any
   /// more: gets return a lost or suspect connection for a second at most. Then the attempt
   /// goes on.
-  strand_awaitable<> connect_beside(session_type& serving, const wish& wanted, attempt& begun) {
+  strand_awaitable<> connect_beside(session_type& serving, const replacement_reason& reason, attempt& begun) {
     constexpr auto never = (time_point::max)();
     auto reusable = serving.is_connected() ? nullptr : serving.take_reusable(true);
-    auto end_of_gap = wanted.is_suspect ? deadline_after<Clock>(longest_gap) : never;
+    auto end_of_gap = reason.is_suspect ? deadline_after<Clock>(longest_gap) : never;
     typename attempt_limiter<Clock>::place place(attempts(), state_changed_);
     while (!stopping_ && serving.is_usable()) {
       follow_health(serving);
@@ -455,7 +398,7 @@ class channel_actor {
       if (end_of_gap == never && !serving.is_connected()) end_of_gap = deadline_after<Clock>(longest_gap);
       if (Clock::now() >= end_of_gap) break;
       if (auto permit = begun ? typename attempt::permit_type() : place.request())
-        begun = begin_attempt(std::move(permit), std::exchange(reusable, nullptr), wanted.why);
+        begun = begin_attempt(std::move(permit), std::exchange(reusable, nullptr), reason.why);
       if (begun && !begun.is_under_way(*strand_, state_changed_)) break;
       co_await state_changed_.wait_until((std::min)(end_of_gap, begun ? begun.deadline() : never));
     }
@@ -465,15 +408,6 @@ class channel_actor {
     const bool goes_on = !stopping_ && is_withdrawn && begun.is_under_way(*strand_, state_changed_);
     if (!goes_on) end(begun);
     if (reusable) reusable_ = std::move(reusable);
-  }
-
-  [[nodiscard]] time_point end_of_age(time_point connected_at) const {
-    constexpr auto never = (time_point::max)();
-    constexpr auto longest = std::chrono::years(100);  // fits into nanoseconds
-    const auto age = options().max_connection_age;
-    if (age.count() == 0 || age > longest) return never;
-    const auto left = core::with_jitter(age);
-    return left < never - connected_at ? connected_at + left : never;
   }
 
   /// An RPC that ends with the connection may end a moment later. Its status decides
@@ -533,10 +467,10 @@ class channel_actor {
   channel_listeners listeners_;
   const strand_type* strand_ = nullptr;  // in the frame of `run()`
   session_type* serves_ = nullptr;       // the session that is handed out
-  std::optional<wish> wanted_;
-  std::string suspicion_;           // why the last connection was suspect
-  std::shared_ptr<void> reusable_;  // left by the connection that was lost, for the next attempt
+  std::string suspicion_;                // why the last connection was suspect
+  std::shared_ptr<void> reusable_;       // left by the connection that was lost, for the next attempt
   retry_rule<Clock> retry_rule_;
+  replacement_plan<Clock> plan_;
   served_health<Clock> health_{listeners_};
   bool waits_for_address_ = false;  // in the backoff after a failed attempt
   condition<Clock> state_changed_;
