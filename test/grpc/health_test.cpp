@@ -66,6 +66,19 @@ struct watched_server {
 
 }  // namespace
 
+// The first of this file: attempts that other tests abandon keep the thread for up to 30 s.
+TEST_CASE("a pool that is destroyed ends the watch, also between two RPCs of it", "[health]") {
+  const bool is_waiting = GENERATE(false, true);
+  {
+    watched_server f(is_waiting ? std::vector<std::string>{"--broken-health", "no"} : std::vector<std::string>{});
+    f.until(is_waiting ? channel_state::unhealthy : channel_state::connected);
+  }
+  // The completion thread ends when no completion is pending.
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (threads_named("conn_grpc") > 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(threads_named("conn_grpc") == 0);
+}
+
 TEST_CASE("NOT_SERVING withdraws a channel, and SERVING brings it back over the same connection", "[health]") {
   watched_server f;
   f.until(channel_state::connected);
@@ -198,18 +211,6 @@ TEST_CASE("an attempt ends when the health service does not answer", "[health]")
   const auto end = std::chrono::steady_clock::now() + 30s;
   while (established_to(server.port()) > 0 && std::chrono::steady_clock::now() < end) io.poll();
   CHECK(established_to(server.port()) == 0);
-}
-
-TEST_CASE("a pool that is destroyed ends the watch, also between two RPCs of it", "[health]") {
-  const bool is_waiting = GENERATE(false, true);
-  {
-    watched_server f(is_waiting ? std::vector<std::string>{"--broken-health", "no"} : std::vector<std::string>{});
-    f.until(is_waiting ? channel_state::unhealthy : channel_state::connected);
-  }
-  // The completion thread ends when no completion is pending.
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (threads_named("conn_grpc") > 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-  CHECK(threads_named("conn_grpc") == 0);
 }
 
 TEST_CASE("the health of a channel of the user's own is watched", "[health]") {
