@@ -100,6 +100,7 @@ class pool_fixture {
   /// What has happened since the last call.
   std::vector<std::string> happened() { return std::exchange(trace, {}); }
 
+  std::ostringstream log;  // destroyed last: a pool that still runs writes to it when its context is destroyed
   std::shared_ptr<boost::asio::io_context> io;
   std::shared_ptr<stepped_connector> stepped = std::make_shared<stepped_connector>();
   stepped_connector& connector = *stepped;
@@ -123,7 +124,6 @@ class pool_fixture {
   std::vector<std::string> trace;
   std::deque<std::chrono::milliseconds> delays;
   std::optional<error_code> ended;
-  std::ostringstream log;
   std::shared_ptr<spdlog::logger> logger;
 };
 
