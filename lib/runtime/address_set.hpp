@@ -37,31 +37,30 @@ class address_set {
   /// An address that occurs twice counts once. Throws std::bad_alloc, without effect.
   /// @return the new channels.
   list change(const std::vector<std::string>& addresses) {
-    std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
-    const std::size_t expected = wanted.size() * options_.pool_size;
+    const std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
+    const auto stays = [&](const Actor& channel) { return wanted.contains(channel.address()); };
+    auto missing = wanted;
     list all = *channels_.all();
-    list staying;
     list leaving;
     list added;
     for (const auto& channel : all) {
       if (channel->is_stopping()) continue;
-      (wanted.contains(channel->address()) ? staying : leaving).push_back(channel);
+      if (!stays(*channel)) leaving.push_back(channel);
+      missing.erase(channel->address());
     }
-    for (const auto& channel : staying) wanted.erase(channel->address());
     for (const auto& address : addresses)
-      if (wanted.erase(address) > 0) append_channels(added, address);
+      if (missing.erase(address) > 0) append_channels(added, address);
     std::ranges::copy(added, std::back_inserter(all));
     std::ranges::sort(all, {}, [](const auto& channel) { return channel->slot(); });
-    list fresh;
-    if (has_leaving())  // else those of an earlier change do not matter any more
-      for (const auto& channel : fresh_)
-        if (std::ranges::find(leaving, channel) == leaving.end()) fresh.push_back(channel);
+    list fresh;  // an earlier change may not be over
+    for (const auto& channel : has_leaving() ? fresh_ : list())
+      if (stays(*channel)) fresh.push_back(channel);
     std::ranges::copy(added, std::back_inserter(fresh));
     channels_.replace(std::move(all));  // the last that may throw
     leaving_ = std::move(leaving);
     fresh_ = std::move(fresh);
-    waits_for_fresh_ = !fresh_.empty();
-    expected_size_ = expected;
+    settled_ = 0;
+    expected_size_ = wanted.size() * options_.pool_size;
     return added;
   }
 
@@ -75,21 +74,14 @@ class address_set {
   /// something that stays is connected.
   /// @param may_be_served false when no channel has connected since the last call.
   list take_removable(bool may_be_served) {
-    list removable;
-    while (!fresh_.empty() && fresh_.back()->has_settled()) {
-      fresh_.pop_back();
-      may_be_served = true;
-    }
-    if (waits_for_fresh_ && (!fresh_.empty() || !may_be_served || !is_served())) return removable;
-    waits_for_fresh_ = false;
-    fresh_.clear();
-    removable.swap(leaving_);
-    return removable;
+    for (; settled_ < fresh_.size() && fresh_[settled_]->has_settled(); ++settled_) may_be_served = true;
+    if (settled_ < fresh_.size() || (!fresh_.empty() && (!may_be_served || !is_served()))) return {};
+    return take_leaving();
   }
 
   /// As `take_removable`, without a condition.
   list take_leaving() {
-    waits_for_fresh_ = false;
+    fresh_.clear();
     return std::exchange(leaving_, {});
   }
 
@@ -120,11 +112,8 @@ class address_set {
 
   /// True when a channel that stays is connected.
   [[nodiscard]] bool is_served() const {
-    const std::unordered_set<const Actor*> leaving = [this] {
-      std::unordered_set<const Actor*> all;
-      for (const auto& channel : leaving_) all.insert(channel.get());
-      return all;
-    }();
+    std::unordered_set<const Actor*> leaving;
+    for (const auto& channel : leaving_) leaving.insert(channel.get());
     return std::ranges::any_of(*channels_.all(), [&](const auto& channel) {
       return channel->serves() && !channel->is_stopping() && !leaving.contains(channel.get());
     });
@@ -137,9 +126,9 @@ class address_set {
   const make_actor make_;
   std::size_t next_address_ = 0;
   std::size_t expected_size_ = 0;
-  list leaving_;                  // to be removed
-  list fresh_;                    // new channels whose first attempt may be under way
-  bool waits_for_fresh_ = false;  // `leaving_` stay until others have connected
+  list leaving_;             // to be removed
+  list fresh_;               // the new channels for which they wait
+  std::size_t settled_ = 0;  // how many of these, from the first on, have ended their first attempt
 };
 
 }  // namespace conn_grpc::runtime

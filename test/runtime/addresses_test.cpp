@@ -101,6 +101,21 @@ TEST_CASE("addresses that went stay while no other is connected", "[addresses]")
   CHECK(f.connector.attempt(0).given_up);
 }
 
+TEST_CASE("the same list again does not end the wait for a connection", "[addresses]") {
+  addressed_pool f({"a:1"});
+  f.run();
+  f.connect_all();
+  f.set_addresses({"b:1"});
+  f.connector.last().fail("Connection refused");
+  f.drain();
+  f.set_addresses({"b:1"});
+  CHECK(f.turns(1) == names{"a:1"});
+  f.advance(100ms);
+  f.connect_all();
+  CHECK(f.turns(1) == names{"b:1"});
+  CHECK(f.connector.attempt(0).given_up);
+}
+
 TEST_CASE("an address that fails does not keep those that went, when another one is connected", "[addresses]") {
   addressed_pool f({"a:1", "b:1"});
   f.run();
