@@ -1,46 +1,23 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connection whose server says that it does not serve.
-#include <conn_grpc/telemetry.hpp>
-
 #include "support/catch.hpp"
-#include "support/pool_fixture.hpp"
+#include "support/served_pool.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
 using conn_grpc::errc;
-using conn_grpc::event;
 using trace = std::vector<std::string>;
 
 namespace {
 
 const std::string not_serving = "not serving (health service \"\")";
 
-/// Its trace has events, too.
-struct health_pool : pool_fixture {
-  explicit health_pool(std::size_t size = 1) : pool_fixture(size) {
-    options.debug = true;
-    const auto record = [this](const conn_grpc::telemetry_event& e) {
-      trace.push_back(std::string(to_string(e.name)) + (e.error.empty() ? "" : ": " + std::string(e.error)));
-    };
-    static constexpr event all[] = {event::channel_connected, event::channel_connection_failed,
-                                    event::channel_disconnected};
-    options.telemetry->attach_many("test", all, record);
-  }
-
-  ~health_pool() { logger->set_level(spdlog::level::off); }  // `log` is destroyed before the pool has ended
-  health_pool(const health_pool&) = delete;
-  health_pool& operator=(const health_pool&) = delete;
+struct health_pool : served_pool {
+  explicit health_pool(std::size_t size = 1) : served_pool(size) { options.debug = true; }
 
   void connect() {
-    run();
-    for (std::size_t i = 0; i < options.pool_size; ++i) connector.attempt(i).succeed();
-    drain();
-    (void)happened();
+    served_pool::connect();
     (void)new_lines();
-  }
-  void refresh() {
-    pool->refresh();
-    drain();
   }
 
   /// The log since the last call, without the beginning of each line.

@@ -33,10 +33,6 @@ struct limited_pool : waiting_fixture {
       drain();
     }
   }
-  void refresh() {
-    pool->refresh();
-    drain();
-  }
   void suspect() {
     pool->suspect(next().value(), "no answer");
     drain();

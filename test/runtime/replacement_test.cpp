@@ -3,45 +3,16 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <conn_grpc/telemetry.hpp>
 
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/pool_fixture.hpp"
+#include "support/served_pool.hpp"
 
 using namespace conn_grpc::test;
 using conn_grpc::channel_state;
 using conn_grpc::errc;
-using conn_grpc::event;
 using trace = std::vector<std::string>;
-
-namespace {
-
-/// A pool with one connected channel. Its trace has events, too.
-struct served_pool : pool_fixture {
-  explicit served_pool(std::size_t size = 1) : pool_fixture(size) {
-    const auto record = [this](const conn_grpc::telemetry_event& e) {
-      trace.push_back(std::string(to_string(e.name)) + (e.error.empty() ? "" : ": " + std::string(e.error)));
-    };
-    static constexpr event all[] = {event::channel_connected, event::channel_connection_failed,
-                                    event::channel_disconnected};
-    options.telemetry->attach_many("test", all, record);
-  }
-
-  void connect() {
-    run();
-    for (std::size_t i = 0; i < options.pool_size; ++i) connector.attempt(i).succeed();
-    drain();
-    (void)happened();
-  }
-  void refresh() {
-    pool->refresh();
-    drain();
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a refreshed connection is withdrawn when the new one is handed out", "[replacement]") {
   served_pool f;

@@ -89,6 +89,11 @@ class pool_fixture {
     drain();
   }
 
+  void refresh() {
+    pool->refresh();
+    drain();
+  }
+
   [[nodiscard]] pool_type::result_type next() const { return pool->pick<runtime::if_none::fail>(); }
   [[nodiscard]] pool_type::result_type next_unless_waiting() const { return pool->pick<runtime::if_none::wait>(); }
   /// The text of the next channel.
