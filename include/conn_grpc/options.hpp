@@ -5,10 +5,9 @@
 /// The options of a channel and of a pool.
 
 #include <grpcpp/channel.h>
-#include <boost/asio/awaitable.hpp>
-
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <boost/asio/awaitable.hpp>
 #include <conn_grpc/backoff.hpp>
 #include <conn_grpc/telemetry.hpp>
 

@@ -139,16 +139,13 @@ void read_value(const std::string& name, const pb::Value& value, pb::Message& me
   auto& place = (*single.mutable_fields())[name];
   (field.is_repeated() ? *place.mutable_list_value()->add_values() : place) = expanded(value, path);
   std::string json;
-
   const std::unique_ptr<pb::Message> read(message.New());
   auto status = pb::util::MessageToJsonString(single, &json);
   if (status.ok()) status = pb::util::JsonStringToMessage(json, read.get());
   std::string reason(status.message());
   const std::string prefix = "(" + name + (field.is_repeated() ? "[0]): " : "): ");
   if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
-
   if (!status.ok() && field.message_type() != nullptr)
-
     reason = "must be seconds as in \"0.5s\", is " + json.substr(json.find(':') + 1, json.size() - json.find(':') - 2);
   check(status.ok(), path, reason);
   message.MergeFrom(*read);

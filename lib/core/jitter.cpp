@@ -25,7 +25,6 @@ std::uint64_t unique_seed() {
 std::chrono::nanoseconds with_jitter(std::chrono::nanoseconds middle) {
   const auto most = middle / 10;
   auto random = generator_of(unique_seed());
-
   std::uniform_int_distribution<std::chrono::nanoseconds::rep> shift(-most.count(), most.count());
   const std::chrono::nanoseconds by(shift(random));
   constexpr auto longest = (std::chrono::nanoseconds::max)();

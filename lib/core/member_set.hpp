@@ -137,8 +137,10 @@ class member_set {
   /// Removes this member of the slot, if it is there. Releases it, unless a reader is
   /// picking it at this moment.
   void erase(std::size_t slot, std::uint64_t id) noexcept { erase_if_more_than(0, slot, id); }
+
   /// The same, without effect on the only member.
   void erase_unless_last(std::size_t slot, std::uint64_t id) noexcept { erase_if_more_than(1, slot, id); }
+
   /// Removes all members for good. From now on picking ends in errc::stopped.
   void close() noexcept {
     change([](const snapshot& old) {

@@ -155,7 +155,6 @@ monitored_channel create_monitored_channel(const std::shared_ptr<grpc_session>& 
                                            const ::grpc::ChannelArguments& arguments,
                                            const std::shared_ptr<call_count>& calls_of_pool) {
   auto monitor = std::make_shared<call_monitor>(session, calls_of_pool);
-
   std::vector<std::unique_ptr<::grpc::experimental::ClientInterceptorFactoryInterface>> announcers;
   announcers.push_back(std::make_unique<monitor_announcer>(monitor));
   auto channel =

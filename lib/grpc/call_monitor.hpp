@@ -75,7 +75,6 @@ class call_monitor {
 
   const std::weak_ptr<grpc_session> session_;
   const std::shared_ptr<call_count> calls_of_pool_;
-
   std::atomic<bool> keeps_callback_threads_{false};
 
   std::atomic<std::size_t> in_flight_{0};

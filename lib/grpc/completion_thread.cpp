@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
+#include "grpc/grpc_time.hpp"
 #include "runtime/quiet_thread.hpp"
 
 #include <dlfcn.h>
@@ -57,8 +58,7 @@ class delayed_call final : public pending_completion {
   explicit delayed_call(std::function<void()> called) : called_(std::move(called)) {}
 
   void set(std::chrono::milliseconds delay, ::grpc::CompletionQueue* queue, void* tag) {
-    const auto span = gpr_time_from_millis(delay.count(), GPR_TIMESPAN);
-    alarm_.Set(queue, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span), tag);
+    alarm_.Set(queue, after(delay), tag);
   }
 
   void complete(bool) noexcept override { called_(); }

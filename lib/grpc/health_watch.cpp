@@ -3,6 +3,7 @@
 
 #include "core/health_message.hpp"
 #include "grpc/completion_thread.hpp"
+#include "grpc/grpc_time.hpp"
 
 #include <grpc/support/time.h>
 #include <grpcpp/alarm.h>
@@ -29,13 +30,6 @@ constexpr backoff_range between_calls{.min = milliseconds(1'000), .max = millise
 // An RPC that was answered and lived this long is made again at once: a proxy may limit the
 // time of a stream.
 constexpr milliseconds stable_after{1'000};
-
-// Longer than gRPC takes from the end of an RPC to the state that follows from it.
-constexpr milliseconds time_to_notice_loss{250};
-
-gpr_timespec after(milliseconds delay) {
-  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
-}
 
 ::grpc::ByteBuffer to_buffer(const std::string& bytes) {
   const ::grpc::Slice slice(bytes);

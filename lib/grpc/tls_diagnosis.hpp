@@ -62,7 +62,6 @@ class tls_diagnosis {
   void explain(const std::string& reason, const std::string& found, const std::function<void(std::string)>& then) const;
 
   const tls_background background_;
-
   const ::grpc::ChannelArguments arguments_;
   const bool may_fetch_;
 };

@@ -3,6 +3,7 @@
 
 #include "grpc/completion_thread.hpp"
 #include "grpc/failure_reason.hpp"
+#include "grpc/grpc_time.hpp"
 
 #include <grpc/support/time.h>
 
@@ -16,21 +17,12 @@ using runtime::connection_state;
 
 namespace {
 
-// Longer than gRPC takes from the end of an RPC to the state that follows from it, on a
-// machine under load. When the server itself has sent the words of a loss, the RPCs of the
-// connection that end within this time complete that much later.
-constexpr std::chrono::milliseconds time_to_notice_loss{250};
-
 // Longer than gRPC's own limit for a certificate fetch, which does not end a fetch whose
 // verifier has not answered yet.
 constexpr std::chrono::milliseconds time_for_certificate_fetch{1'500};
 
 // Longer than gRPC takes to begin an attempt.
 constexpr std::chrono::milliseconds time_to_begin_attempt{50};
-
-gpr_timespec after(std::chrono::milliseconds delay) {
-  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
-}
 
 }  // namespace
 
@@ -151,7 +143,6 @@ runtime::connection_loss watched_channel::loss() const {
   // gRPC gives no other reason.
   auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{.reason = "closed by the peer"};
   loss.reconnects = monitor_ && loss.kind != runtime::loss_kind::broken && reconnects();
-
   if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
     loss.reason += "; or by keepalive, which got no answer";
   return loss;
@@ -298,7 +289,6 @@ bool watched_channel::notice_loss() {
     end(connection_state::lost);
   }
   report_loss();  // another thread may have noticed the loss, and not reported it yet, or without this reason
-
   return true;
 }
 
@@ -317,6 +307,8 @@ void watched_channel::report_loss() {
   unmonitored_.reset();
 }
 
+// When the server itself has sent the words of a loss, the RPCs of the connection that end
+// within this time complete that much later.
 void watched_channel::await_loss(const std::function<void()>& then) {
   const auto channel = current();
   if (!channel) return then();
@@ -359,7 +351,6 @@ void watched_channel::end(connection_state outcome, std::string failure) {
 
 std::shared_ptr<void> grpc_connection::take_reusable(bool is_handed_out) {
   if (!is_handed_out && !watched_->options().sends_keepalive) return nullptr;
-
   auto idle = watched_->take_idle_channel();
   return idle.channel ? std::make_shared<monitored_channel>(std::move(idle)) : nullptr;
 }

@@ -27,9 +27,8 @@ struct watch_options {
   std::chrono::milliseconds attempt_limit;    // an abandoned attempt is dropped after this, even while it connects
   bool sends_keepalive;                       // then gRPC itself may have closed a lost connection
   std::function<std::string(const std::string&)> proxy_for;  // what gRPC connects to instead of an address; else empty
-
-  std::shared_ptr<const tls_diagnosis> diagnosis;  // may be null
-  std::optional<std::string> health_service;       // whose health is watched, if any
+  std::shared_ptr<const tls_diagnosis> diagnosis;            // may be null
+  std::optional<std::string> health_service;                 // whose health is watched, if any
 };
 
 /// One gRPC channel, from an attempt to the loss of its connection. gRPC's state watch
@@ -78,7 +77,6 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// With the proxy, if gRPC has used one.
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] const watch_options& options() const { return *options_; }
-
   [[nodiscard]] runtime::connection_loss loss() const;
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
   /// The channel while it is connected. Null before and after.
@@ -112,7 +110,6 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] std::string words_of_grpc() const;
   [[nodiscard]] std::string words_of_silent_health_service() const;
   [[nodiscard]] bool reconnects() const;
-
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
@@ -149,7 +146,6 @@ class grpc_connection final : public runtime::connection {
 
   [[nodiscard]] runtime::connection_state state() const override { return watched_->state(); }
   [[nodiscard]] std::string failure() const override { return watched_->failure(); }
-
   [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
   [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
   [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }

@@ -279,7 +279,6 @@ class channel_picker final {
   const std::function<channel_ptr()> mock_;
   std::atomic<std::size_t> expected_size_{0};
   std::atomic<bool> size_is_unknown_{false};
-
   core::member_set<member> members_;
   std::atomic<ticket> tickets_{0};
   fair_handover<get_waiter, get_policy, time_point> gets_;

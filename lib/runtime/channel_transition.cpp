@@ -21,7 +21,6 @@ std::string describe(const channel_transition& made) {
                          made.reason.empty() ? "" : " to replace the connection: ", made.reason);
     case still_connecting:
       return fmt::format("attempt {} goes on", made.attempt);
-
     case connect_failed:
       return fmt::format("attempt {} failed after {}: {}", made.attempt, in_ms(made.took), made.reason);
     case connected:
@@ -35,7 +34,6 @@ std::string describe(const channel_transition& made) {
     case replaced:
       return fmt::format("connection replaced after {}: {}", in_ms(made.took), made.reason);
     case released:
-
       return fmt::format("released after {}", in_ms(made.took));
     case backing_off:
       return fmt::format("next attempt in {} ms", made.delay.count());

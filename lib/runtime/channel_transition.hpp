@@ -17,13 +17,12 @@ struct channel_transition {
     connecting,        // an attempt begins
     still_connecting,  // the attempt that was to replace a connection goes on after its loss
 
-    connect_failed,  // took, reason
-    connected,       // took, at
-    unhealthy,       // reason: the connection does not serve
-    healthy,         // it serves again
-    lost,            // took (the time up), reason
-    replaced,        // took (the time up), reason: its replacement has connected
-
+    connect_failed,    // took, reason
+    connected,         // took, at
+    unhealthy,         // reason: the connection does not serve
+    healthy,           // it serves again
+    lost,              // took (the time up), reason
+    replaced,          // took (the time up), reason: its replacement has connected
     released,          // took (the time up): closed by the library itself
     disconnected,      // took (the time up), reason; after lost, replaced or released, and after the user's callback
     backing_off,       // delay, at (the next attempt)

@@ -51,9 +51,7 @@ struct checked_pool_options {
   std::chrono::milliseconds stable_after;
   std::chrono::milliseconds max_connection_age{0};  // 0: for ever
   std::shared_ptr<const prime_function> prime{};    // null: none. A cancelled coroutine of it may outlive the pool
-
   std::function<void()> on_connect;
-
   std::function<void()> on_disconnect;
   std::shared_ptr<conn_grpc::telemetry> telemetry;  // never null
   std::shared_ptr<spdlog::logger> logger;           // null when the user has removed the default logger

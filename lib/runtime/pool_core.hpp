@@ -14,7 +14,6 @@
 #include "runtime/status_of.hpp"
 #include "runtime/strand.hpp"
 #include "runtime/supervisor.hpp"
-
 #include "runtime/unavailable_reason.hpp"
 #include "runtime/waiter_delivery.hpp"
 
@@ -220,10 +219,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     // Shared, because the handler is still needed here when the strand is closed.
     const auto begin =
         std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
-    if (auto slot = boost::asio::get_associated_cancellation_slot(begin->handler); slot.is_connected())
-      slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
-        if (const auto self = weak.lock()) self->stop(boost::asio::error::operation_aborted);
-      });
+    stop_when_cancelled(begin->handler, boost::asio::error::operation_aborted);
     picker_.open();
     if (strand_->post([begin](const strand_type& strand) { (*begin)(strand); })) return;
     stop();  // the context is gone
@@ -251,10 +247,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
       if (was != phase::draining) return std::move(handler)(error_code());
     }
     end_gets();
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
-      slot.assign([weak = this->weak_from_this()](boost::asio::cancellation_type) {
-        if (const auto pool = weak.lock()) pool->stop();
-      });
+    stop_when_cancelled(handler, {});
     const auto drained = std::make_shared<drain>(drain{self, std::move(handler), deadline_after<Clock>(timeout)});
     if (!strand_->post([drained](const strand_type& strand) { (*drained)(strand); }))
       std::move(drained->handler)(error_code());
@@ -318,6 +311,14 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
           });
     }
   };
+
+  /// @param result of `async_run` then.
+  void stop_when_cancelled(const run_handler& handler, error_code result) {
+    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+      slot.assign([weak = this->weak_from_this(), result](boost::asio::cancellation_type) {
+        if (const auto self = weak.lock()) self->stop(result);
+      });
+  }
 
   // Is posted to the strand, and runs there.
   struct drain {
@@ -392,9 +393,10 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   }
 
   // Withdraws a connection that is lost, or does not serve, on the thread that notices it
-  // first, and has the actor check it. The observer owns nothing, because gRPC may keep it for as long as a
-  // user keeps the channel. During a call it keeps the pool alive, and leaves the release
-  // to the strand. So gRPC's thread destroys a pool only when the context is gone.
+  // first, and has the actor check it. The observer owns nothing, because gRPC may keep it
+  // for as long as a user keeps the channel. During a call it keeps the pool alive, and
+  // leaves the release to the strand. So gRPC's thread destroys a pool only when the
+  // context is gone.
   connection_observer observer_of(std::size_t slot, std::uint64_t id) {
     return [strand = std::weak_ptr(strand_), weak = this->weak_from_this(), slot, id](connection_change change) {
       const auto open = strand.lock();
@@ -447,7 +449,6 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   const actor_environment<Clock> environment_;
   roster<actor> channels_;
   address_set<actor> addresses_;
-
   supervisor<Clock> supervisor_;
 };
 

@@ -5,7 +5,6 @@
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
 #include "runtime/connector.hpp"
-
 #include "runtime/strand.hpp"
 #include "runtime/user_code.hpp"
 

@@ -246,7 +246,6 @@ class supervisor {
   size_report<Clock> report_;
   address_refresh<Clock> refresh_;
   condition<Clock> changed_;
-
   std::size_t living_ = 0;
   bool stopping_ = false;
   bool is_running_ = false;

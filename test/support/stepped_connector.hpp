@@ -17,7 +17,6 @@ namespace conn_grpc::test {
 struct stepped_attempt {
   std::string address;
   bool reuses = false;  // the channel of the lost connection before
-
   runtime::connection_state state = runtime::connection_state::connecting;
   std::string failure;
   runtime::connection_loss loss;
@@ -95,7 +94,6 @@ class stepped_connector final : public runtime::connector {
     begun->address = address;
     begun->reuses = reused != nullptr;
     begun->changed = std::move(changed);
-
     begun->channel =
         reused ? std::static_pointer_cast<::grpc::Channel>(reused)
                : fake_channel(std::make_shared<std::string>("channel of attempt " + std::to_string(attempts_.size())));
