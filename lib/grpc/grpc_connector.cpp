@@ -3,6 +3,7 @@
 
 #include "core/target.hpp"
 #include "grpc/completion_thread.hpp"
+#include "grpc/grpc_connection.hpp"
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>

@@ -79,11 +79,6 @@ void watched_channel::begin() {
   }
 }
 
-channel_ptr watched_channel::current() const {
-  const std::lock_guard lock(mutex_);
-  return channel_;
-}
-
 void watched_channel::abandon() noexcept {
   // Destroyed without the lock, because a channel takes long to close.
   channel_ptr dropped;
@@ -111,21 +106,11 @@ void watched_channel::abandon() noexcept {
   }
 }
 
-connection_state watched_channel::state() const {
-  const std::lock_guard lock(mutex_);
-  return state_;
-}
-
 std::string watched_channel::failure() const {
   auto why = words_of_grpc();
   if (why.empty()) return words_of_silent_health_service();
   const auto proxy = options_->proxy_for(address_);
   return proxy.empty() ? why : why + " (" + proxy + ")";
-}
-
-std::string watched_channel::words_of_grpc() const {
-  const std::lock_guard lock(mutex_);
-  return failure_;
 }
 
 std::string watched_channel::words_of_silent_health_service() const {
@@ -182,26 +167,6 @@ void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
     case GRPC_CHANNEL_SHUTDOWN:
       return ask_for_reason();
   }
-}
-
-bool watched_channel::is_certificate_fetch() const {
-  const std::lock_guard lock(mutex_);
-  return !failure_.empty();
-}
-
-bool watched_channel::is_abandoned() const {
-  const std::lock_guard lock(mutex_);
-  return abandoned_;
-}
-
-bool watched_channel::is_serving() const {
-  const std::lock_guard lock(mutex_);
-  return not_serving_.empty();
-}
-
-std::string watched_channel::why_not_serving() const {
-  const std::lock_guard lock(mutex_);
-  return not_serving_;
 }
 
 void watched_channel::connected(const channel_ptr& channel) {
@@ -278,11 +243,6 @@ void watched_channel::call_was_unavailable() {
   if (state_ == connection_state::lost) reconnects_ = false;
 }
 
-bool watched_channel::reconnects() const {
-  const std::lock_guard lock(mutex_);
-  return reconnects_;
-}
-
 bool watched_channel::notice_loss() {
   if (const auto channel = current(); channel && state() == connection_state::connected) {
     if (channel->GetState(false) == GRPC_CHANNEL_READY) return false;
@@ -347,12 +307,6 @@ void watched_channel::end(connection_state outcome, std::string failure) {
   dropped.reset();  // before another attempt begins
   if (changed) (*changed)(runtime::connection_change::other);
   report_loss();
-}
-
-std::shared_ptr<void> grpc_connection::take_reusable(bool is_handed_out) {
-  if (!is_handed_out && !watched_->options().sends_keepalive) return nullptr;
-  auto idle = watched_->take_idle_channel();
-  return idle.channel ? std::make_shared<monitored_channel>(std::move(idle)) : nullptr;
 }
 
 }  // namespace conn_grpc::detail

@@ -73,7 +73,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   /// beginning of an attempt.
   void abandon() noexcept;
 
-  [[nodiscard]] runtime::connection_state state() const;
+  [[nodiscard]] runtime::connection_state state() const { return locked(state_); }
   /// With the proxy, if gRPC has used one.
   [[nodiscard]] std::string failure() const;
   [[nodiscard]] const watch_options& options() const { return *options_; }
@@ -81,9 +81,9 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   [[nodiscard]] bool may_know_more() const { return monitor_ && monitor_->may_know_more(); }
   /// The channel while it is connected. Null before and after.
   [[nodiscard]] channel_ptr channel() const;
-  [[nodiscard]] bool is_serving() const;
+  [[nodiscard]] bool is_serving() const { return why_not_serving().empty(); }
   /// Empty while it serves. After a loss it stays what it was.
-  [[nodiscard]] std::string why_not_serving() const;
+  [[nodiscard]] std::string why_not_serving() const { return locked(not_serving_); }
 
   /// The idle channel, once the connection is lost. Call it once.
   [[nodiscard]] monitored_channel take_idle_channel();
@@ -103,13 +103,19 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   class watch;
   class loss_watch;
 
+  template <class T>
+  [[nodiscard]] T locked(const T& member) const {
+    const std::lock_guard lock(mutex_);
+    return member;
+  }
+
   void begin();
-  [[nodiscard]] channel_ptr current() const;
-  [[nodiscard]] bool is_abandoned() const;
-  [[nodiscard]] bool is_certificate_fetch() const;
-  [[nodiscard]] std::string words_of_grpc() const;
+  [[nodiscard]] channel_ptr current() const { return locked(channel_); }
+  [[nodiscard]] bool is_abandoned() const { return locked(abandoned_); }
+  [[nodiscard]] bool is_certificate_fetch() const { return !locked(failure_).empty(); }
+  [[nodiscard]] std::string words_of_grpc() const { return locked(failure_); }
   [[nodiscard]] std::string words_of_silent_health_service() const;
-  [[nodiscard]] bool reconnects() const;
+  [[nodiscard]] bool reconnects() const { return locked(reconnects_); }
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
@@ -134,29 +140,6 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   std::shared_ptr<const runtime::connection_observer> changed_;  // empty once abandoned
   bool reconnects_ = false;                                      // once lost: an RPC makes gRPC connect again
   bool abandoned_ = false;                                       // abandoned while it was connecting
-};
-
-/// What the actor holds. Destroying it abandons the channel.
-class grpc_connection final : public runtime::connection {
- public:
-  explicit grpc_connection(std::shared_ptr<watched_channel> watched) : watched_(std::move(watched)) {}
-  ~grpc_connection() override { watched_->abandon(); }
-  grpc_connection(const grpc_connection&) = delete;
-  grpc_connection& operator=(const grpc_connection&) = delete;
-
-  [[nodiscard]] runtime::connection_state state() const override { return watched_->state(); }
-  [[nodiscard]] std::string failure() const override { return watched_->failure(); }
-  [[nodiscard]] runtime::connection_loss loss() const override { return watched_->loss(); }
-  [[nodiscard]] bool may_know_more() const override { return watched_->may_know_more(); }
-  [[nodiscard]] channel_ptr channel() const override { return watched_->channel(); }
-  [[nodiscard]] bool is_serving() const override { return watched_->is_serving(); }
-  [[nodiscard]] std::string why_not_serving() const override { return watched_->why_not_serving(); }
-  /// A monitored_channel: the one that is handed out, or, where keepalive is on, the lost
-  /// one. gRPC remembers in it that a server has found the pings too frequent.
-  [[nodiscard]] std::shared_ptr<void> take_reusable(bool is_handed_out) override;
-
- private:
-  const std::shared_ptr<watched_channel> watched_;
 };
 
 }  // namespace conn_grpc::detail

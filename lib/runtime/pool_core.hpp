@@ -9,6 +9,7 @@
 #include "runtime/last_resort.hpp"
 #include "runtime/log_line.hpp"
 #include "runtime/name_registry.hpp"
+#include "runtime/pool_life.hpp"
 #include "runtime/pool_names.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/status_of.hpp"
@@ -17,15 +18,11 @@
 #include "runtime/unavailable_reason.hpp"
 #include "runtime/waiter_delivery.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/system/system_error.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +47,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   using result_type = typename channel_picker<Clock>::result_type;
   using parked_get = typename channel_picker<Clock>::parked_get;
   using parked_size = typename channel_picker<Clock>::parked_size;
-  using run_handler = boost::asio::any_completion_handler<void(error_code)>;
+  using run_handler = typename pool_life<Clock>::run_handler;
 
   /// @param mock when it is set, it answers every get.
   pool_core(const boost::asio::any_io_executor& executor, std::shared_ptr<const checked_pool_options> options,
@@ -59,7 +56,6 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         connector_(std::move(connects)),
         picker_(options_, std::move(mock), [this] { deliver_later(); }),
         strand_(closable_strand::make(executor)),
-        names_(boost::asio::query(executor, boost::asio::execution::context), options_, this),
         attempts_(options_.max_connecting),
         environment_{options_,
                      *connector_,
@@ -74,20 +70,16 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
                                                     std::make_shared<const channel_identity>(std::move(its)));
                    }),
         supervisor_(
-            options_, picker_, channels_, addresses_, counters_,
-            [this] {
-              over_limit_ = true;
-              stop_handing_out();
-            },
-            [this] { look_up(); }) {
+            options_, picker_, channels_, addresses_, counters_, [this] { life_.stop_over_limit(); },
+            [this] { look_up(); }),
+        life_(options_, picker_, strand_,
+              pool_names(boost::asio::query(executor, boost::asio::execution::context), options_, this), channels_,
+              supervisor_, *connector_) {
     if (options_.resolve) return;
     supervisor_.set_addresses(options_.addresses.empty() ? std::vector{options_.address} : options_.addresses);
   }
 
-  virtual ~pool_core() {
-    names_.release();
-    strand_->close();
-  }
+  virtual ~pool_core() { strand_->close(); }
   pool_core(const pool_core&) = delete;
   pool_core& operator=(const pool_core&) = delete;
 
@@ -145,7 +137,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
-    auto now = status_of(options_.name, picker_.expected_size(), phase_ == phase::draining, *channels_.all());
+    auto now = status_of(options_.name, picker_.expected_size(), life_.is_draining(), *channels_.all());
     if (auto failure = supervisor_.look_up_failure(); !failure.empty())
       now.addresses.push_back({.address = options_.address, .last_error = std::move(failure)});
     return now;
@@ -179,83 +171,22 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
     std::string text = "conn_grpc " + options_.label;
     if (!what.empty()) text.append(": ").append(what);
-    if (why == errc::stopped && over_limit_) text.append(": ").append(make_error_code(errc::restart_limit).message());
+    if (why == errc::stopped && life_.is_over_limit())
+      text.append(": ").append(make_error_code(errc::restart_limit).message());
     const auto all = channels_.all();
     const auto look_up = options_.resolve ? look_up_text(all->empty()) : std::string();
     throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *all, look_up));
   }
 
-  /// Runs all actors until `stop()`. Completes with already_started when the pool is
-  /// running, and with errc::name_taken when another pool of its name is running.
-  /// Completes at once when the pool has been stopped before: with errc::restart_limit if
-  /// that was the reason, else with errc::stopped. Cancellation, of any type, is a
-  /// `stop()`; then it completes with operation_aborted.
-  /// @param handler posts itself, so any thread may call it, in any function.
-  void async_run(run_handler handler) {
-    auto was = phase::idle;
-    if (!phase_.compare_exchange_strong(was, phase::running)) {
-      std::move(handler)(was == phase::running ? boost::asio::error::already_started
-                         : over_limit_         ? make_error_code(errc::restart_limit)
-                                               : make_error_code(errc::stopped));
-      return;
-    }
-    error_code refused;
-    std::unique_ptr<stop_at_exit> at_exit;
-    try {
-      refused = names_.claim(this->shared_from_this());
-      if (phase_ == phase::stopped) names_.release();  // stop() was called before there was a name to release
-      if (!refused) at_exit = std::make_unique<stop_at_exit>(*this);
-    } catch (...) {
-      back_to_idle();
-      throw;
-    }
-    if (refused) {
-      back_to_idle();
-      log_line(options_.logger.get(), spdlog::level::err,
-               "conn_grpc " + options_.label + " was not started: " + refused.message());
-      std::move(handler)(refused);
-      return;
-    }
-    // Shared, because the handler is still needed here when the strand is closed.
-    const auto begin =
-        std::make_shared<startup>(startup{this->shared_from_this(), std::move(at_exit), std::move(handler)});
-    stop_when_cancelled(begin->handler, boost::asio::error::operation_aborted);
-    picker_.open();
-    if (strand_->post([begin](const strand_type& strand) { (*begin)(strand); })) return;
-    stop();  // the context is gone
-    std::move(begin->handler)(errc::stopped);
-  }
-
-  /// From now on every get ends in errc::stopped, and the name is free. `async_run`
-  /// completes once every actor has released its connection.
-  void stop(error_code result = {}) {
-    const auto self = this->shared_from_this();  // a telemetry handler, called as a get ends, may destroy the pool
-    const auto was = stop_handing_out();
-    if (was == phase::running || was == phase::draining)
-      on_strand([result](pool_core& p) { p.supervisor_.stop(result); });
-  }
-
-  /// From now on every get ends in errc::stopped. Calls `stop()` when no RPC is in flight,
-  /// or when the time is over, and then the handler. Cancellation, of any type, is a
-  /// `stop()`.
-  /// @param handler posts itself, so any thread may call it, in any function.
+  // See `pool_life`.
+  void async_run(run_handler handler) { life_.async_run(this->shared_from_this(), std::move(handler)); }
+  // A telemetry handler, called as a get ends, may destroy the pool.
+  void stop() { life_.stop(this->shared_from_this()); }
   void async_drain(run_handler handler, std::chrono::nanoseconds timeout) {
-    const auto self = this->shared_from_this();
-    auto was = phase::running;
-    if (!phase_.compare_exchange_strong(was, phase::draining)) {
-      if (was == phase::idle) stop();
-      if (was != phase::draining) return std::move(handler)(error_code());
-    }
-    end_gets();
-    stop_when_cancelled(handler, {});
-    const auto drained = std::make_shared<drain>(drain{self, std::move(handler), deadline_after<Clock>(timeout)});
-    if (!strand_->post([drained](const strand_type& strand) { (*drained)(strand); }))
-      std::move(drained->handler)(error_code());
+    life_.async_drain(this->shared_from_this(), std::move(handler), timeout);
   }
 
  private:
-  enum class phase { idle, running, draining, stopped };
-
   using actor = channel_actor<Clock>;
 
   // Separate functions, so that a get without telemetry saves no registers for them.
@@ -275,83 +206,6 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (picked) return *std::move(picked);
     if (Then == if_none::wait && picked.error() == boost::asio::error::would_block) return nullptr;
     throw_unavailable(picked.error());
-  }
-
-  /// Ends the handing out, and sets the status to stopped, however the run ends. The run
-  /// also ends when the context is destroyed, with the coroutine's frame, or with the
-  /// handler that would have made it.
-  class stop_at_exit {
-   public:
-    explicit stop_at_exit(pool_core& pool) : pool_(pool) {}
-    ~stop_at_exit() {
-      pool_.stop_handing_out();
-      for (const auto all = pool_.channels_.all(); const auto& channel : *all)
-        channel->notify({.what = channel_transition::step::stopped});
-    }
-    stop_at_exit(const stop_at_exit&) = delete;
-    stop_at_exit& operator=(const stop_at_exit&) = delete;
-
-   private:
-    pool_core& pool_;
-  };
-
-  // Is posted to the strand, and runs there. co_spawn may run user code at once, which
-  // may call back into the pool.
-  struct startup {
-    std::shared_ptr<pool_core> pool;
-    std::unique_ptr<stop_at_exit> at_exit;
-    run_handler handler;
-
-    void operator()(const strand_type& strand) {
-      const auto self = std::move(pool);
-      boost::asio::co_spawn(
-          strand, self->run(self, std::move(at_exit), strand),
-          [self, handler = std::move(handler)](const std::exception_ptr& failed) mutable {
-            std::move(handler)(failed ? make_error_code(errc::restart_limit) : self->supervisor_.result());
-          });
-    }
-  };
-
-  /// @param result of `async_run` then.
-  void stop_when_cancelled(const run_handler& handler, error_code result) {
-    if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
-      slot.assign([weak = this->weak_from_this(), result](boost::asio::cancellation_type) {
-        if (const auto self = weak.lock()) self->stop(result);
-      });
-  }
-
-  // Is posted to the strand, and runs there.
-  struct drain {
-    std::shared_ptr<pool_core> pool;
-    run_handler handler;
-    typename Clock::time_point deadline;
-
-    void operator()(const strand_type& strand) {
-      const auto self = std::move(pool);
-      boost::asio::co_spawn(strand, self->supervisor_.await_calls(*self->connector_, deadline),
-                            [self, handler = std::move(handler)](const std::exception_ptr&) mutable {
-                              self->stop();
-                              std::move(handler)(error_code());
-                            });
-    }
-  };
-
-  /// @return the phase before.
-  phase stop_handing_out() {
-    const auto was = phase_.exchange(phase::stopped);
-    end_gets();
-    return was;
-  }
-
-  void end_gets() {
-    picker_.close();
-    names_.release();
-  }
-
-  void back_to_idle() noexcept {
-    names_.release();
-    auto was = phase::running;
-    phase_.compare_exchange_strong(was, phase::idle);
   }
 
   void cancel(ticket which) override { picker_.cancel(which); }
@@ -375,7 +229,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   template <class Do>
   void change_on_strand(std::string_view consequence, const Do& what) {
     on_strand([what, consequence](pool_core& p) {
-      if (p.phase_ == phase::stopped) return;
+      if (p.life_.is_stopped()) return;
       try {
         what(p);
       } catch (const std::bad_alloc&) {
@@ -431,25 +285,18 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return failure;
   }
 
-  strand_awaitable<> run(std::shared_ptr<pool_core> self, std::unique_ptr<stop_at_exit> at_exit, strand_type strand) {
-    const auto stop_whatever_happens = std::move(at_exit);
-    co_await supervisor_.run(self, std::move(strand));
-  }
-
   const std::shared_ptr<const checked_pool_options> shared_options_;
   const checked_pool_options& options_ = *shared_options_;
   const std::shared_ptr<const connector> connector_;
   channel_picker<Clock> picker_;
   const std::shared_ptr<closable_strand> strand_;
-  pool_names names_;
-  std::atomic<phase> phase_{phase::idle};
-  std::atomic<bool> over_limit_{false};  // true when the restart limit stopped it
   actor_counters counters_;
   attempt_limiter<Clock> attempts_;
   const actor_environment<Clock> environment_;
   roster<actor> channels_;
   address_set<actor> addresses_;
   supervisor<Clock> supervisor_;
+  pool_life<Clock> life_;
 };
 
 }  // namespace conn_grpc::runtime

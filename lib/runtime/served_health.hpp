@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "runtime/channel_listeners.hpp"
+#include "runtime/actor_state.hpp"
 #include "runtime/channel_transition.hpp"
 #include "runtime/connection_session.hpp"
 
@@ -18,29 +18,28 @@ namespace conn_grpc::runtime {
 template <class Clock>
 class served_health {
  public:
-  explicit served_health(channel_listeners& listeners) : listeners_(listeners) {}
+  explicit served_health(actor_state<Clock>& state) : state_(state) {}
 
   /// The listeners have been notified that a connection is connected.
   void begin() { is_unhealthy_ = false; }
 
   /// Call it each time the connection may have changed.
-  /// @return true when gets return the channel again from now on. Then waiters must be
-  /// served.
-  [[nodiscard]] bool follow(connection_session<Clock>& session) {
-    if (!session.is_connected()) return false;
+  void follow(connection_session<Clock>& session) {
+    if (!session.is_connected()) return;
     if (const auto why = session.why_not_serving(); !why.empty()) {
       session.withdraw();
       if (!std::exchange(is_unhealthy_, true))
-        listeners_.notify({.what = channel_transition::step::unhealthy, .reason = why});
-      return false;
+        state_.notify({.what = channel_transition::step::unhealthy, .reason = why});
+      return;
     }
-    if (session.is_handed_out() || !session.publish()) return false;
-    if (std::exchange(is_unhealthy_, false)) listeners_.notify({.what = channel_transition::step::healthy});
-    return true;
+    if (session.is_handed_out() || !session.publish()) return;
+    if (std::exchange(is_unhealthy_, false)) state_.notify({.what = channel_transition::step::healthy});
+    state_.environment.picker.serve_waiters();
+    state_.environment.attempt_ended(*state_.channel, true);
   }
 
  private:
-  channel_listeners& listeners_;
+  actor_state<Clock>& state_;
   bool is_unhealthy_ = false;
 };
 

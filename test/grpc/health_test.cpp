@@ -2,8 +2,6 @@
 // gRPC's health protocol, with a server in a process of its own.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/status.h>
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,7 +10,6 @@
 #include <conn_grpc/pool.hpp>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -23,6 +20,7 @@
 #include "support/greeting.hpp"
 #include "support/late_server.hpp"
 #include "support/observer.hpp"
+#include "support/recorded_log.hpp"
 #include "support/server_process.hpp"
 #include "support/sockets.hpp"
 
@@ -167,12 +165,11 @@ TEST_CASE("a healthy server that ends is a loss, and its channels are not unheal
   server_process server(greeter_server(), "127.0.0.1:0", {"--health"});
   asio::io_context io;
   observer seen;
-  std::ostringstream log;
+  const recorded_log log;
   auto options = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())});
   options.health_service = "";
   options.debug = true;
-  options.logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_st>(log));
-  options.logger->set_level(spdlog::level::debug);
+  options.logger = log.logger();
   conn_grpc::pool pool(io, {.pool_size = channels, .channel = options});
   pool.async_run([](conn_grpc::error_code) {});
   run_until(io, [&] { return seen.connects == channels; });
@@ -181,7 +178,7 @@ TEST_CASE("a healthy server that ends is a loss, and its channels are not unheal
   else
     server.shut_down();
   run_until(io, [&] { return seen.disconnects == channels; });
-  CHECK_THAT(log.str(), !has_text("-> unhealthy"));
+  CHECK_THAT(log.text(), !has_text("-> unhealthy"));
 }
 
 TEST_CASE("an RPC of the health service that fails is made again over the same connection", "[health]") {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
@@ -15,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <span>
-#include <sstream>
 
 #include <string>
 #include <vector>
@@ -23,6 +20,7 @@
 #include "support/catch.hpp"
 #include "support/environment.hpp"
 #include "support/observer.hpp"
+#include "support/recorded_log.hpp"
 #include "support/server_process.hpp"
 
 using namespace std::chrono_literals;
@@ -191,14 +189,13 @@ TEST_CASE("invalid options of a pool are rejected with the name of the field", "
 }
 
 TEST_CASE("keepalive pings that a server does not allow by default cause a warning", "[options]") {
-  std::ostringstream log;
+  recorded_log log;
   channel_options options{.address = "localhost:1"};
-  options.logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_st>(log));
+  options.logger = log.logger();
   boost::asio::io_context io;
   const auto warns = [&] {
-    log.str({});
     conn_grpc::channel(io, options);
-    return log.str().find("too_many_pings") != std::string::npos;
+    return log.take().find("too_many_pings") != std::string::npos;
   };
   options.arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   CHECK_FALSE(warns());  // gRPC stops after two pings without data

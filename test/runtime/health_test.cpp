@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A connection whose server says that it does not serve.
+#include <sstream>
+#include <string>
+
 #include "support/catch.hpp"
 #include "support/served_pool.hpp"
 
@@ -23,8 +26,7 @@ struct health_pool : served_pool {
   /// The log since the last call, without the beginning of each line.
   std::string new_lines() {
     std::string text;
-    std::istringstream lines(log.str());
-    log.str("");
+    std::istringstream lines(log.take());
     for (std::string line; std::getline(lines, line);) text += line.substr(line.find(": ") + 2) + "\n";
     return text;
   }

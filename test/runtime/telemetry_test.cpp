@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // Telemetry handlers: attaching, detaching, throwing.
 #include <spdlog/logger.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/telemetry.hpp>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/recorded_log.hpp"
 
 using conn_grpc::event;
 using conn_grpc::telemetry;
@@ -111,9 +110,7 @@ TEST_CASE("a get that a handler makes is not emitted", "[telemetry]") {
 
 TEST_CASE("a handler that throws is detached, and logged with its id", "[telemetry]") {
   telemetry t;
-  std::ostringstream lines;
-  spdlog::logger log("test", std::make_shared<spdlog::sinks::ostream_sink_st>(lines));
-  log.set_pattern("%l %v");
+  const recorded_log log("%l %v");
   names received;
   SECTION("a std::exception") {
     t.attach("bad one", event::channel_get, [](const telemetry_event&) { throw std::runtime_error("ouch"); });
@@ -122,13 +119,12 @@ TEST_CASE("a handler that throws is detached, and logged with its id", "[telemet
     t.attach("bad one", event::channel_get, [](const telemetry_event&) { throw 7; });
   }
   t.attach("good one", event::channel_get, recording(received, "good"));
-  t.emit({.name = event::channel_get}, &log);
-  t.emit({.name = event::channel_get}, &log);
+  t.emit({.name = event::channel_get}, log.logger().get());
+  t.emit({.name = event::channel_get}, log.logger().get());
   CHECK(received.size() == 2);
   CHECK_FALSE(t.detach("bad one"));
   const std::string expected = "error conn_grpc: telemetry handler \"bad one\" threw on channel_get and was detached: ";
-  CHECK(
-      (lines.str() == expected + "ouch\n" || lines.str() == expected + "an exception that is not a std::exception\n"));
+  CHECK((log.text() == expected + "ouch\n" || log.text() == expected + "an exception that is not a std::exception\n"));
 }
 
 TEST_CASE("a handler that takes the id of a throwing handler keeps it", "[telemetry]") {

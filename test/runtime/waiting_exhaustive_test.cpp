@@ -38,7 +38,7 @@ class exhaustive_fixture : public waiting_fixture {
  public:
   exhaustive_fixture(std::shared_ptr<boost::asio::io_context> context, std::size_t waiters)
       : waiting_fixture(2, std::move(context)) {
-    logger->set_level(spdlog::level::off);
+    log.logger()->set_level(spdlog::level::off);
     options.make_backoff = [](conn_grpc::backoff_range) { return std::make_unique<none>(); };
     run();
     while (waiters_ < waiters) take(happening::join);

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ostream_sink.h>
-
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "runtime/pool_core.hpp"
 #include "support/manual_clock.hpp"
+#include "support/recorded_log.hpp"
 #include "support/stepped_connector.hpp"
 
 namespace conn_grpc::test {
@@ -54,9 +51,6 @@ class pool_fixture {
                         std::shared_ptr<boost::asio::io_context> context = std::make_shared<boost::asio::io_context>())
       : io(std::move(context)) {
     manual_clock::reset();
-    logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_st>(log));
-    logger->set_level(spdlog::level::debug);
-    logger->set_pattern("%v");
     options.pool_size = size;
     options.make_backoff = [this](backoff_range range) {
       trace.push_back("make_backoff " + std::to_string(range.min.count()) + ".." + std::to_string(range.max.count()));
@@ -64,7 +58,7 @@ class pool_fixture {
     };
     options.on_connect = [this] { trace.emplace_back("on_connect"); };
     options.on_disconnect = [this] { trace.emplace_back("on_disconnect"); };
-    options.logger = logger;
+    options.logger = log.logger();
   }
 
   /// Call it after `options` were changed.
@@ -100,12 +94,12 @@ class pool_fixture {
   [[nodiscard]] std::string next_text() const { return object_of<std::string>(next().value()); }
 
   [[nodiscard]] channel_status status(std::size_t slot = 0) const { return pool->status().channels.at(slot); }
-  [[nodiscard]] std::string lines() const { return log.str(); }
+  [[nodiscard]] const std::string& lines() const { return log.text(); }
 
   /// What has happened since the last call.
   std::vector<std::string> happened() { return std::exchange(trace, {}); }
 
-  std::ostringstream log;  // destroyed last: a pool that still runs writes to it when its context is destroyed
+  recorded_log log;
   std::shared_ptr<boost::asio::io_context> io;
   std::shared_ptr<stepped_connector> stepped = std::make_shared<stepped_connector>();
   stepped_connector& connector = *stepped;
@@ -129,7 +123,6 @@ class pool_fixture {
   std::vector<std::string> trace;
   std::deque<std::chrono::milliseconds> delays;
   std::optional<error_code> ended;
-  std::shared_ptr<spdlog::logger> logger;
 };
 
 }  // namespace conn_grpc::test
