@@ -9,23 +9,23 @@
 
 namespace conn_grpc::runtime {
 
-/// Follows the health of the connection that a channel has: withdraws it while it does not
-/// serve, and hands it out again. On the strand.
+/// Follows the health of a channel's connection. Withdraws the channel while the server
+/// does not serve, and publishes it again afterwards. All functions are for the strand.
 ///
-/// The thread that notices that the connection does not serve has withdrawn it already. It
-/// may serve again before the strand has noticed. So this compares what gets return with
-/// what they should return.
+/// The completion thread withdraws the channel as soon as the server does not serve. The
+/// server may serve again before the strand runs. So `follow` reacts to no events: it
+/// compares the published snapshot with the present health.
 template <class Clock>
 class served_health {
  public:
   explicit served_health(channel_listeners& listeners) : listeners_(listeners) {}
 
-  /// The listeners have been notified that a connection is connected.
+  /// A new connection is connected, and the listeners have been notified.
   void begin() { is_unhealthy_ = false; }
 
   /// Call it each time the connection may have changed.
-  /// @return true when gets return the channel again from now on. Then waiters must be
-  /// served.
+  /// @return true when gets return the channel again. The caller must then serve the
+  /// waiters.
   [[nodiscard]] bool follow(connection_session<Clock>& session) {
     if (!session.is_connected()) return false;
     if (const auto why = session.why_not_serving(); !why.empty()) {
