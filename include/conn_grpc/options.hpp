@@ -48,8 +48,8 @@ struct channel_options {
   /// It must be unique among the channels and pools that run in its execution context.
   /// Otherwise `async_run` ends with errc::name_taken. A channel with an empty name
   /// cannot be looked up. The channels of a pool do not use this name, and cannot be
-  /// looked up. They are named `<pool>/<index>`, or `<pool>/<address>/<index>` if the pool
-  /// has several addresses (`pool_options::addresses`).
+  /// looked up. They are named `<pool>/<index>`, or `<pool>/<address>/<index>` if
+  /// `pool_options::addresses` or `pool_options::resolve_interval` is set.
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051",
@@ -190,16 +190,17 @@ struct channel_options {
   std::chrono::milliseconds max_connection_age{0};
 
   /// Called with the gRPC channel of each new connection. The channel awaits the coroutine
-  /// before it publishes the connection. The coroutine may make RPCs, for example to warm a
-  /// cache. It is part of the attempt. Empty means that there is nothing to await.
+  /// before it publishes the connection. The coroutine is part of the attempt. It may make
+  /// RPCs, for example to warm a cache. An empty function means that there is nothing to
+  /// await.
   ///
   /// *Errors*: An exception in the coroutine fails the attempt. The reason is "prime: " and
   /// the text of the exception. An exception of the function itself, before it returns the
   /// coroutine, restarts the channel.
   ///
   /// *Cancellation*: The library cancels the coroutine (all types) when the attempt has
-  /// taken 9 times `connect_timeout`, when the connection is lost, and at `stop()`. The
-  /// library does not wait until the cancelled coroutine ends.
+  /// taken 9 times `connect_timeout`, when the connection is lost, and when the channel is
+  /// stopped. The library does not wait until the cancelled coroutine ends.
   ///
   /// *Executor*: The coroutine runs on the channel's strand.
   std::function<asio::awaitable<void>(channel_ptr)> prime{};

@@ -118,8 +118,8 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The function does not wait before `async_run`, after
-  /// `stop()`, with a `timeout` of zero or less, or for a pool that is to have no channels:
-  /// its `pool_size` is 0, or its list of addresses was set to an empty one.
+  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
+  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_connected after
   /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
@@ -186,8 +186,8 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The operation does not wait before `async_run`, after
-  /// `stop()`, with a `timeout` of zero or less, or for a pool that is to have no channels:
-  /// its `pool_size` is 0, or its list of addresses was set to an empty one.
+  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
+  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
   ///
   /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
   /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
@@ -399,16 +399,17 @@ class CONN_GRPC_API pool : public lifecycle {
   /// A waiting `connected` ends with asio::error::invalid_argument if its `count` is above
   /// the new number of channels. An address that occurs twice counts once. The list may be
   /// empty: then the pool withdraws all channels, and gets end with errc::not_connected.
+  /// Channels to new addresses are named `<pool>/<address>/<index>`.
   ///
   /// With `pool_options::resolve_interval`, the next look-up that succeeds replaces these
   /// addresses. Before `async_run` the function changes the addresses of the start. After
   /// `stop()` it has no effect.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::invalid_options, without
-  /// effect, if an address is empty or its port is not valid (see
-  /// `channel_options::address`), or if the pool would have more than 100,000 channels. The
-  /// text names the address: "addresses[2]: …". If memory runs out after the function has
-  /// returned, the addresses stay, and the pool logs an error.
+  /// effect. The reason is an address that is empty or has no valid port (see
+  /// `channel_options::address`), or more than 100,000 channels in all. The text names the
+  /// address: "addresses[2]: …". If memory runs out after the function has returned, the
+  /// addresses stay, and the pool logs an error.
   ///
   /// *Cancellation*: None, because the function does not wait.
   ///
@@ -466,7 +467,7 @@ class CONN_GRPC_API pool : public lifecycle {
 
   /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
   /// `stop()`. The completion signature is void(error_code). From now on gets end with
-  /// errc::stopped.
+  /// errc::stopped, and connected channels have the state `draining`.
   ///
   /// The operation waits for the RPCs of `unary` over channels of this pool. It does not
   /// wait for RPCs that are made with gRPC's own functions, or over channels of the user's
@@ -504,8 +505,8 @@ class CONN_GRPC_API pool : public lifecycle {
   }
 
   /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
-  /// `stop()`. From now on gets end with errc::stopped. This is `async_drain` for a
-  /// coroutine:
+  /// `stop()`. From now on gets end with errc::stopped, and connected channels have the
+  /// state `draining`. This is `async_drain` for a coroutine:
   ///
   ///     co_await pool.drain(10s);
   ///

@@ -71,8 +71,8 @@ class address_set {
   [[nodiscard]] bool has_leaving() const { return !leaving_.empty(); }
 
   /// Returns the leaving channels that the caller must stop now. They are not leaving any
-  /// more. The result is empty until the first attempt of each new channel has ended and a
-  /// channel that is not leaving is connected.
+  /// more. If there are new channels, the result is empty until the first attempt of each
+  /// of them has ended and a channel that is not leaving is connected.
   /// @param may_be_served false when no channel has connected since the last call. Then the
   /// function does not look for a connected channel, unless a first attempt has ended.
   list take_removable(bool may_be_served) {

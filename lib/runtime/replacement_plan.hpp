@@ -19,8 +19,8 @@ struct replacement_reason {
   bool is_suspect = false;  // the connection is withdrawn even if the attempt fails
 };
 
-/// Decides when and why a connection is replaced while gets return it: at its maximum age,
-/// when the user asks for it, and again after an attempt that failed.
+/// Decides when and why a connection is replaced while gets return it. Reasons are its
+/// maximum age, a wish of the user's, and an earlier attempt that failed.
 /// docs/design/replacement.md explains the rule. All functions are for the strand.
 template <class Clock>
 class replacement_plan {
