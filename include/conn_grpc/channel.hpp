@@ -32,6 +32,9 @@ class channel_with_default;
 /// Servers limit the number of streams of a connection, so a single connection may be too
 /// few under load. A `pool` has several.
 ///
+/// With `channel_options::health_service`, the channel counts as connected for the
+/// functions of this class only while its server serves.
+///
 /// *Thread safety*: Any thread may call any function, also while other threads call
 /// functions of the same object. No thread may be calling a function while the object is
 /// being destroyed. A get that is still waiting does not count.

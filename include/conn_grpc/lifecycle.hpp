@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// What a channel and a pool have in common.
+/// The functions that a channel and a pool have in common.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>
@@ -49,11 +49,11 @@ class CONN_GRPC_API lifecycle {
   ///    `connect_timeout` per address. Their sockets close then;
   ///  - errc::stopped, at once, if the object was stopped before, or if its execution
   ///    context has been destroyed;
-  ///  - errc::restart_limit, if user code (a callback, a backoff, `create_channel`) threw
-  ///    more than `channel_options::max_restarts` times within `restart_window`. All
-  ///    channels of a pool count together. Each earlier exception restarts the channel in
-  ///    which it was thrown, and is logged as an error. Later calls complete with this
-  ///    error at once;
+  ///  - errc::restart_limit, if user code (a callback, a backoff, `create_channel`,
+  ///    `prime`) threw more than `channel_options::max_restarts` times within
+  ///    `restart_window`. All channels of a pool count together. Each earlier exception
+  ///    restarts the channel in which it was thrown, and is logged as an error. Later calls
+  ///    complete with this error at once;
   ///  - asio::error::already_started, at once, if the object is running;
   ///  - errc::name_taken, at once, if another channel or pool of the same name runs in
   ///    the same execution context. That is logged as an error, and `async_run` may be

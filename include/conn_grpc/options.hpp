@@ -47,8 +47,9 @@ struct channel_options {
   ///
   /// It must be unique among the channels and pools that run in its execution context.
   /// Otherwise `async_run` ends with errc::name_taken. A channel with an empty name
-  /// cannot be looked up. The channels of a pool do not use this name: they are named
-  /// `<pool>/<index>`, and cannot be looked up.
+  /// cannot be looked up. The channels of a pool do not use this name, and cannot be
+  /// looked up. They are named `<pool>/<index>`, or `<pool>/<address>/<index>` if
+  /// `pool_options::addresses` or `pool_options::resolve_interval` is set.
   std::string name{};
 
   /// Any gRPC target: "host:port", "dns:///host:port", "ipv4:127.0.0.1:50051",
@@ -77,6 +78,8 @@ struct channel_options {
   ///    attempt at an address.
   ///  - GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, unless it is set here, is off. Otherwise gRPC
   ///    would close connections without RPCs.
+  ///  - With GRPC_ARG_KEEPALIVE_TIME_MS, "grpc.http2.ping_timeout_ms" is
+  ///    GRPC_ARG_KEEPALIVE_TIMEOUT_MS, unless it is set here. gRPC 1.83 uses it instead.
   ///  - With `pool_options::resolve_interval`, GRPC_ARG_DEFAULT_AUTHORITY is the host and
   ///    port of the name, unless it or GRPC_SSL_TARGET_NAME_OVERRIDE_ARG is set here.
   ///
@@ -128,14 +131,16 @@ struct channel_options {
   /// the channel is constructed.
   std::shared_ptr<spdlog::logger> logger{};
 
-  /// Called once per connection, after the channel was published, or was found unhealthy
-  /// (`health_service`). A `stop()` of another thread, or of another channel's callback,
-  /// may come in between. It withdraws the channel before this call.
+  /// Called once per connection, after the channel was published. With `health_service`,
+  /// it is also called for a connection that is unhealthy at first, and is not published
+  /// yet. If another thread, or another channel's callback, calls `stop()` in between, the
+  /// channel is withdrawn before this call.
   std::function<void()> on_connect{};
 
   /// Called after the channel was withdrawn, once per connection for which `on_connect`
-  /// returned. It is also called when `stop()` ends the connection. `status()` has the
-  /// reason of a loss by then. The event channel_disconnected follows.
+  /// returned. It is also called when `stop()` ends the connection. For a connection that
+  /// was replaced, it is called after the `on_connect` of the new connection. `status()`
+  /// has the reason of a loss by then. The event channel_disconnected follows.
   std::function<void()> on_disconnect{};
 
   /// Makes a gRPC channel for each attempt, from the address, the credentials and the
@@ -176,36 +181,45 @@ struct channel_options {
   /// The time window of `max_restarts`. Above zero.
   std::chrono::milliseconds restart_window{5'000};
 
-  /// How long a connection serves before it is replaced, plus or minus a tenth at random.
-  /// Zero means for ever. The new connection is handed out before the old one is
-  /// withdrawn. Not below zero.
+  /// How long a connection is used before the channel replaces it, plus or minus a tenth
+  /// at random. Zero means for ever. Not below zero.
+  ///
+  /// The channel connects again, publishes the new connection, and then withdraws the old
+  /// one. If the attempt fails, the old connection stays, and the next attempt follows
+  /// after the backoff.
   std::chrono::milliseconds max_connection_age{0};
 
-  /// Called with the gRPC channel of each new connection. The coroutine is awaited before
-  /// the connection is handed out. It may make RPCs, for example to warm a cache. An
-  /// exception in the coroutine fails the attempt, and its text is the reason. An
-  /// exception of the function itself, before it returns, restarts the channel.
+  /// Called with the gRPC channel of each new connection. The channel awaits the coroutine
+  /// before it publishes the connection. The coroutine is part of the attempt. It may make
+  /// RPCs, for example to warm a cache. An empty function means that there is nothing to
+  /// await.
+  ///
+  /// *Errors*: An exception in the coroutine fails the attempt. The reason is "prime: " and
+  /// the text of the exception. An exception of the function itself, before it returns the
+  /// coroutine, restarts the channel.
   ///
   /// *Cancellation*: The library cancels the coroutine (all types) when the attempt has
-  /// taken 9 times `connect_timeout`, when the connection is lost, and at `stop()`. It
-  /// does not wait for the coroutine to end then.
+  /// taken 9 times `connect_timeout`, when the connection is lost, and when the channel is
+  /// stopped. The library does not wait until the cancelled coroutine ends.
+  ///
+  /// *Executor*: The coroutine runs on the channel's strand.
   std::function<asio::awaitable<void>(channel_ptr)> prime{};
 
-  /// The service whose health is watched over each connection, with gRPC's health protocol
-  /// (grpc.health.v1.Health/Watch). "" asks for the health of the whole server. Without a
-  /// value no health is watched.
+  /// The name of the service whose health the channel watches over each connection, with
+  /// gRPC's health protocol (grpc.health.v1.Health/Watch). "" asks for the health of the
+  /// whole server. Without a value the channel watches no health.
   ///
-  /// While the server says anything but SERVING, gets do not return the channel, and its
-  /// state is `unhealthy`. The connection stays. A server without a health service
+  /// While the server reports another status than SERVING, gets do not return the channel,
+  /// and its state is `unhealthy`. The connection stays. A server without a health service
   /// (UNIMPLEMENTED) counts as healthy.
   ///
-  /// An attempt ends when the server has given its first answer. The connection is then
-  /// primed, and `on_connect` is called, also while it is unhealthy.
+  /// The wait for the server's first answer is part of the attempt. After the answer the
+  /// channel awaits `prime` and calls `on_connect`, even if the server does not serve.
   std::optional<std::string> health_service{};
 };
 
-/// The options of a pool, whose `pool_size` channels have the same `channel` options. In
-/// a designated initializer, name the fields in this order.
+/// The options of a pool. All of its channels have the same `channel` options. In a
+/// designated initializer, name the fields in this order.
 ///
 /// *Errors*: The constructor of `pool` checks the options. It throws
 /// boost::system::system_error with errc::invalid_options and the name of the first field
@@ -219,51 +233,57 @@ struct pool_options {
   /// be looked up.
   std::string name{};
 
-  /// The number of channels to each address. Each channel is one TCP connection. At most
-  /// 100,000 channels in all. With zero, every get fails with errc::not_connected.
+  /// The number of channels to each address. Each channel is one TCP connection.
+  /// `pool_size` times the number of `addresses` must not be above 100,000. With zero,
+  /// every get fails with errc::not_connected.
   std::size_t pool_size = 1;
 
   /// The options of each channel of the pool.
   channel_options channel{};
 
-  /// The interval of the event pool_status, which reports the size of the pool. It is
-  /// also emitted when the pool starts. Above zero.
+  /// The interval of the event pool_status, which reports the size of the pool. The pool
+  /// also emits the event when it starts. Above zero.
   std::chrono::milliseconds status_interval{5'000};
 
   /// How many gets with a timeout may wait for a channel at the same time. The next one
   /// fails at once with errc::too_many_waiters. Zero means any number.
   std::size_t max_waiters = 0;
 
-  /// The addresses of the pool, each any gRPC target. The turns of the channels alternate
-  /// between them. Empty means `channel.address` alone. `pool::set_addresses` changes
-  /// them. If there are `addresses`, `channel.address` is not used, and channels are
-  /// named `<pool>/<address>/<index>`.
+  /// The addresses of the pool. Each is any gRPC target, with the same limits as
+  /// `channel_options::address`. Successive gets alternate between the addresses. An empty
+  /// list means `channel.address` alone. An address that occurs twice counts once.
+  /// `pool::set_addresses` changes the list.
+  ///
+  /// If the list is not empty, `channel.address` is not used, and the channels are named
+  /// `<pool>/<address>/<index>`.
   std::vector<std::string> addresses{};
 
-  /// How many attempts to connect may be under way at the same time. The others wait for
-  /// their turn. Zero means any number.
+  /// How many attempts to connect may be under way at the same time. Further attempts wait
+  /// in a queue. Zero means any number. An attempt includes the wait for the first answer
+  /// of `channel_options::health_service`, and `channel_options::prime`.
   std::size_t max_connecting = 0;
 
-  /// How often the pool resolves the name in `channel.address`, plus or minus a tenth at
-  /// random. Zero means that gRPC resolves it, and then each channel has one of its
-  /// addresses. Not below zero.
+  /// The interval at which the pool resolves the name in `channel.address`, plus or minus a
+  /// tenth at random. Zero means that gRPC resolves the name, and that each channel
+  /// connects to one of its addresses. Not below zero.
   ///
-  /// If it is above zero, `channel.address` must be "host:port" or "dns:///host:port",
-  /// and `addresses` must be empty. Each IP address that the name has is one of the
-  /// pool's addresses ("ipv4:10.0.0.1:50051", "ipv6:[::1]:50051"), with `pool_size`
-  /// channels. They are named `<pool>/<address>/<index>`. The name remains the servers'
-  /// name for TLS and for the :authority of RPCs, unless `channel.arguments` set
-  /// GRPC_ARG_DEFAULT_AUTHORITY or GRPC_SSL_TARGET_NAME_OVERRIDE_ARG.
+  /// If the interval is above zero, `channel.address` must be "host:port" or
+  /// "dns:///host:port", and `addresses` must be empty. Each IP address of the name becomes
+  /// an address of the pool ("ipv4:10.0.0.1:50051", "ipv6:[::1]:50051"), with `pool_size`
+  /// channels. The channels are named `<pool>/<address>/<index>`. TLS and the :authority of
+  /// RPCs still use the name, unless `channel.arguments` set GRPC_ARG_DEFAULT_AUTHORITY or
+  /// GRPC_SSL_TARGET_NAME_OVERRIDE_ARG.
   ///
-  /// The name is also resolved when a connection was lost, when an attempt has failed,
-  /// and again when it could not be resolved. Between such look-ups there are pauses of
-  /// 1 s, 2 s, 4 s, …, at most 30 s and at most `resolve_interval`.
+  /// The pool resolves the name earlier after each of these: a connection was lost or
+  /// became unhealthy, an attempt failed, a look-up failed. Between such look-ups there are
+  /// pauses of 1 s, 2 s, 4 s, …, plus or minus a tenth. No pause is longer than 30 s or
+  /// than `resolve_interval`.
   ///
-  /// A look-up that fails changes no addresses. Before the first look-up has succeeded
-  /// there are no addresses, and gets with a timeout wait. `pool_status::addresses` and
-  /// the exceptions of gets have the reason.
+  /// A look-up that fails changes no addresses. Until the first look-up succeeds, the pool
+  /// has no addresses, and gets with a timeout wait. `pool_status::addresses` and the
+  /// exceptions of gets have the reason of the failure.
   ///
-  /// Each look-up is a call of getaddrinfo on a thread of its own, which ends with the
+  /// Each look-up calls getaddrinfo on a thread of its own. The thread ends with the
   /// look-up. `stop()`, `async_run` and the execution context do not wait for it.
   std::chrono::milliseconds resolve_interval{0};
 };

@@ -29,12 +29,15 @@ template <class Executor>
 class pool_with_default;
 }
 
-/// A pool of `pool_options::pool_size` gRPC channels. Each channel has its own TCP
-/// connection. The pool keeps the channels connected between `async_run` and `stop()`,
-/// and hands them out in turn.
+/// A pool of gRPC channels, `pool_options::pool_size` to each of its addresses. Each
+/// channel has its own TCP connection. The pool keeps the channels connected between
+/// `async_run` and `stop()`, and hands them out in turn.
 ///
 /// Callers do not give channels back: any number of RPCs may use a channel at the same
 /// time.
+///
+/// With `channel_options::health_service`, a channel counts as connected for the functions
+/// of this class only while its server serves.
 ///
 /// *Thread safety*: Any thread may call any function, also while other threads call
 /// functions of the same object. No thread may be calling a function while the object is
@@ -115,7 +118,8 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The function does not wait before `async_run`, after
-  /// `stop()`, with a `timeout` of zero or less, or for a pool of size 0.
+  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
+  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_connected after
   /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
@@ -182,7 +186,8 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The operation does not wait before `async_run`, after
-  /// `stop()`, with a `timeout` of zero or less, or for a pool of size 0.
+  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
+  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
   ///
   /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
   /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
@@ -222,16 +227,17 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time. A service
   /// awaits this before it reports that it is ready.
   ///
-  /// The pool is to have `pool_size` channels for each address. With
-  /// `pool_options::resolve_interval` the number is not known before the first look-up
-  /// has succeeded. Until then any `count` waits.
+  /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
+  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
+  /// look-up has succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_started before
   /// `async_run`. Throws errc::stopped after `stop()`, also when that happens during the
-  /// waiting. Throws asio::error::invalid_argument if `count` is above that number.
+  /// waiting. Throws asio::error::invalid_argument if `count` is above `expected_size`,
+  /// also when a change of the addresses makes it so during the waiting.
   ///
   /// *Cancellation*: Any type ends the waiting at once with
   /// asio::error::operation_aborted. The text of the exception then has the last error of
@@ -253,9 +259,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time, for `timeout`
   /// at most. A service awaits this before it reports that it is ready.
   ///
-  /// The pool is to have `pool_size` channels for each address. With
-  /// `pool_options::resolve_interval` the number is not known before the first look-up
-  /// has succeeded. Until then any `count` waits.
+  /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
+  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
+  /// look-up has succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
@@ -263,9 +269,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// *Errors*: Throws boost::system::system_error with errc::not_connected after
   /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
   /// `stop()`, also when that happens during the waiting. Throws
-  /// asio::error::invalid_argument if `count` is above that number. With
-  /// errc::not_connected, the text has the last error of a channel
-  /// (`channel_status::last_error`).
+  /// asio::error::invalid_argument if `count` is above `expected_size`, also when a change
+  /// of the addresses makes it so during the waiting. With errc::not_connected, the text
+  /// has the last error of a channel (`channel_status::last_error`).
   ///
   /// *Cancellation*: Any type ends the waiting at once with
   /// asio::error::operation_aborted. The text of the exception then has the last error of
@@ -290,16 +296,17 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time. Takes any
   /// completion token. The completion signature is void(error_code).
   ///
-  /// The pool is to have `pool_size` channels for each address. With
-  /// `pool_options::resolve_interval` the number is not known before the first look-up
-  /// has succeeded. Until then any `count` waits.
+  /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
+  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
+  /// look-up has succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
   ///
   /// *Errors*: Completes with errc::not_started before `async_run`. Completes with
   /// errc::stopped after `stop()`, also when that happens during the waiting. Completes
-  /// with asio::error::invalid_argument if `count` is above that number.
+  /// with asio::error::invalid_argument if `count` is above `expected_size`, also when a
+  /// change of the addresses makes it so during the waiting.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.
@@ -331,9 +338,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// Waits until at least `count` channels are connected at the same time, for `timeout`
   /// at most. Takes any completion token. The completion signature is void(error_code).
   ///
-  /// The pool is to have `pool_size` channels for each address. With
-  /// `pool_options::resolve_interval` the number is not known before the first look-up
-  /// has succeeded. Until then any `count` waits.
+  /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
+  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
+  /// look-up has succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
@@ -341,7 +348,8 @@ class CONN_GRPC_API pool : public lifecycle {
   /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
   /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
   /// happens during the waiting. Completes with asio::error::invalid_argument if `count`
-  /// is above that number.
+  /// is above `expected_size`, also when a change of the addresses makes it so during the
+  /// waiting.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.
@@ -371,78 +379,111 @@ class CONN_GRPC_API pool : public lifecycle {
     return detail::async_connected(impl(), count, detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// Returns the sizes of the pool, and the state, the attempts and the last error of
-  /// each channel.
+  /// Returns the sizes of the pool, the state, the attempts and the last error of each
+  /// channel, and the state of each address.
   ///
   /// *Thread safety*: Any thread may call this function. It locks the status of each
   /// channel while it copies it.
   [[nodiscard]] pool_status status() const { return full_status(); }
 
-  /// Changes the addresses of the pool. The channels to the addresses that stay keep
-  /// their connections. Channels to new addresses connect. Then the channels to the other
-  /// addresses are withdrawn, and their connections close when the RPCs over them have
-  /// ended.
+  /// Changes the addresses of the pool. The channels to addresses that stay keep their
+  /// connections. Channels to new addresses connect. Then the pool withdraws the channels
+  /// to removed addresses. Their connections close when the RPCs over them have ended.
   ///
-  /// "Then" means: the first attempt of each new channel has ended, and a channel that
-  /// stays is connected. If no address is new, the others are withdrawn at once. Waiting
-  /// gets that need more channels than there are to be end with an error. An
-  /// address that occurs twice counts once. The list may be empty: then no channel is
-  /// left, and gets end with errc::not_connected.
+  /// The pool withdraws a channel to a removed address
   ///
-  /// With `pool_options::resolve_interval`, the next look-up of the name replaces these
-  /// addresses.
+  ///  - at once, if no address is new, or if gets do not return the channel at that time;
+  ///  - otherwise, when the first attempt of each new channel has ended and a channel to an
+  ///    address of the new list is connected.
+  ///
+  /// A waiting `connected` ends with asio::error::invalid_argument if its `count` is above
+  /// the new number of channels. An address that occurs twice counts once. The list may be
+  /// empty: then the pool withdraws all channels, and gets end with errc::not_connected.
+  /// Channels to new addresses are named `<pool>/<address>/<index>`.
+  ///
+  /// With `pool_options::resolve_interval`, the next look-up that succeeds replaces these
+  /// addresses. Before `async_run` the function changes the addresses of the start. After
+  /// `stop()` it has no effect.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::invalid_options, without
-  /// effect, if an address is no gRPC target, or if there would be more
-  /// than 100,000 channels. After `stop()` the function has no effect.
+  /// effect. The reason is an address that is empty or has no valid port (see
+  /// `channel_options::address`), or more than 100,000 channels in all. The text names the
+  /// address: "addresses[2]: …". If memory runs out after the function has returned, the
+  /// addresses stay, and the pool logs an error.
+  ///
+  /// *Cancellation*: None, because the function does not wait.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Executor*: The change is made on the pool's strand, after this function has
+  /// *Executor*: The pool changes the addresses on its strand, after this function has
   /// returned.
   CONN_GRPC_API void set_addresses(std::vector<std::string> addresses);
 
-  /// Replaces every connection: connects again, hands out the new connection, and
-  /// withdraws the old one, which closes when the RPCs over it have ended. If an attempt
-  /// fails, the old connection stays, and the next attempt follows after the backoff.
+  /// Replaces every connection. Each channel connects again, publishes the new connection,
+  /// and then withdraws the old one. The old connection closes when the RPCs over it have
+  /// ended. If an attempt fails, the old connection stays, and the next attempt follows
+  /// after the backoff.
+  ///
+  /// All channels connect at the same time, unless `pool_options::max_connecting` limits
+  /// them. The function has no effect on a channel that is not connected.
+  ///
+  /// *Errors*: If memory runs out after the function has returned, some connections are not
+  /// replaced, and the pool logs an error.
+  ///
+  /// *Cancellation*: None, because the function does not wait.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Executor*: The connections are replaced on the pool's strand, after this function
-  /// has returned.
+  /// *Executor*: The pool replaces the connections on its strand, after this function has
+  /// returned.
   CONN_GRPC_API void refresh();
 
   /// Replaces the connection of a channel that does not answer, for example because its
-  /// server is frozen. If the attempt fails, or takes more than a second, the old connection
-  /// is withdrawn all the same: then the channel has lost its connection. RPCs in flight
-  /// over it go on, until their deadlines. A connection that is younger than
-  /// `channel_options::stable_after` is replaced twice in that time at most.
+  /// server is frozen. The channel connects again, publishes the new connection, and then
+  /// withdraws the old one.
   ///
-  /// Has no effect if the pool does not hand out this gRPC channel any more.
+  /// If the attempt fails, or has not ended after a second, the channel withdraws the old
+  /// connection as well. That counts as a loss, with the reason "suspect: " and `why`.
+  /// After a failed attempt the next one follows after the backoff. RPCs in flight over the
+  /// old connection go on, until their deadlines.
+  ///
+  /// The function has no effect if `suspected` does not belong to a connection that the
+  /// pool has now, for example after its loss. A connection that is younger than
+  /// `channel_options::stable_after` is replaced at most twice in that time.
   ///
   /// @param suspected A gRPC channel that a get has returned.
   /// @param why The reason in logs and in the event channel_disconnected.
   ///
+  /// *Errors*: If memory runs out after the function has returned, the connection is not
+  /// replaced, and the pool logs an error.
+  ///
+  /// *Cancellation*: None, because the function does not wait.
+  ///
   /// *Thread safety*: Any thread may call this function.
   ///
-  /// *Executor*: The connection is replaced on the pool's strand, after this function has
+  /// *Executor*: The pool replaces the connection on its strand, after this function has
   /// returned.
   CONN_GRPC_API void suspect(const channel_ptr& suspected, std::string why);
 
-  /// Ends the handing out of channels, waits until the RPCs that are in flight have
-  /// ended, and then calls `stop()`. The completion signature is void(error_code).
+  /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
+  /// `stop()`. The completion signature is void(error_code). From now on gets end with
+  /// errc::stopped, and connected channels have the state `draining`.
   ///
-  /// The RPCs are those of `unary` over channels of this pool, except channels of the
-  /// user's own `create_channel`. An RPC that has not begun when the last one ends is not
-  /// waited for.
+  /// The operation waits for the RPCs of `unary` over channels of this pool. It does not
+  /// wait for RPCs that are made with gRPC's own functions, or over channels of the user's
+  /// own `create_channel`. It does not wait for an RPC that begins after the last of these
+  /// RPCs has ended.
   ///
-  /// *Errors*: Gets end with errc::stopped from now on. Completes with success, also when
-  /// the time is over. If the execution context has been destroyed, it completes at once.
+  /// *Errors*: None. Completes with success, also when the time is over. Completes at once
+  /// if the pool does not run, or if the execution context has been destroyed. A pool that
+  /// has never run is stopped then.
   ///
-  /// @param timeout Of any std::chrono type. When it is over, `stop()` is called, and
-  /// RPCs in flight go on. With zero or less, `stop()` is called at once.
+  /// @param timeout The limit for the waiting, of any std::chrono type. When it is over,
+  /// the operation calls `stop()`, and RPCs in flight go on. With zero or less, it does not
+  /// wait.
   ///
-  /// *Cancellation*: Any type calls `stop()` at once. Then the operation completes.
+  /// *Cancellation*: Any type calls `stop()` at once. Then the operation completes with
+  /// success.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
@@ -463,24 +504,34 @@ class CONN_GRPC_API pool : public lifecycle {
     return detail::async_drain(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// Ends the handing out of channels, waits until the RPCs that are in flight have
-  /// ended, and then calls `stop()`. This is `async_drain` for a coroutine:
+  /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
+  /// `stop()`. From now on gets end with errc::stopped, and connected channels have the
+  /// state `draining`. This is `async_drain` for a coroutine:
   ///
   ///     co_await pool.drain(10s);
   ///
-  /// @param timeout Of any std::chrono type. When it is over, `stop()` is called, and
-  /// RPCs in flight go on.
+  /// The function waits for the RPCs of `unary` over channels of this pool. It does not
+  /// wait for RPCs that are made with gRPC's own functions, or over channels of the user's
+  /// own `create_channel`. It does not wait for an RPC that begins after the last of these
+  /// RPCs has ended.
   ///
-  /// *Errors*: None. It returns also when the time is over.
+  /// @param timeout The limit for the waiting, of any std::chrono type. When it is over,
+  /// the function calls `stop()`, and RPCs in flight go on. With zero or less, it does not
+  /// wait.
   ///
-  /// *Cancellation*: Any type calls `stop()` at once.
+  /// *Errors*: None. Returns also when the time is over. Returns at once if the pool does
+  /// not run. A pool that has never run is stopped then.
+  ///
+  /// *Cancellation*: Any type calls `stop()` at once. Then the function returns.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
   /// *Executor*: The coroutine is resumed on its own executor.
   ///
-  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed
-  /// meanwhile.
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed while
+  /// the coroutine waits.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor: `pool.drain<E>(timeout)` in an `asio::awaitable<T, E>`.
   template <class Executor = asio::any_io_executor, class Rep, class Period>
   [[nodiscard]] asio::awaitable<void, Executor> drain(std::chrono::duration<Rep, Period> timeout) {
     co_await detail::async_drain(impl(), detail::timeout_of(timeout), asio::deferred);

@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// What a static channel and a static pool have in common.
+/// The functions that a static channel and a static pool have in common.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/deferred.hpp>

@@ -30,12 +30,14 @@ namespace conn_grpc {
 enum class event {
   /// A get of a `channel` or of a `pool` has ended.
   channel_get,
-  /// An attempt has succeeded, and the channel was published. `on_connect` is called
+  /// An attempt has succeeded, and the channel was published. It was not published if
+  /// its server does not serve (`channel_options::health_service`). `on_connect` is called
   /// next.
   channel_connected,
-  /// An attempt has failed.
+  /// An attempt has failed, also an attempt to replace a connection.
   channel_connection_failed,
-  /// A connection has ended: the channel was withdrawn, and `on_disconnect` was called.
+  /// The channel has withdrawn a connection, because it was lost, replaced or stopped.
+  /// `on_disconnect` was called.
   channel_disconnected,
   /// A get of a `pool` has ended. Emitted after its channel_get.
   pool_get_channel,
@@ -62,17 +64,20 @@ struct telemetry_event {
   /// How long the get took, the attempt took, or the connection was up. Zero in
   /// pool_status.
   std::chrono::nanoseconds duration{};
-  /// In pool_status: `pool_options::pool_size`.
+  /// In pool_status: `pool_options::pool_size` for each address of the pool, as in
+  /// `conn_grpc::pool_status::expected_size`. Zero until the first look-up of
+  /// `pool_options::resolve_interval` has succeeded.
   std::size_t expected_size = 0;
-  /// In pool_status: the number of connected channels.
+  /// In pool_status: the number of channels that gets return.
   std::size_t current_size = 0;
   /// The reason of a failure; otherwise empty.
   ///
   ///  - channel_connection_failed: why the attempt failed, in gRPC's words.
   ///  - channel_get, pool_get_channel: why there is no channel.
   ///  - channel_disconnected: why the connection was lost (see
-  ///    `channel_status::last_error`), "stopped", or the text of the exception of
-  ///    `on_connect`.
+  ///    `channel_status::last_error`); or "replaced: " and why it was replaced; or
+  ///    "suspect: " and the `why` of `pool::suspect`; or "the address was removed"; or
+  ///    "stopped"; or the text of the exception of user code that restarts the channel.
   std::string_view error{};
   /// The name of the channel. Empty in pool_status. Also empty for a get of a pool that
   /// found no channel or was answered by `channel_options::mock`.

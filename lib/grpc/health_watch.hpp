@@ -20,26 +20,26 @@ namespace conn_grpc::detail {
 /// The method of the RPC that asks for the health.
 inline constexpr const char* method_that_asks_for_health = "/grpc.health.v1.Health/Watch";
 
-/// Watches the health of one connection over the connection itself: gRPC's health protocol,
-/// grpc.health.v1.Health/Watch. It ends when the connection is lost, when the server has no
-/// health service, and when it is cancelled. Until then, an RPC that ends is made again.
+/// Watches the health of one connection with an RPC over that connection:
+/// grpc.health.v1.Health/Watch. The watch ends when the connection is lost, when the server
+/// has no health service, or at `cancel()`. Until then it makes an RPC that has ended again.
 ///
-/// It keeps itself while a completion is pending. It keeps the channel only while an RPC is
-/// in flight, which ends soon after `cancel()`.
+/// A pending completion keeps the watch alive. An RPC in flight keeps the channel alive, and
+/// ends soon after `cancel()`.
 class health_watch final : public std::enable_shared_from_this<health_watch> {
  public:
-  /// @param why the connection does not serve; empty when it serves.
+  /// @param why the reason why the server does not serve. Empty when it serves.
   using observer = std::function<void(std::string why)>;
 
-  /// @param changed called on the completion thread for each answer. Also called when an RPC
-  /// has ended, while the connection is up.
+  /// @param changed the completion thread calls it for each answer, and when an RPC has
+  /// ended while the connection is up.
   health_watch(std::weak_ptr<::grpc::Channel> channel, std::string service, observer changed)
       : channel_(std::move(channel)), service_(std::move(service)), changed_(std::move(changed)) {}
 
   /// Call it once, on the completion thread.
   void start() { ask(); }
 
-  /// Thread-safe. A call of the observer may still be under way.
+  /// Ends the watch. Thread-safe. A call of the observer may still be under way.
   void cancel() noexcept;
 
  private:

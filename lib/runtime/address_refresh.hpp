@@ -19,16 +19,16 @@
 
 namespace conn_grpc::runtime {
 
-/// Looks up the addresses of the pool's name, at once and then at each interval. A wish
-/// for a look-up brings it forward, and so does a failed look-up. Between such look-ups
-/// there is a pause of a second. The pause doubles each time, up to half a minute. It is
-/// a second again after a look-up that found other addresses, and after an interval
-/// without a wish. No pause is longer than the interval. On the strand, except for
-/// `failure()`.
+/// Looks up the addresses of the pool's name, at once and then after each interval. The
+/// next look-up begins earlier after a `request()`, and after a failed look-up. Between
+/// such look-ups there is a pause of a second. The pause doubles each time, up to half a
+/// minute. It is a second again after a look-up that found other addresses, and after an
+/// interval without a request. No pause is longer than the interval. All functions are for
+/// the strand, except `failure()`.
 template <class Clock>
 class address_refresh {
  public:
-  /// @param begin_look_up begins a look-up. Its end must be passed to `ended`.
+  /// @param begin_look_up begins a look-up. The caller passes its result to `ended`.
   /// @param apply called with the addresses of each look-up that succeeded.
   address_refresh(const checked_pool_options& options, std::function<void()> begin_look_up,
                   std::function<void(const std::vector<std::string>&)> apply)
@@ -48,12 +48,13 @@ class address_refresh {
     }
   }
 
+  /// A look-up has ended.
   void ended(resolution found) {
     ended_ = std::move(found);
     changed_.notify();
   }
 
-  /// An address may be out of use.
+  /// Asks for an earlier look-up, because the server of an address may be gone.
   void request() {
     is_wanted_ = true;
     changed_.notify();
@@ -64,7 +65,7 @@ class address_refresh {
     changed_.notify();
   }
 
-  /// See look_up_report. Thread-safe.
+  /// The failure of the last look-up, as in look_up_report. Thread-safe.
   [[nodiscard]] std::string failure() const { return report_.failure(); }
 
  private:

@@ -18,12 +18,12 @@
 
 namespace conn_grpc::runtime {
 
-/// The addresses of a pool, and the channels to each. A change keeps the channels to the
-/// addresses that stay. The channels to addresses that went are removed when those to new
-/// addresses have connected. On the strand.
+/// The addresses of a pool, and the channels to each. A change keeps the channels to
+/// addresses that stay. The channels to removed addresses are *leaving*: `take_removable`
+/// says when the caller stops them. All functions are for the strand.
 ///
-/// A slot is made of the channel's index and of the number of its address, in this order.
-/// So turns alternate between addresses.
+/// A slot consists of the channel's index and the number of its address, in this order. So
+/// gets alternate between addresses.
 /// @tparam Actor a channel_actor.
 template <class Actor>
 class address_set {
@@ -34,7 +34,8 @@ class address_set {
   address_set(const checked_pool_options& options, roster<Actor>& channels, make_actor make)
       : options_(options), channels_(channels), make_(std::move(make)) {}
 
-  /// An address that occurs twice counts once. Throws std::bad_alloc, without effect.
+  /// Changes the addresses. An address that occurs twice counts once. Throws
+  /// std::bad_alloc, without effect.
   /// @return the new channels.
   list change(const std::vector<std::string>& addresses) {
     const std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
@@ -64,28 +65,29 @@ class address_set {
     return added;
   }
 
-  /// How many channels there are to be.
+  /// The number of channels that the pool is to have.
   [[nodiscard]] std::size_t expected_size() const { return expected_size_; }
 
   [[nodiscard]] bool has_leaving() const { return !leaving_.empty(); }
 
-  /// Returns the channels that are to be removed now, and no longer has them as leaving.
-  /// Those that serve stay until the first attempts to new addresses have ended, and
-  /// something that stays is connected.
-  /// @param may_be_served false when no channel has connected since the last call.
+  /// Returns the leaving channels that the caller must stop now. They are not leaving any
+  /// more. If there are new channels, the result is empty until the first attempt of each
+  /// of them has ended and a channel that is not leaving is connected.
+  /// @param may_be_served false when no channel has connected since the last call. Then the
+  /// function does not look for a connected channel, unless a first attempt has ended.
   list take_removable(bool may_be_served) {
     for (; settled_ < fresh_.size() && fresh_[settled_]->has_settled(); ++settled_) may_be_served = true;
     if (settled_ < fresh_.size() || (!fresh_.empty() && (!may_be_served || !is_served()))) return {};
     return take_leaving();
   }
 
-  /// As `take_removable`, without a condition.
+  /// Returns all leaving channels. They are not leaving any more.
   list take_leaving() {
     fresh_.clear();
     return std::exchange(leaving_, {});
   }
 
-  /// Those of the leaving channels that do not serve. They are not leaving any more.
+  /// Returns the leaving channels that gets do not return. They are not leaving any more.
   list take_leaving_unconnected() {
     const auto unconnected = std::ranges::partition(leaving_, [](const auto& channel) { return channel->serves(); });
     list removable(unconnected.begin(), unconnected.end());
@@ -110,7 +112,7 @@ class address_set {
                           .address = address}));
   }
 
-  /// True when a channel that stays is connected.
+  /// True when a channel that is not leaving is connected.
   [[nodiscard]] bool is_served() const {
     std::unordered_set<const Actor*> leaving;
     for (const auto& channel : leaving_) leaving.insert(channel.get());

@@ -10,10 +10,11 @@
 
 namespace conn_grpc::runtime {
 
-/// Limits how many attempts of a pool are under way at the same time. First come, first
-/// served. On the strand.
+/// Limits how many attempts of a pool are under way at the same time. Further attempts
+/// wait in a queue. All functions are for the strand.
 ///
-/// Destructors notify nothing, because they also run when the context is destroyed.
+/// Destructors do not notify the next attempt, because they also run when the execution
+/// context is destroyed.
 template <class Clock>
 class attempt_limiter {
  public:
@@ -39,16 +40,17 @@ class attempt_limiter {
     attempt_limiter* limiter_ = nullptr;
   };
 
-  /// A place in the queue for permits, from the first request on.
+  /// A place in the queue for permits. The caller has it from its first `request()` on,
+  /// until it has a permit or calls `leave()`.
   class place {
    public:
-    /// @param waiting is notified when it should request again.
+    /// @param waiting notified when the caller should request again.
     place(attempt_limiter& of, condition<Clock>& waiting) : limiter_(of), waiting_(waiting) {}
     ~place() { leave(); }
     place(const place&) = delete;
     place& operator=(const place&) = delete;
 
-    /// Returns an empty permit when the caller has to wait.
+    /// Returns a permit, or an empty one when the caller has to wait.
     permit request() {
       auto& queue = limiter_.queue_;
       if (limiter_.most_ == 0) return permit(limiter_);
@@ -72,10 +74,11 @@ class attempt_limiter {
     std::optional<typename std::list<condition<Clock>*>::iterator> in_queue_;
   };
 
-  /// @param most 0: any number.
+  /// @param most how many attempts may be under way. 0 means any number.
   explicit attempt_limiter(std::size_t most) : most_(most) {}
 
-  /// Call it after a permit or a place in the queue has been given up.
+  /// Notifies the first attempt in the queue, if it may begin. Call it after a permit or a
+  /// place in the queue was given up.
   void notify_next() {
     if (!queue_.empty() && under_way_ < most_) queue_.front()->notify();
   }

@@ -9,9 +9,9 @@
 
 namespace conn_grpc::runtime {
 
-/// Reports the look-ups of a pool's name: a log line for each failure, and for each change
-/// of the addresses. Keeps the last failure for the status and for exceptions.
-/// `failure()` is thread-safe, the other functions are for the strand.
+/// Reports the look-ups of a pool's name. With `debug`, it logs a line for each failure and
+/// for each change of the addresses. It keeps the last failure for the status and for
+/// exceptions. `failure()` is thread-safe. The other functions are for the strand.
 class look_up_report {
  public:
   explicit look_up_report(const checked_pool_options& options) : options_(options) {}
@@ -19,8 +19,8 @@ class look_up_report {
   void found(const resolution& addresses, bool is_change);
   void failed(const resolution& why, bool keeps_addresses);
 
-  /// The failure of the last look-up, with the name. Empty when it succeeded, and before
-  /// its end.
+  /// The failure of the last look-up that has ended, with the name. Empty when it
+  /// succeeded, and before the first one has ended.
   [[nodiscard]] std::string failure() const;
 
  private:

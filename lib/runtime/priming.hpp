@@ -20,11 +20,13 @@
 
 namespace conn_grpc::runtime {
 
-/// Runs the user's `prime` for one connection, as a coroutine of its own. On the strand.
+/// Runs the user's `prime` for one connection, as a coroutine of its own. All functions are
+/// for the strand.
 template <class Clock>
 class priming {
  public:
-  /// @param ended is notified when the coroutine has ended. It must exist as long as this
+  /// Throws what the function throws before it returns the coroutine.
+  /// @param ended notified when the coroutine has ended. It must exist as long as this
   /// object.
   priming(const strand_type& strand, const std::shared_ptr<const prime_function>& prime, channel_ptr channel,
           condition<Clock>& ended)
@@ -39,18 +41,19 @@ class priming {
                                 if (shared->ended) shared->ended->notify();
                               }));
   }
-  // Cancels nothing, because it may be destroyed with its context, when the coroutine is
-  // gone.
+  // Does not cancel the coroutine. When the execution context is destroyed, the coroutine
+  // may have been destroyed before this object.
   ~priming() { state_->ended = nullptr; }
   priming(const priming&) = delete;
   priming& operator=(const priming&) = delete;
 
   [[nodiscard]] bool is_running() const { return state_->is_running; }
   [[nodiscard]] bool has_succeeded() const { return !is_running() && failure().empty(); }
-  /// What it has thrown. Empty when it has thrown nothing.
+  /// "prime: " and the text of the exception that the coroutine threw. Empty if it threw
+  /// none.
   [[nodiscard]] const std::string& failure() const { return state_->failure; }
 
-  /// Asks the coroutine to end. It may go on without this object.
+  /// Cancels the coroutine. It may run on after this object is destroyed.
   void cancel() {
     if (state_->is_running) state_->cancel.emit(boost::asio::cancellation_type::all);
   }

@@ -13,15 +13,15 @@
 
 namespace conn_grpc::runtime {
 
-/// Why a connection that serves is replaced.
+/// Why a connection is replaced while gets return it.
 struct replacement_reason {
   std::string why;
-  bool is_suspect = false;  // it must not serve even if connecting again fails
+  bool is_suspect = false;  // the connection is withdrawn even if the attempt fails
 };
 
-/// Decides when a connection that serves is replaced, and why: at its maximum age, when
-/// the user wishes it, and again after an attempt that failed. docs/design/replacement.md
-/// explains the rule. On the strand.
+/// Decides when and why a connection is replaced while gets return it. Reasons are its
+/// maximum age, a wish of the user's, and an earlier attempt that failed.
+/// docs/design/replacement.md explains the rule. All functions are for the strand.
 template <class Clock>
 class replacement_plan {
  public:
@@ -30,7 +30,7 @@ class replacement_plan {
   replacement_plan(std::chrono::milliseconds max_age, std::chrono::milliseconds stable_after)
       : max_age_(max_age), stable_after_(stable_after) {}
 
-  /// A new connection serves. Wishes before do not concern it.
+  /// A new connection is published. Earlier wishes do not apply to it.
   void begin(time_point connected_at) {
     connected_at_ = connected_at;
     earliest_ = connected_at;
@@ -39,22 +39,24 @@ class replacement_plan {
     wish_.reset();
   }
 
-  /// A suspicion is kept when another wish follows.
+  /// The user wishes a replacement. A suspicion is kept when another wish follows.
   void wish(std::string_view why, bool is_suspect) {
     if (!wish_ || !wish_->is_suspect) wish_ = {.why = std::string(why), .is_suspect = is_suspect};
   }
 
-  /// The attempt to replace it has failed. The next one follows after the delay.
+  /// The attempt to replace the connection has failed.
+  /// @param delay of the backoff.
+  /// @return when the next attempt begins.
   time_point attempt_failed(std::chrono::milliseconds delay) {
     due_ = earliest_ = deadline_after<Clock>(delay);
     return due_;
   }
 
-  /// When `due` should be asked, unless there is another wish before.
+  /// When the caller should call `due` again, unless another wish comes first.
   [[nodiscard]] time_point next_check() const { return wish_ ? earliest_ : (std::max)(due_, earliest_); }
 
-  /// Returns why the connection is to be replaced now. A suspect connection that is young
-  /// is replaced at most twice per `stable_after`.
+  /// Returns why the connection is to be replaced now, or nothing. A suspect connection that
+  /// is younger than `stable_after` is replaced at most twice in that time.
   [[nodiscard]] std::optional<replacement_reason> due(retry_rule<Clock>& pace) {
     const auto now = Clock::now();
     if (now < next_check()) return std::nullopt;

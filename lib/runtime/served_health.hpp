@@ -9,18 +9,18 @@
 
 namespace conn_grpc::runtime {
 
-/// Follows the health of the connection that a channel has: withdraws it while it does not
-/// serve, and hands it out again. On the strand.
+/// Follows the health of a channel's connection. Withdraws the channel while the server
+/// does not serve, and publishes it again afterwards. All functions are for the strand.
 ///
-/// The thread that notices that the connection does not serve has withdrawn it already. It
-/// may serve again before the strand has noticed. So this compares what gets return with
-/// what they should return.
+/// The completion thread withdraws the channel as soon as the server does not serve. The
+/// server may serve again before the strand runs. So `follow` reacts to no events: it
+/// compares the published snapshot with the present health.
 template <class Clock>
 class served_health {
  public:
   explicit served_health(actor_state<Clock>& state) : state_(state) {}
 
-  /// The listeners have been notified that a connection is connected.
+  /// A new connection is connected, and the listeners have been notified.
   void begin() { is_unhealthy_ = false; }
 
   /// Call it each time the connection may have changed.
