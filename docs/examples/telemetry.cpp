@@ -26,7 +26,7 @@ using namespace examples;
 using namespace std::chrono_literals;
 
 //[gauge
-/// Counts the connected channels of all who tell `source`.
+/// Counts the connected channels of all pools and channels that report to `source`.
 std::shared_ptr<const std::atomic<int>> count_connected(conn_grpc::telemetry& source) {
   using conn_grpc::event;
   auto connected = std::make_shared<std::atomic<int>>(0);

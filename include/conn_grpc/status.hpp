@@ -43,15 +43,17 @@ enum class channel_state {
 
 /// The state of a channel at the time when `status()` was called.
 struct channel_status {
-  /// `channel_options::name`, or `<pool>/<index>` for a channel of a pool.
+  /// `channel_options::name`, or `<pool>/<index>` for a channel of a pool, or
+  /// `<pool>/<address>/<index>` for a pool with several addresses.
   std::string name;
-  /// The gRPC target, `channel_options::address`.
+  /// The gRPC target to which the channel connects.
   std::string address;
   /// What the channel is doing.
   channel_state state = channel_state::not_started;
   /// How many attempts have begun since `async_run`.
   std::uint64_t attempts = 0;
-  /// When the channel connected. Set only while it is connected or unhealthy.
+  /// When the channel connected. Set only while it is connected,
+  /// draining or unhealthy.
   std::optional<std::chrono::steady_clock::time_point> connected_since;
   /// When the next attempt begins. Set only while the channel waits for its backoff.
   std::optional<std::chrono::steady_clock::time_point> next_attempt;
