@@ -82,14 +82,12 @@ constexpr comparison comparisons[] = {
      "2 threads, its fetch_add alone", 2},
 };
 
+using conn_grpc::runtime::channel_identity;
 using conn_grpc::runtime::if_none;
 using conn_grpc::runtime::member;
 
-/// A member for each of the channels.
-template <class Publish>
-void publish_each(const member_list& channels, Publish publish) {
-  for (std::size_t slot = 0; slot < channels.size(); ++slot)
-    publish(std::make_shared<const member>(member{slot, 0, channels[slot], nullptr}));
+std::shared_ptr<const channel_identity> identity_of(std::size_t slot) {
+  return std::make_shared<const channel_identity>(channel_identity{.slot = slot, .name = {}, .address = {}});
 }
 
 /// The picker of a pool, and what it would be if the library had no telemetry. Not
@@ -97,9 +95,9 @@ void publish_each(const member_list& channels, Publish publish) {
 template <class Probe>
 class bare_picker {
  public:
-  explicit bare_picker(const member_list& channels) : picker_(options_, {}, {}) {
+  explicit bare_picker(const member_list& channels) : picker_(options_, {}, [] { return std::weak_ptr<conn_grpc::runtime::lease_observer>(); }, {}) {
     picker_.open();
-    publish_each(channels, [this](const auto& published) { picker_.publish(published); });
+    for (std::size_t slot = 0; slot < channels.size(); ++slot) picker_.publish(identity_of(slot), 0, channels[slot]);
   }
 
   [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() {
@@ -137,7 +135,10 @@ struct no_probe {
 struct pools {
   pools(const std::string& address, std::size_t size) : connected(address, size) {
     members.open();
-    publish_each(connected.members(), [this](const auto& published) { members.insert(published); });
+    const auto ledger = std::make_shared<conn_grpc::runtime::lease_ledger>();
+    for (std::size_t slot = 0; slot < connected.members().size(); ++slot)
+      members.insert(std::make_shared<const member>(identity_of(slot), 0, connected.members()[slot], ledger,
+                                                    std::weak_ptr<conn_grpc::runtime::lease_observer>()));
   }
 
   connected_pool connected;

@@ -9,8 +9,10 @@
 
 #include <conn_grpc/backoff.hpp>
 #include <conn_grpc/channel.hpp>
+#include <conn_grpc/client.hpp>
 #include <conn_grpc/configuration.hpp>
 #include <conn_grpc/error.hpp>
+#include <conn_grpc/lease.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/named.hpp>
 #include <conn_grpc/options.hpp>

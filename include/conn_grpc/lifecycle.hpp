@@ -16,6 +16,14 @@
 
 namespace conn_grpc {
 
+class lifecycle;
+
+/// @cond
+namespace detail {
+[[nodiscard]] CONN_GRPC_API const std::shared_ptr<pool_impl>& shared_state(const lifecycle& of) noexcept;
+}
+/// @endcond
+
 /// The functions that a `channel` and a `pool` have in common. Both work between
 /// `async_run` and `stop()`, on a strand of the executor that they were constructed with.
 ///
@@ -119,6 +127,8 @@ class CONN_GRPC_API lifecycle {
   [[nodiscard]] const std::shared_ptr<detail::pool_impl>& impl() const noexcept { return impl_; }
 
  private:
+  friend const std::shared_ptr<detail::pool_impl>& detail::shared_state(const lifecycle& of) noexcept;
+
   std::shared_ptr<detail::pool_impl> impl_;
 };
 

@@ -9,6 +9,7 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <boost/asio/awaitable.hpp>
 #include <conn_grpc/backoff.hpp>
+#include <conn_grpc/detail/channel_ptr.hpp>
 #include <conn_grpc/telemetry.hpp>
 
 #include <chrono>
@@ -25,8 +26,14 @@ class logger;
 
 namespace conn_grpc {
 
-/// What a get returns: a gRPC channel, shared by its pool and all callers.
-using channel_ptr = std::shared_ptr<grpc::Channel>;
+/// How leases choose among the connected channels.
+enum class pick_policy {
+  /// Each channel in turn, from one address to the next.
+  round_robin,
+  /// The less loaded of two channels at random. The load is the number of leases. Slow or
+  /// overloaded backends get less.
+  least_loaded,
+};
 
 /// How a channel connects. In a designated initializer, name the fields in this order.
 ///
@@ -286,6 +293,20 @@ struct pool_options {
   /// Each look-up calls getaddrinfo on a thread of its own. The thread ends with the
   /// look-up. `stop()`, `async_run` and the execution context do not wait for it.
   std::chrono::milliseconds resolve_interval{0};
+
+  /// How a lease (`pool::get_lease`) chooses its channel. A get of a channel takes them in
+  /// turn, always: the pool does not know how long its caller uses it.
+  pick_policy pick = pick_policy::round_robin;
+
+  /// How many leases of one connection there may be at the same time. While all connected
+  /// channels have that many, a lease with a timeout waits in line. Zero means any number.
+  /// For a server that limits the RPCs of a connection, use its limit
+  /// (SETTINGS_MAX_CONCURRENT_STREAMS, usually 100).
+  std::size_t max_in_flight = 0;
+
+  /// After so many failures in a row that `lease::report` was told, with DEADLINE_EXCEEDED or
+  /// UNAVAILABLE, the connection is replaced, as `pool::suspect` does. Zero means never.
+  std::size_t suspect_after = 0;
 };
 
 }  // namespace conn_grpc

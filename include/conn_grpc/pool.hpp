@@ -11,6 +11,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/detail/get.hpp>
+#include <conn_grpc/lease.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/options.hpp>
 #include <conn_grpc/status.hpp>
@@ -222,6 +223,95 @@ class CONN_GRPC_API pool : public lifecycle {
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = asio::deferred_t>
   auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return detail::async_get(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
+  }
+
+  /// Returns a lease of a connected channel, or an error. Never blocks and never waits. The
+  /// channel is chosen as `pool_options::pick` says.
+  ///
+  /// *Errors*: As `try_get_channel`. Fails with errc::not_connected also when each connected
+  /// channel has `pool_options::max_in_flight` leases. Throws what `channel_options::mock`
+  /// throws.
+  ///
+  /// *Thread safety*: Any thread may call this function at any time.
+  ///
+  /// *Lifetime*: The lease may outlive the pool.
+  [[nodiscard]] boost::system::result<lease> try_get_lease() { return detail::try_lease(*impl()); }
+
+  /// Returns a lease of a connected channel, to a coroutine. Never waits.
+  ///
+  /// *Errors*: As `get_channel`. Throws errc::not_connected also when each connected channel
+  /// has `pool_options::max_in_flight` leases.
+  ///
+  /// *Cancellation*: None, because the operation does not wait.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. The lease may outlive it.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<lease, Executor> get_lease() {
+    co_return detail::lease_or_throw(*impl());
+  }
+
+  /// Returns a lease of a connected channel, to a coroutine. While no channel is connected,
+  /// or each one has `pool_options::max_in_flight` leases, the coroutine waits, for `timeout`
+  /// at most. Leases that wait complete in the order in which they began to wait.
+  ///
+  /// *Errors*: As `get_channel(timeout)`.
+  ///
+  /// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor. The timeout ends only while a
+  /// thread runs the pool's execution context.
+  ///
+  /// *Lifetime*: The pool must exist when the result is awaited. It may be destroyed while
+  /// the coroutine waits. The waiting then ends with errc::stopped. The lease may outlive
+  /// the pool.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor, class Rep, class Period>
+  [[nodiscard]] asio::awaitable<lease, Executor> get_lease(std::chrono::duration<Rep, Period> timeout) {
+    return detail::get_lease<Executor>(impl(), detail::timeout_of(timeout));
+  }
+
+  /// Passes a lease of a connected channel to any completion token. Never waits. The
+  /// completion signature is void(error_code, lease).
+  ///
+  /// *Errors*: As `async_get_channel`. Completes with errc::not_connected also when each
+  /// connected channel has `pool_options::max_in_flight` leases.
+  ///
+  /// *Cancellation*: None, because the operation does not wait.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*, *Lifetime*, *Allocator*: As `async_get_channel`. A lease whose handler is
+  /// destroyed without a call ends.
+  template <asio::completion_token_for<void(error_code, lease)> Token = asio::deferred_t>
+  auto async_get_lease(Token&& token = {}) {
+    return detail::async_get<detail::lease_get>(impl(), {}, std::forward<Token>(token));
+  }
+
+  /// Passes a lease of a connected channel to any completion token. While no channel is
+  /// connected, or each one has `pool_options::max_in_flight` leases, the operation waits,
+  /// for `timeout` at most. The completion signature is void(error_code, lease).
+  ///
+  /// *Errors*: As `async_get_channel(timeout)`.
+  ///
+  /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
+  /// once with asio::error::operation_aborted.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*, *Lifetime*, *Allocator*: As `async_get_channel(timeout)`. A lease whose
+  /// handler is destroyed without a call ends.
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, lease)> Token = asio::deferred_t>
+  auto async_get_lease(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return detail::async_get<detail::lease_get>(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
   /// Waits until at least `count` channels are connected at the same time. A service
@@ -569,6 +659,14 @@ class detail::pool_with_default : public pool {
   template <class Rep, class Period, asio::completion_token_for<void(error_code, channel_ptr)> Token = default_token>
   auto async_get_channel(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return pool::async_get_channel(timeout, std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code, lease)> Token = default_token>
+  auto async_get_lease(Token&& token = {}) {
+    return pool::async_get_lease(std::forward<Token>(token));
+  }
+  template <class Rep, class Period, asio::completion_token_for<void(error_code, lease)> Token = default_token>
+  auto async_get_lease(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
+    return pool::async_get_lease(timeout, std::forward<Token>(token));
   }
   template <asio::completion_token_for<void(error_code)> Token = default_token>
   auto async_connected(std::size_t count, Token&& token = {}) {

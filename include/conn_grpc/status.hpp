@@ -67,6 +67,10 @@ struct channel_status {
   ///    channel;
   ///  - or the text of an exception of user code.
   std::string last_error;
+  /// How many leases of the channel there are, over all of its connections.
+  std::size_t in_flight = 0;
+  /// How many leases of the channel have begun.
+  std::uint64_t served = 0;
 };
 
 /// The channels of a pool to one of its addresses.
@@ -100,6 +104,8 @@ struct pool_status {
   /// failed, there is one more entry, with the name, sizes of 0, and the reason in
   /// `last_error`.
   std::vector<address_status> addresses{};
+  /// How many gets and leases wait for a channel.
+  std::size_t waiting = 0;
 };
 
 }  // namespace conn_grpc

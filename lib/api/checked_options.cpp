@@ -99,6 +99,11 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
   all.label = "pool " + (all.name.empty() ? "of " + all.first_address() : all.name);
   all.status_interval = options.status_interval;
   all.max_waiters = options.max_waiters;
+  core::check(options.pick == pick_policy::round_robin || options.pick == pick_policy::least_loaded, "pick",
+              "is no pick_policy");
+  all.picks_less_loaded = options.pick == pick_policy::least_loaded;
+  all.max_in_flight = options.max_in_flight;
+  all.suspect_after = options.suspect_after;
   return std::make_shared<const runtime::checked_pool_options>(std::move(all));
 }
 

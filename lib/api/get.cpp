@@ -22,6 +22,15 @@ channel_ptr pick_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout) {
                                                      : pool.pick_or_throw<if_none::wait>();
 }
 
+namespace {
+
+// Of an exception of the mock.
+error_code code_of(const boost::system::system_error& e) {
+  return e.code() ? e.code() : make_error_code(errc::not_connected);
+}
+
+}  // namespace
+
 std::optional<boost::system::result<channel_ptr>> pick_for_handler(pool_impl& pool, std::chrono::nanoseconds timeout) {
   try {
     if (timeout <= std::chrono::nanoseconds::zero()) return pool.pick<if_none::fail>();
@@ -29,7 +38,47 @@ std::optional<boost::system::result<channel_ptr>> pick_for_handler(pool_impl& po
     if (!picked && picked.error() == asio::error::would_block) return std::nullopt;
     return picked;
   } catch (const boost::system::system_error& e) {
-    return e.code() ? e.code() : make_error_code(errc::not_connected);
+    return code_of(e);
+  }
+}
+
+namespace {
+
+using picker = runtime::channel_picker<std::chrono::steady_clock>;
+
+// What a caller that does not wait gets while every channel is full.
+template <class Result>
+Result not_full(Result leased) {
+  if (!leased && leased.error() == picker::all_are_full()) return errc::not_connected;
+  return leased;
+}
+
+}  // namespace
+
+boost::system::result<lease> try_lease(pool_impl& pool) { return not_full(pool.lease_channel<if_none::fail>()); }
+
+lease lease_or_throw(pool_impl& pool) {
+  auto leased = pool.lease_channel<if_none::fail>();
+  if (!leased) pool.throw_unavailable(not_full(std::move(leased)).error());
+  return *std::move(leased);
+}
+
+lease lease_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout) {
+  if (timeout <= std::chrono::nanoseconds::zero()) return lease_or_throw(pool);
+  auto leased = pool.lease_channel<if_none::wait>();
+  if (leased) return *std::move(leased);
+  if (leased.error() == asio::error::would_block) return {};
+  pool.throw_unavailable(leased.error());
+}
+
+std::optional<boost::system::result<lease>> lease_for_handler(pool_impl& pool, std::chrono::nanoseconds timeout) {
+  try {
+    if (timeout <= std::chrono::nanoseconds::zero()) return try_lease(pool);
+    auto leased = pool.lease_channel<if_none::wait>();
+    if (!leased && leased.error() == asio::error::would_block) return std::nullopt;
+    return leased;
+  } catch (const boost::system::system_error& e) {
+    return code_of(e);
   }
 }
 
@@ -40,6 +89,11 @@ std::optional<error_code> size_unless_waiting(const pool_impl& pool, std::size_t
 void wait_for_channel(pool_impl& pool, get_handler handler, asio::execution_context& handler_context,
                       std::chrono::nanoseconds timeout) {
   pool.wait_for_channel(std::move(handler), handler_context, timeout);
+}
+
+void wait_for_lease(pool_impl& pool, lease_handler handler, asio::execution_context& handler_context,
+                    std::chrono::nanoseconds timeout) {
+  pool.wait_for_lease(std::move(handler), handler_context, timeout);
 }
 
 void wait_for_size(pool_impl& pool, size_handler handler, asio::execution_context& handler_context, std::size_t needed,
@@ -58,6 +112,8 @@ void throw_if_too_few(const pool_impl& pool, error_code failed, std::size_t need
 }
 
 template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
+                                                                 std::chrono::nanoseconds timeout);
+template asio::awaitable<lease> get_lease<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                  std::chrono::nanoseconds timeout);
 template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                 std::size_t needed, std::chrono::nanoseconds timeout);

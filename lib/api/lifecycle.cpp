@@ -54,6 +54,8 @@ lifecycle::lifecycle(std::shared_ptr<detail::pool_impl> channels) : impl_(std::m
 
 lifecycle::~lifecycle() { stop(); }
 
+const std::shared_ptr<detail::pool_impl>& detail::shared_state(const lifecycle& of) noexcept { return of.impl_; }
+
 void lifecycle::stop() noexcept { impl_->stop(); }
 
 lifecycle::executor_type lifecycle::get_executor() const noexcept { return impl_->executor(); }

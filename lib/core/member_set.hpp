@@ -111,6 +111,17 @@ class member_set {
     });
   }
 
+  /// Picks the member that `choose(snapshot, number)` returns the place of, a
+  /// std::optional. When that is none, the result is empty.
+  template <class Choose>
+  [[nodiscard]] boost::system::result<picked> pick_chosen(Choose choose) noexcept {
+    return members_.read([&](const snapshot& now, std::uint64_t number) -> boost::system::result<picked> {
+      if (now.channels.empty()) return make_error_code(now.unavailable);
+      const auto place = choose(now, number);
+      return place ? picked{now.channels[*place], now.members[*place]} : picked{nullptr, nullptr};
+    });
+  }
+
   /// Changes the error of a pick from not_started to not_connected. Throws
   /// std::bad_alloc, without effect.
   void open() {
@@ -160,6 +171,13 @@ class member_set {
 
   [[nodiscard]] std::size_t size() const {
     return members_.inspect([](const snapshot& now) { return now.size(); });
+  }
+
+  /// True when `is(member)` is true of a member.
+  template <class Predicate>
+  [[nodiscard]] bool any_of(Predicate is) const {
+    return members_.inspect(
+        [&](const snapshot& now) { return std::ranges::any_of(now.members, [&](const Member* m) { return is(*m); }); });
   }
 
   /// True when this member of the slot is there.

@@ -18,6 +18,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <stdexcept>
@@ -101,7 +102,12 @@ class channel_actor {
   [[nodiscard]] bool serves() const { return serving_.serves(); }
   /// True while this channel is handed out, or its connection is unhealthy.
   [[nodiscard]] bool serves(const ::grpc::Channel* channel) const { return serving_.serves(channel); }
-  [[nodiscard]] channel_status status() const { return state_.listeners.status(); }
+  [[nodiscard]] channel_status status() const {
+    auto now = state_.listeners.status();
+    now.in_flight = state_.channel->load->in_flight.load(std::memory_order_relaxed);
+    now.served = state_.channel->load->served.load(std::memory_order_relaxed);
+    return now;
+  }
   void notify(const channel_transition& made) { state_.notify(made); }
 
  private:

@@ -43,6 +43,9 @@ struct checked_pool_options {
   std::chrono::milliseconds resolve_interval{0};             // above zero when there is `resolve`
   std::optional<std::chrono::milliseconds> status_interval;  // none for a channel on its own
   std::size_t max_waiters = 0;                               // 0: any number
+  bool picks_less_loaded = false;                            // for leases; else in turn
+  std::size_t max_in_flight = 0;                             // leases of one connection; 0: any number
+  std::size_t suspect_after = 0;                             // failures in a row; 0: never
   std::size_t max_restarts;
   std::chrono::milliseconds restart_window;
   backoff_range backoff;

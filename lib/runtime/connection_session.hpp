@@ -67,8 +67,7 @@ class connection_session {
     if (!channel) return false;
     published_ = channel.get();
     if (!is_serving()) return true;
-    picker_.publish(std::make_shared<const member>(
-        member{.slot = channel_->slot, .id = id_, .channel = std::move(channel), .identity = channel_}));
+    picker_.publish(channel_, id_, std::move(channel));
     // It was lost, or stopped serving, before there was a member to withdraw.
     if (!is_connected() || !is_serving()) withdraw();
     return true;

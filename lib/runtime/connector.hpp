@@ -3,18 +3,16 @@
 // tests step theirs by hand.
 #pragma once
 
+#include <conn_grpc/detail/channel_ptr.hpp>
+
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
 
-namespace grpc {
-class Channel;  // only its name: nothing here uses a channel
-}
-
 namespace conn_grpc::runtime {
 
-using channel_ptr = std::shared_ptr<::grpc::Channel>;
+using conn_grpc::channel_ptr;
 
 /// One attempt and, when it succeeds, one connection. The state only moves down this
 /// list, and may skip entries.

@@ -134,6 +134,12 @@ class fair_handover {
     return rest_is_promised_ = delivery_ == delivery::left;
   }
 
+  /// How many wait.
+  [[nodiscard]] std::size_t waiting() const {
+    const std::lock_guard lock(mutex_);
+    return queue_.size();
+  }
+
   /// True while answers are being delivered, or are still to be delivered.
   [[nodiscard]] bool delivering() {
     const std::lock_guard lock(mutex_);
@@ -220,7 +226,7 @@ class fair_handover {
   Policy policy_;
   const std::function<void()> leave_rest_;
   const handover_limits limits_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::atomic<bool> must_queue_{false};  // written with the mutex held
   core::wait_queue<Waiter, TimePoint> queue_;
   std::deque<std::pair<Waiter, answer_type>> undelivered_;  // cancelled or expired: they have left the queue

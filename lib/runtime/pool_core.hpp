@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "core/retry_budget.hpp"
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/closable_strand.hpp"
@@ -42,10 +43,14 @@ namespace conn_grpc::runtime {
 /// The pool is shared by its owner and by each of its coroutines. All functions are
 /// thread-safe.
 template <class Clock>
-class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public waiting_place {
+class pool_core : public std::enable_shared_from_this<pool_core<Clock>>,
+                  public waiting_place,
+                  private lease_observer {
  public:
   using result_type = typename channel_picker<Clock>::result_type;
+  using lease_result = typename channel_picker<Clock>::lease_result;
   using parked_get = typename channel_picker<Clock>::parked_get;
+  using parked_lease = typename channel_picker<Clock>::parked_lease;
   using parked_size = typename channel_picker<Clock>::parked_size;
   using run_handler = typename pool_life<Clock>::run_handler;
 
@@ -54,7 +59,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
             std::shared_ptr<const connector> connects, std::function<channel_ptr()> mock = {})
       : shared_options_(std::move(options)),
         connector_(std::move(connects)),
-        picker_(options_, std::move(mock), [this] { deliver_later(); }),
+        picker_(
+            options_, std::move(mock), [this] { return observer(); },
+            [this] { deliver_later(); }),
         strand_(closable_strand::make(executor)),
         attempts_(options_.max_connecting),
         environment_{options_,
@@ -111,6 +118,13 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return pick_observed_or_throw<Then>();
   }
 
+  /// See `channel_picker::pick_lease`. Throws what `mock` throws.
+  template <if_none Then>
+  [[nodiscard]] lease_result lease_channel(const member* avoided = nullptr) {
+    const auto self = picker_.is_observed() ? this->shared_from_this() : nullptr;
+    return picker_.template pick_lease<Then>(avoided);
+  }
+
   /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return picker_.size_unless_waiting(needed); }
 
@@ -122,6 +136,13 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     const auto mine = picker_.take_ticket();
     auto parked = parked_get::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
     if (picker_.wait_for_channel(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
+  }
+
+  void wait_for_lease(typename parked_lease::handler_type handler, boost::asio::execution_context& handler_context,
+                      std::chrono::nanoseconds timeout) {
+    const auto mine = picker_.take_ticket();
+    auto parked = parked_lease::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
+    if (picker_.wait_for_lease(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
   }
 
   void wait_for_size(typename parked_size::handler_type handler, boost::asio::execution_context& handler_context,
@@ -138,6 +159,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   [[nodiscard]] pool_status status() const {
     auto now = status_of(options_.name, picker_.expected_size(), life_.is_draining(), *channels_.all());
+    now.waiting = picker_.waiting();
     if (auto failure = supervisor_.look_up_failure(); !failure.empty())
       now.addresses.push_back({.address = options_.address, .last_error = std::move(failure)});
     return now;
@@ -165,18 +187,27 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     });
   }
 
-  /// Throws boost::system::system_error. The text names the pool and, when no channel is
-  /// connected, the reason of the last failure.
+  /// Throws boost::system::system_error with `unavailable_text`.
   /// @param what the caller asked for, when the text has to say it.
   [[noreturn]] void throw_unavailable(error_code why, std::string_view what = {}) const {
+    throw boost::system::system_error(why, unavailable_text(why, what));
+  }
+
+  /// Names the pool and, when no channel is connected, the reason of the last failure.
+  [[nodiscard]] std::string unavailable_text(error_code why, std::string_view what = {}) const {
     std::string text = "conn_grpc " + options_.label;
     if (!what.empty()) text.append(": ").append(what);
     if (why == errc::stopped && life_.is_over_limit())
       text.append(": ").append(make_error_code(errc::restart_limit).message());
+    if (why == errc::not_connected && picker_.is_full())
+      text.append(": each connected channel has ").append(std::to_string(options_.max_in_flight)).append(" leases");
     const auto all = channels_.all();
     const auto look_up = options_.resolve ? look_up_text(all->empty()) : std::string();
-    throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *all, look_up));
+    return with_unavailable_reason(std::move(text), why, *all, look_up);
   }
+
+  /// The retries of the pool's RPCs.
+  [[nodiscard]] core::retry_budget<typename Clock::time_point>& retries() { return retries_; }
 
   // See `pool_life`.
   void async_run(run_handler handler) { life_.async_run(this->shared_from_this(), std::move(handler)); }
@@ -215,6 +246,14 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   void post(detail::refused_work work) const noexcept override {
     detail::completion posted(std::move(work));
     if (!strand_->try_post(posted)) post_to_system_executor(std::move(posted));
+  }
+
+  std::weak_ptr<lease_observer> observer() {
+    return std::shared_ptr<lease_observer>(this->weak_from_this().lock(), this);
+  }
+  void channel_has_room() noexcept override { picker_.serve_leases(); }
+  void connection_is_suspect(const member& suspected, std::string why) override {
+    suspect(suspected.channel, std::move(why));
   }
 
   void deliver_later() noexcept {
@@ -290,6 +329,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   const std::shared_ptr<const connector> connector_;
   channel_picker<Clock> picker_;
   const std::shared_ptr<closable_strand> strand_;
+  core::retry_budget<typename Clock::time_point> retries_;
   actor_counters counters_;
   attempt_limiter<Clock> attempts_;
   const actor_environment<Clock> environment_;

@@ -136,11 +136,11 @@ class supervisor {
       if (a->waits_for_address() && a->address() == of.address) a->end_backoff();
   }
 
-  /// Returns when no RPC is in flight, at the deadline, or after `stop()`. Any number of
+  /// Returns when no RPC is in flight and no lease is left, at the deadline, or after `stop()`. Any number of
   /// coroutines may wait.
   strand_awaitable<> await_calls(const connector& connects, typename Clock::time_point deadline) {
     condition<Clock> pause;
-    while (!stopping_ && connects.calls_in_flight() > 0 && Clock::now() < deadline)
+    while (!stopping_ && (connects.calls_in_flight() > 0 || picker_.leases_in_flight() > 0) && Clock::now() < deadline)
       co_await pause.wait_until((std::min)(deadline, Clock::now() + time_between_counts));
   }
 

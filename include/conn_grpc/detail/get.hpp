@@ -14,6 +14,7 @@
 #include <conn_grpc/detail/posted_handler.hpp>
 #include <conn_grpc/detail/run.hpp>
 #include <conn_grpc/error.hpp>
+#include <conn_grpc/lease.hpp>
 #include <conn_grpc/options.hpp>
 
 #include <chrono>
@@ -39,6 +40,7 @@ constexpr std::chrono::nanoseconds timeout_of(std::chrono::duration<Rep, Period>
 }
 
 using get_handler = asio::any_completion_handler<void(const fallback&, error_code, channel_ptr)>;
+using lease_handler = asio::any_completion_handler<void(const fallback&, error_code, lease)>;
 using size_handler = asio::any_completion_handler<void(const fallback&, error_code)>;
 
 /// Returns a connected channel, or the error. Throws what `channel_options::mock` throws.
@@ -59,6 +61,14 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 [[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<channel_ptr>> pick_for_handler(
     pool_impl& pool, std::chrono::nanoseconds timeout);
 
+/// The same for leases.
+[[nodiscard]] CONN_GRPC_API boost::system::result<lease> try_lease(pool_impl& pool);
+[[nodiscard]] CONN_GRPC_API lease lease_or_throw(pool_impl& pool);
+/// The lease is empty if the caller has to wait.
+[[nodiscard]] CONN_GRPC_API lease lease_or_wait(pool_impl& pool, std::chrono::nanoseconds timeout);
+[[nodiscard]] CONN_GRPC_API std::optional<boost::system::result<lease>> lease_for_handler(
+    pool_impl& pool, std::chrono::nanoseconds timeout);
+
 /// Returns success if that many channels are connected, and nullopt if the caller has to
 /// wait.
 [[nodiscard]] CONN_GRPC_API std::optional<error_code> size_unless_waiting(const pool_impl& pool, std::size_t needed);
@@ -67,23 +77,43 @@ using size_handler = asio::any_completion_handler<void(const fallback&, error_co
 /// @param handler It posts to `handler_context`, so any thread may call it.
 CONN_GRPC_API void wait_for_channel(pool_impl& pool, get_handler handler, asio::execution_context& handler_context,
                                     std::chrono::nanoseconds timeout);
+CONN_GRPC_API void wait_for_lease(pool_impl& pool, lease_handler handler, asio::execution_context& handler_context,
+                                  std::chrono::nanoseconds timeout);
 CONN_GRPC_API void wait_for_size(pool_impl& pool, size_handler handler, asio::execution_context& handler_context,
                                  std::size_t needed, std::chrono::nanoseconds timeout);
 
+/// What `async_get` gets: a channel, or a lease.
+struct channel_get {
+  using result_type = channel_ptr;
+  static auto pick(pool_impl& pool, std::chrono::nanoseconds timeout) { return pick_for_handler(pool, timeout); }
+  static void wait(pool_impl& pool, get_handler handler, asio::execution_context& handler_context,
+                   std::chrono::nanoseconds timeout) {
+    wait_for_channel(pool, std::move(handler), handler_context, timeout);
+  }
+};
+struct lease_get {
+  using result_type = lease;
+  static auto pick(pool_impl& pool, std::chrono::nanoseconds timeout) { return lease_for_handler(pool, timeout); }
+  static void wait(pool_impl& pool, lease_handler handler, asio::execution_context& handler_context,
+                   std::chrono::nanoseconds timeout) {
+    wait_for_lease(pool, std::move(handler), handler_context, timeout);
+  }
+};
+
 /// @param by_default The executor that the handler is posted to, if it has none of its
 /// own.
-template <class Handler>
+template <class Get, class Handler>
 void begin_get(Handler handler, const asio::any_io_executor& by_default, pool_impl& pool,
                std::chrono::nanoseconds timeout) {
-  auto picked = pick_for_handler(pool, timeout);
+  auto picked = Get::pick(pool, timeout);
   if (picked) {
     const auto failed = *picked ? error_code() : picked->error();
     complete_now(std::move(handler), by_default, fallback_of(pool), failed,
-                 *picked ? **std::move(picked) : channel_ptr());
+                 *picked ? **std::move(picked) : typename Get::result_type());
   } else {
     posted_handler posted(std::move(handler), by_default);
     auto& handler_context = posted.context();
-    wait_for_channel(pool, std::move(posted), handler_context, timeout);
+    Get::wait(pool, std::move(posted), handler_context, timeout);
   }
 }
 
@@ -100,13 +130,14 @@ void begin_connected(Handler handler, const asio::any_io_executor& by_default, p
   }
 }
 
-template <asio::completion_token_for<void(error_code, channel_ptr)> Token>
-auto async_get(std::shared_ptr<pool_impl> from, std::chrono::nanoseconds timeout, Token&& token) {
+template <class Get = channel_get,
+          asio::completion_token_for<void(error_code, typename Get::result_type)> Token = asio::deferred_t>
+auto async_get(std::shared_ptr<pool_impl> from, std::chrono::nanoseconds timeout, Token&& token = {}) {
   auto begin = [timeout](auto handler, const pool_target& target) {
-    begin_get(std::move(handler), target.get_executor(), *target.pool, timeout);
+    begin_get<Get>(std::move(handler), target.get_executor(), *target.pool, timeout);
   };
-  return asio::async_initiate<Token, void(error_code, channel_ptr)>(initiation(pool_target{std::move(from)}, begin),
-                                                                    token);
+  return asio::async_initiate<Token, void(error_code, typename Get::result_type)>(
+      initiation(pool_target{std::move(from)}, begin), token);
 }
 
 template <asio::completion_token_for<void(error_code)> Token>
@@ -134,6 +165,17 @@ template <class Executor>
   co_return std::move(channel);
 }
 
+/// The same for a lease.
+template <class Executor>
+[[nodiscard]] CONN_GRPC_API asio::awaitable<lease, Executor> get_lease(const std::shared_ptr<pool_impl>& from,
+                                                                       std::chrono::nanoseconds timeout) {
+  if (auto leased = lease_or_wait(*from, timeout)) co_return std::move(leased);
+  const auto pool = from;  // its owner may be destroyed from now on
+  auto [failed, leased] = co_await async_get<lease_get>(pool, timeout, asio::as_tuple(asio::deferred));
+  if (failed) throw_unavailable(*pool, failed);
+  co_return std::move(leased);
+}
+
 template <class Executor>
 [[nodiscard]] CONN_GRPC_API asio::awaitable<void, Executor> connected(const std::shared_ptr<pool_impl>& from,
                                                                       std::size_t needed,
@@ -149,6 +191,8 @@ template <class Executor>
 
 // The functions of the default executor are compiled into the library.
 extern template asio::awaitable<channel_ptr> get<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
+                                                                        std::chrono::nanoseconds timeout);
+extern template asio::awaitable<lease> get_lease<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                         std::chrono::nanoseconds timeout);
 extern template asio::awaitable<void> connected<asio::any_io_executor>(const std::shared_ptr<pool_impl>& from,
                                                                        std::size_t needed,

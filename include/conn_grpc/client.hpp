@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// One line per RPC: a client of a generated service, over the channels of a pool.
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/status.h>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/result.hpp>
+#include <conn_grpc/detail/get.hpp>
+#include <conn_grpc/lease.hpp>
+#include <conn_grpc/lifecycle.hpp>
+#include <conn_grpc/unary.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace conn_grpc {
+
+/// Which RPCs that failed a `client` makes again.
+enum class retry {
+  /// None.
+  never,
+  /// Those that certainly no server has executed: gRPC could not connect, or the server
+  /// refused the stream (REFUSED_STREAM).
+  unsent,
+  /// Also those that a server may have executed: UNAVAILABLE, and CANCELLED unless the caller
+  /// has cancelled. Only for methods that may be executed twice.
+  idempotent,
+};
+
+/// How a `client` makes an RPC. In a designated initializer, name the fields in this order.
+struct call_options {
+  /// The limit for the whole call: the waiting for a channel, all attempts, and the pauses
+  /// between them. Each attempt gets what is left as its deadline.
+  ///
+  /// Zero means that there is no limit. Then the call does not wait for a connection: while no
+  /// channel is connected it fails at once with UNAVAILABLE. It still waits for room, while
+  /// each connected channel has `pool_options::max_in_flight` leases.
+  std::chrono::milliseconds timeout{0};
+
+  /// Metadata that is sent with each attempt.
+  std::vector<std::pair<std::string, std::string>> metadata{};
+
+  /// Called with the context of each attempt, for anything else: credentials, compression.
+  /// What it throws, the call throws.
+  std::function<void(grpc::ClientContext&)> prepare{};
+
+  /// Which failures are followed by another attempt. It uses another channel, to another
+  /// address if there is one.
+  retry retries = retry::unsent;
+
+  /// How many attempts there may be in all. In an outage, the retries of all calls of a pool
+  /// are limited to a tenth of its calls, and 5 per second.
+  int max_attempts = 3;
+};
+
+/// @cond
+namespace detail {
+
+/// The attempts of one call: when there is another one, and how each begins.
+class call_attempts {
+ public:
+  CONN_GRPC_API call_attempts(std::shared_ptr<pool_impl> pool, call_options options);
+
+  /// asio::error::would_block when the call has to wait for `time_left()`.
+  [[nodiscard]] CONN_GRPC_API boost::system::result<lease> try_lease();
+  [[nodiscard]] CONN_GRPC_API std::chrono::nanoseconds time_left() const;
+  [[nodiscard]] const std::shared_ptr<pool_impl>& pool() const noexcept { return pool_; }
+
+  /// The status of a call that gets no lease.
+  [[nodiscard]] CONN_GRPC_API grpc::Status without_lease(error_code failed) const;
+
+  CONN_GRPC_API void prepare(grpc::ClientContext& context) const;
+
+  /// True when there is to be another attempt, after `pause()`.
+  [[nodiscard]] CONN_GRPC_API bool ended(const grpc::Status& status, const grpc::ClientContext& context,
+                                         const lease& of);
+  [[nodiscard]] std::chrono::nanoseconds pause() const noexcept { return pause_; }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  [[nodiscard]] bool may_retry(const grpc::Status& status, const grpc::ClientContext& context) const;
+
+  const std::shared_ptr<pool_impl> pool_;
+  const call_options options_;
+  const clock::time_point deadline_;  // max(): none
+  int attempts_ = 0;
+  std::chrono::nanoseconds pause_{0};
+  grpc::Status last_;         // of the last attempt
+  channel_ptr last_channel_;  // keeps what the next attempt avoids
+  const lease_target* avoided_ = nullptr;
+};
+
+template <class Service, class Executor, class Async, class Request, class Reply>
+asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
+                                             unary_method<Async, Request, Reply> method, const Request& request,
+                                             Reply& reply, call_options options) {
+  const auto is_cancelled = [](const asio::cancellation_state& state) {
+    return state.cancelled() != asio::cancellation_type::none;
+  };
+  call_attempts attempts(std::move(pool), std::move(options));
+  for (;;) {
+    if (is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return attempts.without_lease(asio::error::operation_aborted);
+    auto leased = attempts.try_lease();
+    if (!leased && leased.error() == asio::error::would_block) {
+      auto [failed, given] =
+          co_await async_get<lease_get>(attempts.pool(), attempts.time_left(), asio::as_tuple(asio::deferred));
+      if (failed)
+        leased = failed;
+      else
+        leased = std::move(given);
+    }
+    if (!leased) co_return attempts.without_lease(leased.error());
+    {
+      grpc::ClientContext context;
+      attempts.prepare(context);
+      auto& stub = leased->template stub<Service>();
+      const grpc::Status status = co_await async_unary(stub, method, context, request, reply, asio::deferred);
+      if (!attempts.ended(status, context, *leased)) co_return status;
+      if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return status;
+    }
+    leased = lease();
+    if (attempts.pause() > std::chrono::nanoseconds::zero()) {
+      asio::steady_timer timer(co_await asio::this_coro::executor, attempts.pause());
+      co_await timer.async_wait(asio::as_tuple(asio::deferred));
+    }
+  }
+}
+
+}  // namespace detail
+/// @endcond
+
+/// Makes the RPCs of a generated service over the channels of a pool:
+///
+///     conn_grpc::client<Greeter> greeter(pool);
+///     auto status = co_await greeter.call(
+///         &Greeter::Stub::async::SayHello, request, reply, {.timeout = 300ms});
+///
+/// It is cheap to copy, and shares the pool's state. Once the pool is stopped or destroyed,
+/// calls end with UNAVAILABLE.
+///
+/// *Thread safety*: Any thread may call any function.
+/// @tparam Service The class that protoc generates for a service: `Greeter`.
+template <class Service>
+class client {
+ public:
+  /// Uses the channels of a `pool`, or a `channel`.
+  explicit client(const lifecycle& of) : impl_(detail::shared_state(of)) {}
+
+  /// Makes a unary RPC: leases a channel, makes the attempt, reports its status to the
+  /// lease, and makes other attempts as `options.retries` says.
+  ///
+  /// *Errors*: The status. UNAVAILABLE with the reason if there is no channel, or
+  /// DEADLINE_EXCEEDED if `timeout` is over before there is one. Only what
+  /// `call_options::prepare` and `channel_options::mock` throw is thrown.
+  ///
+  /// *Cancellation*: Any type ends the call with the status CANCELLED, unless it had already
+  /// ended.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: `request` and `reply` must live until the call ends. The client and the pool
+  /// may be destroyed before. As for `unary`, the library cancels the RPC if the coroutine's
+  /// execution context is destroyed.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor, class Async, class Request, class Reply>
+  [[nodiscard]] asio::awaitable<grpc::Status, Executor> call(unary_method<Async, Request, Reply> method,
+                                                             const std::type_identity_t<Request>& request,
+                                                             std::type_identity_t<Reply>& reply,
+                                                             call_options options = {}) const {
+    return detail::call<Service, Executor>(impl_, method, request, reply, std::move(options));
+  }
+
+ private:
+  std::shared_ptr<detail::pool_impl> impl_;
+};
+
+}  // namespace conn_grpc

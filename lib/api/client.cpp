@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <conn_grpc/client.hpp>
+
+#include "api/pool_impl.hpp"
+#include "core/jitter.hpp"
+#include "grpc/unsent.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace conn_grpc::detail {
+namespace {
+
+using runtime::if_none;
+using picker = runtime::channel_picker<std::chrono::steady_clock>;
+
+// The first retry is made at once, because it uses another channel.
+std::chrono::nanoseconds pause_before_retry(int number) {
+  constexpr std::chrono::milliseconds first{20};
+  constexpr std::chrono::milliseconds longest{1'000};
+  if (number <= 1) return {};
+  const auto doubled = number < 8 ? first * (1 << (number - 2)) : longest;
+  return core::with_jitter((std::min)(doubled, longest));
+}
+
+}  // namespace
+
+call_attempts::call_attempts(std::shared_ptr<pool_impl> pool, call_options options)
+    : pool_(std::move(pool)),
+      options_(std::move(options)),
+      deadline_(options_.timeout.count() > 0 ? runtime::deadline_after<clock>(options_.timeout)
+                                             : (clock::time_point::max)()) {
+  pool_->retries().count_call();
+}
+
+boost::system::result<lease> call_attempts::try_lease() {
+  const bool has_limit = deadline_ != (clock::time_point::max)();
+  if (has_limit && time_left() <= std::chrono::nanoseconds::zero()) return errc::not_connected;
+  const auto* const avoided = static_cast<const runtime::member*>(avoided_);
+  if (has_limit) return pool_->lease_channel<if_none::wait>(avoided);
+  auto leased = pool_->lease_channel<if_none::fail>(avoided);
+  if (!leased && leased.error() == picker::all_are_full()) return asio::error::would_block;
+  return leased;
+}
+
+std::chrono::nanoseconds call_attempts::time_left() const {
+  return deadline_ == (clock::time_point::max)() ? no_timeout : deadline_ - clock::now();
+}
+
+grpc::Status call_attempts::without_lease(error_code failed) const {
+  if (failed == asio::error::operation_aborted) return {grpc::StatusCode::CANCELLED, "the call was cancelled"};
+  std::string text = pool_->unavailable_text(failed) + ": " + failed.message();
+  if (failed == errc::not_connected && deadline_ != (clock::time_point::max)()) {
+    text += " within " + std::to_string(options_.timeout.count()) + " ms";
+    if (attempts_ > 0) text += "; the last attempt ended with \"" + last_.error_message() + "\"";
+    return {grpc::StatusCode::DEADLINE_EXCEEDED, text};
+  }
+  return attempts_ > 0 ? last_ : grpc::Status(grpc::StatusCode::UNAVAILABLE, text);
+}
+
+void call_attempts::prepare(grpc::ClientContext& context) const {
+  constexpr auto longest = std::chrono::years(100);  // fits into the time_points of clocks
+  if (const auto left = time_left(); left < longest)
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+  for (const auto& [key, value] : options_.metadata) context.AddMetadata(key, value);
+  if (options_.prepare) options_.prepare(context);
+}
+
+bool call_attempts::ended(const grpc::Status& status, const grpc::ClientContext& context, const lease& of) {
+  ++attempts_;
+  of.report(status);
+  if (status.ok() || attempts_ >= options_.max_attempts || !may_retry(status, context)) return false;
+  pause_ = pause_before_retry(attempts_);
+  if (pause_ >= time_left() || !pool_->retries().spend(clock::now())) return false;
+  last_ = status;
+  last_channel_ = of.channel();
+  avoided_ = of.target();
+  return true;
+}
+
+bool call_attempts::may_retry(const grpc::Status& status, const grpc::ClientContext& context) const {
+  const auto code = status.error_code();
+  switch (options_.retries) {
+    case retry::never:
+      return false;
+    case retry::idempotent:
+      if (code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED) return true;
+      [[fallthrough]];
+    case retry::unsent:
+      return code == grpc::StatusCode::UNAVAILABLE && is_certainly_unsent(status, context.debug_error_string());
+  }
+  return false;
+}
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSL-1.0
+// Leases: counted, limited, waiting in line, and given to the less loaded channel.
+#include <conn_grpc/lease.hpp>
+
+#include <boost/asio/error.hpp>
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/served_pool.hpp"
+
+using namespace conn_grpc::test;
+using namespace std::chrono_literals;
+using conn_grpc::errc;
+using conn_grpc::error_code;
+using conn_grpc::lease;
+using conn_grpc::runtime::if_none;
+
+namespace {
+
+struct leased_pool : served_pool {
+  explicit leased_pool(std::size_t size = 1, std::size_t max_in_flight = 0) : served_pool(size) {
+    options.max_in_flight = max_in_flight;
+  }
+
+  lease take() { return pool->lease_channel<if_none::fail>().value(); }
+  [[nodiscard]] error_code refusal() { return pool->lease_channel<if_none::fail>().error(); }
+
+  /// A lease that waits; the result is appended to `answers` and `leases`.
+  void wait(std::string who, std::chrono::nanoseconds timeout = 1h) {
+    pool->wait_for_lease(
+        [this, who = std::move(who)](const conn_grpc::detail::fallback&, error_code failed, lease given) {
+          answers.push_back(who + (failed ? ": " + failed.message() : ""));
+          if (given) leases.push_back(std::move(given));
+        },
+        *io, timeout);
+  }
+
+  std::vector<std::string> answers;
+  std::vector<lease> leases;
+};
+
+}  // namespace
+
+TEST_CASE("a lease is counted until it is destroyed", "[lease]") {
+  leased_pool f(2);
+  f.connect();
+  auto first = f.take();
+  auto second = f.take();
+  CHECK(first.channel() != second.channel());
+  CHECK(first.address() == "host:1");
+  CHECK(f.status(0).in_flight == 1);
+  CHECK(f.status(1).in_flight == 1);
+  SECTION("moving keeps the count") {
+    lease moved(std::move(first));
+    CHECK_FALSE(first);  // NOLINT(bugprone-use-after-move)
+    CHECK(f.status(0).in_flight == 1);
+    second = std::move(moved);
+    CHECK(f.status(0).in_flight + f.status(1).in_flight == 1);
+    second = lease();
+  }
+  SECTION("destroying ends it") {
+    { const lease gone(std::move(first)); }
+    CHECK(f.status(0).in_flight == 0);
+    second = lease();
+  }
+  SECTION("it may outlive the connection and the pool") {
+    f.connector.attempt(0).lose();
+    f.drain();
+    CHECK(f.status(0).in_flight == 1);
+    f.pool->stop();
+    f.drain();
+    f.pool.reset();
+    first = lease();
+    second = lease();
+    return;
+  }
+  CHECK(f.status(0).in_flight == 0);
+  CHECK(f.status(1).in_flight == 0);
+  CHECK(f.status(0).served + f.status(1).served == 2);
+}
+
+TEST_CASE("a channel has no more leases than it may have, and a lease that ends serves the next in line", "[lease]") {
+  leased_pool f(2, 2);
+  f.connect();
+  std::vector<lease> held;
+  for (int i = 0; i < 4; ++i) held.push_back(f.take());
+  CHECK(f.status(0).in_flight == 2);
+  CHECK(f.status(1).in_flight == 2);
+  CHECK(f.refusal() == boost::asio::error::try_again);
+  f.wait("a");
+  f.wait("b");
+  f.wait("c");
+  CHECK(f.pool->status().waiting == 3);
+  CHECK(f.answers.empty());
+  const auto freed = held.back().channel();
+  held.pop_back();
+  CHECK(f.answers == std::vector<std::string>{"a"});
+  CHECK(f.leases.back().channel() == freed);
+  held.clear();
+  CHECK(f.answers == std::vector<std::string>{"a", "b", "c"});
+  CHECK(f.pool->status().waiting == 0);
+  f.leases.clear();
+  CHECK(f.status(0).in_flight + f.status(1).in_flight == 0);
+  CHECK(f.status(0).served + f.status(1).served == 7);
+}
+
+TEST_CASE("a lease that waits ends at its timeout, by cancellation, or with the pool", "[lease]") {
+  leased_pool f(1, 1);
+  f.connect();
+  const auto held = f.take();
+  f.wait("late", 10ms);
+  f.wait("stopped");
+  f.advance(10ms);
+  CHECK(f.answers == std::vector<std::string>{"late: " + make_error_code(errc::not_connected).message()});
+  f.pool->stop();
+  f.drain();
+  CHECK(f.answers.back() == "stopped: " + make_error_code(errc::stopped).message());
+  CHECK(f.leases.empty());
+}
+
+TEST_CASE("a lease waits for the first connection", "[lease]") {
+  leased_pool f(1, 1);
+  f.run();
+  f.wait("first");
+  f.wait("second");
+  f.connector.last().succeed();
+  f.drain();
+  CHECK(f.answers == std::vector<std::string>{"first"});
+  std::exchange(f.leases, {}).clear();
+  CHECK(f.answers == std::vector<std::string>{"first", "second"});
+}
+
+TEST_CASE("gets do not count, and a full channel is still returned by gets", "[lease]") {
+  leased_pool f(1, 1);
+  f.connect();
+  const auto held = f.take();
+  CHECK(f.next().value() == held.channel());
+  CHECK(f.status(0).in_flight == 1);
+}
+
+TEST_CASE("the less loaded of two channels at random gets the lease", "[lease]") {
+  leased_pool f(4);
+  f.options.picks_less_loaded = true;
+  f.connect();
+  std::vector<lease> slow;  // all leases of one channel, which never ends any
+  std::map<const void*, int> picked;
+  const auto kept = f.take();
+  const auto frozen = kept.channel();
+  for (int i = 0; i < 4'000; ++i) {
+    auto leased = f.take();
+    ++picked[leased.channel().get()];
+    if (leased.channel() == frozen) slow.push_back(std::move(leased));
+  }
+  CHECK(slow.empty());
+  CHECK(picked.size() == 3);
+  for (const auto& [channel, count] : picked)
+    if (channel != frozen.get()) CHECK(count > 1'000);
+}
+
+TEST_CASE("a connection is suspect after enough failures in a row", "[lease]") {
+  leased_pool f(1);
+  f.options.suspect_after = 3;
+  f.connect();
+  const auto leased = f.take();
+  const auto& member = static_cast<const conn_grpc::runtime::member&>(*leased.target());
+  member.count_failure("no answer");
+  member.count_failure("no answer");
+  member.end_row_of_failures();
+  member.count_failure("no answer");
+  member.count_failure("no answer");
+  f.drain();
+  CHECK(f.connector.attempts() == 1);
+  member.count_failure("no answer");
+  f.drain();
+  REQUIRE(f.connector.attempts() == 2);
+  f.connector.last().succeed();
+  f.drain();
+  CHECK_THAT(f.happened().back(), has_text("3 RPCs in a row have failed, the last with \"no answer\""));
+}
+
+TEST_CASE("a drain waits for leases", "[lease]") {
+  leased_pool f(1);
+  f.connect();
+  auto held = f.take();
+  bool is_drained = false;
+  f.pool->async_drain([&](error_code) { is_drained = true; }, 1h);
+  f.drain();
+  f.advance(1s);
+  CHECK_FALSE(is_drained);
+  CHECK(f.refusal() == errc::stopped);
+  held = lease();
+  f.advance(1s);
+  CHECK(is_drained);
+}
+
+TEST_CASE("a mock answers leases, too", "[lease]") {
+  leased_pool f(1, 1);
+  const auto mocked = fake_channel(std::make_shared<std::string>("mocked"));
+  f.mock = [&] { return mocked; };
+  f.make_pool();
+  const auto one = f.take();
+  const auto two = f.take();
+  CHECK(one.channel() == mocked);
+  CHECK(two.channel() == mocked);
+  CHECK(one.address() == "host:1");
+}
