@@ -95,7 +95,8 @@ std::shared_ptr<const channel_identity> identity_of(std::size_t slot) {
 template <class Probe>
 class bare_picker {
  public:
-  explicit bare_picker(const member_list& channels) : picker_(options_, {}, [] { return std::weak_ptr<conn_grpc::runtime::lease_observer>(); }, {}) {
+  explicit bare_picker(const member_list& channels)
+      : picker_(options_, {}, [] { return std::weak_ptr<conn_grpc::runtime::lease_observer>(); }, {}) {
     picker_.open();
     for (std::size_t slot = 0; slot < channels.size(); ++slot) picker_.publish(identity_of(slot), 0, channels[slot]);
   }

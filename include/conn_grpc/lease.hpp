@@ -40,8 +40,7 @@ class lease {
  public:
   lease() noexcept = default;
   /// Leaves `other` empty.
-  lease(lease&& other) noexcept
-      : channel_(std::move(other.channel_)), target_(std::exchange(other.target_, nullptr)) {}
+  lease(lease&& other) noexcept : channel_(std::move(other.channel_)), target_(std::exchange(other.target_, nullptr)) {}
   /// Ends the lease that this object had. Leaves `other` empty.
   lease& operator=(lease&& other) noexcept {
     lease taken(std::move(other));

@@ -97,6 +97,12 @@ backoff_range to_range(const config::Backoff& from, const std::string& path) {
   return range;
 }
 
+pick_policy to_policy(const std::string& name, const std::string& path) {
+  if (name == "round_robin") return pick_policy::round_robin;
+  if (name == "least_loaded") return pick_policy::least_loaded;
+  core::reject(path, "must be round_robin or least_loaded, is \"" + name + '"');
+}
+
 channel_options to_options(const config::Channel& from, const std::string& path, const std::filesystem::path& file) {
   channel_options to;
   if (from.has_address()) {
@@ -130,6 +136,9 @@ pool_options load_pool_options(const std::filesystem::path& file, const std::str
   to.addresses.assign(from.addresses().begin(), from.addresses().end());
   if (from.has_resolve_interval()) to.resolve_interval = to_ms(from.resolve_interval(), path + ".resolve_interval");
   if (from.has_status_interval()) to.status_interval = to_ms(from.status_interval(), path + ".status_interval");
+  if (from.has_pick()) to.pick = to_policy(from.pick(), path + ".pick");
+  if (from.has_max_in_flight()) to.max_in_flight = from.max_in_flight();
+  if (from.has_suspect_after()) to.suspect_after = from.suspect_after();
   return to;
 }
 

@@ -377,7 +377,7 @@ class channel_picker final {
     const auto load = [](const member& m) { return m.in_flight.load(std::memory_order_relaxed); };
     auto picked = members_.pick_chosen([&](const auto& now, std::uint64_t number) {
       return options_.picks_less_loaded ? core::less_loaded_of_two{load}(now, number, take)
-                                                        : core::first_in_turn{}(now, number, take);
+                                        : core::first_in_turn{}(now, number, take);
     });
     if (!picked) return picked.error();
     if (!picked->member) return all_are_full();

@@ -32,8 +32,8 @@ void member::count_failure(const std::string& words) const {
   if (limit == 0 || failures_in_row.fetch_add(1, std::memory_order_relaxed) + 1 != limit) return;
   end_row_of_failures();
   if (const auto pool = observer.lock())
-    pool->connection_is_suspect(*this, std::to_string(limit) + " RPCs in a row have failed, the last with \"" + words +
-                                           "\"");
+    pool->connection_is_suspect(*this,
+                                std::to_string(limit) + " RPCs in a row have failed, the last with \"" + words + "\"");
 }
 
 }  // namespace runtime

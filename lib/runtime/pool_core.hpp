@@ -43,9 +43,7 @@ namespace conn_grpc::runtime {
 /// The pool is shared by its owner and by each of its coroutines. All functions are
 /// thread-safe.
 template <class Clock>
-class pool_core : public std::enable_shared_from_this<pool_core<Clock>>,
-                  public waiting_place,
-                  private lease_observer {
+class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public waiting_place, private lease_observer {
  public:
   using result_type = typename channel_picker<Clock>::result_type;
   using lease_result = typename channel_picker<Clock>::lease_result;
@@ -60,8 +58,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>,
       : shared_options_(std::move(options)),
         connector_(std::move(connects)),
         picker_(
-            options_, std::move(mock), [this] { return observer(); },
-            [this] { deliver_later(); }),
+            options_, std::move(mock), [this] { return observer(); }, [this] { deliver_later(); }),
         strand_(closable_strand::make(executor)),
         attempts_(options_.max_connecting),
         environment_{options_,

@@ -78,6 +78,9 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.addresses.empty());
   CHECK(options.max_connecting == defaults.max_connecting);
   CHECK(options.resolve_interval == defaults.resolve_interval);
+  CHECK(options.pick == defaults.pick);
+  CHECK(options.max_in_flight == defaults.max_in_flight);
+  CHECK(options.suspect_after == defaults.suspect_after);
 
   CHECK(options.channel.name.empty());
   CHECK(options.channel.address.empty());
@@ -111,6 +114,9 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.max_waiters == 1'000);
   CHECK(options.max_connecting == 2);
   CHECK(options.resolve_interval == 30s);
+  CHECK(options.pick == conn_grpc::pick_policy::least_loaded);
+  CHECK(options.max_in_flight == 100);
+  CHECK(options.suspect_after == 5);
 
   CHECK(options.channel.address == "10.0.0.1:50051");
   CHECK(options.channel.credentials != nullptr);

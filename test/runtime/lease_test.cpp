@@ -63,7 +63,9 @@ TEST_CASE("a lease is counted until it is destroyed", "[lease]") {
     second = lease();
   }
   SECTION("destroying ends it") {
-    { const lease gone(std::move(first)); }
+    {
+      const lease gone(std::move(first));
+    }
     CHECK(f.status(0).in_flight == 0);
     second = lease();
   }

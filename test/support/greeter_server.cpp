@@ -18,6 +18,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -44,8 +45,20 @@ class delayed final : public grpc::ServerUnaryReactor {
 };
 
 class greeter final : public Greeter::CallbackService {
+ public:
+  /// @param record a file that gets a line with the name of each greeting; several servers
+  /// may share it. Empty: none.
+  explicit greeter(const std::string& record) {
+    if (!record.empty()) record_.open(record, std::ios::app);
+  }
+
+ private:
   grpc::ServerUnaryReactor* SayHello(grpc::CallbackServerContext* context, const HelloRequest* request,
                                      HelloReply* reply) override {
+    if (record_.is_open()) {
+      const std::lock_guard lock(mutex_);
+      record_ << request->name() + "\n" << std::flush;
+    }
     reply->set_message("Hello " + request->name());
     reply->set_peer(context->peer());
     const auto authority = context->ExperimentalGetAuthority();
@@ -58,6 +71,9 @@ class greeter final : public Greeter::CallbackService {
     reactor->Finish(words.empty() ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, words));
     return reactor;
   }
+
+  std::mutex mutex_;
+  std::ofstream record_;
 };
 
 /// Answers the first RPC of a method that no other service has with UNAVAILABLE, and each
@@ -94,6 +110,7 @@ class broken_health final : public grpc::CallbackGenericService {
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
     "       [--max-concurrent-streams N] [--max-ping-strikes N] [--health | --broken-health WORDS]\n"
+    "       [--record FILE]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
@@ -101,6 +118,7 @@ constexpr const char* usage =
     "  --max-ping-strikes    close a connection after more pings than that within five minutes\n"
     "  --health              with gRPC's health service\n"
     "  --broken-health       with one that fails the first RPC with UNAVAILABLE and these words; none: it is silent\n"
+    "  --record              append the name of each greeting to this file\n"
     "commands: serving NAME, not-serving NAME (for the health service; no NAME is the whole server)\n";
 
 struct options {
@@ -113,6 +131,7 @@ struct options {
   int max_ping_strikes = 0;
   bool has_health = false;
   std::optional<std::string> broken_health{};
+  std::string record{};
 };
 
 options parsed(std::span<char*> arguments) {
@@ -140,6 +159,8 @@ options parsed(std::span<char*> arguments) {
       result.has_health = true;
     } else if (option == "--broken-health") {
       result.broken_health = next();
+    } else if (option == "--record") {
+      result.record = next();
     } else {
       throw std::invalid_argument(usage);
     }
@@ -175,7 +196,7 @@ void obey(grpc::HealthCheckServiceInterface* health) {
 }
 
 void serve(const options& o) {
-  greeter service;
+  greeter service(o.record);
   broken_health broken(o.broken_health.value_or(""));
   grpc::EnableDefaultHealthCheckService(o.has_health);
   int port = 0;

@@ -102,7 +102,7 @@ struct lease_get {
 
 /// @param by_default The executor that the handler is posted to, if it has none of its
 /// own.
-template <class Get, class Handler>
+template <class Get = channel_get, class Handler>
 void begin_get(Handler handler, const asio::any_io_executor& by_default, pool_impl& pool,
                std::chrono::nanoseconds timeout) {
   auto picked = Get::pick(pool, timeout);
