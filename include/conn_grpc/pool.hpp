@@ -509,6 +509,36 @@ class CONN_GRPC_API pool : public lifecycle {
   /// returned.
   CONN_GRPC_API void set_addresses(std::vector<std::string> addresses);
 
+  /// Changes the number of channels to each address, and completes when that is done. New
+  /// channels connect from then on. Surplus channels are withdrawn; their RPCs in flight go
+  /// on. With `pool_options::max_size` the number follows the load again afterwards. The
+  /// completion signature is void(error_code).
+  ///
+  /// *Errors*: Completes with errc::stopped after `stop()`, and with
+  /// boost::system::errc::not_enough_memory. Then nothing has changed.
+  ///
+  /// *Cancellation*: None, because the operation does not wait.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*, *Lifetime*, *Allocator*: As `async_drain`.
+  template <asio::completion_token_for<void(error_code)> Token = asio::deferred_t>
+  auto async_resize(std::size_t size, Token&& token = {}) {
+    return detail::async_resize(impl(), size, std::forward<Token>(token));
+  }
+
+  /// As `async_resize`, for a coroutine.
+  ///
+  /// *Errors*: Throws boost::system::system_error with the errors of `async_resize`.
+  ///
+  /// *Cancellation*: None, because the operation does not wait.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor>
+  [[nodiscard]] asio::awaitable<void, Executor> resize(std::size_t size) {
+    co_await detail::async_resize(impl(), size, asio::deferred);
+  }
+
   /// Replaces every connection. Each channel connects again, publishes the new connection,
   /// and then withdraws the old one. The old connection closes when the RPCs over it have
   /// ended. If an attempt fails, the old connection stays, and the next attempt follows
@@ -675,6 +705,10 @@ class detail::pool_with_default : public pool {
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
   auto async_connected(std::size_t count, std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {
     return pool::async_connected(count, timeout, std::forward<Token>(token));
+  }
+  template <asio::completion_token_for<void(error_code)> Token = default_token>
+  auto async_resize(std::size_t size, Token&& token = {}) {
+    return pool::async_resize(size, std::forward<Token>(token));
   }
   template <class Rep, class Period, asio::completion_token_for<void(error_code)> Token = default_token>
   auto async_drain(std::chrono::duration<Rep, Period> timeout, Token&& token = {}) {

@@ -88,6 +88,7 @@ void check_addresses(const std::vector<std::string>& addresses, const runtime::c
 std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options& options, std::string type_key) {
   core::check_positive("status_interval", options.status_interval);
   core::check(options.pool_size <= most_channels, "pool_size", "must not be above " + std::to_string(most_channels));
+  core::check(options.max_size <= most_channels, "max_size", "must not be above " + std::to_string(most_channels));
   auto all = checked_channel(options.channel, "channel.", options.name, std::move(type_key));
   all.pool_size = options.pool_size;
   if (options.addresses.empty()) check_address("channel.address", options.channel.address, all.has_own_targets);
@@ -104,6 +105,11 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
   all.picks_less_loaded = options.pick == pick_policy::least_loaded;
   all.max_in_flight = options.max_in_flight;
   all.suspect_after = options.suspect_after;
+  core::check(options.max_size == 0 || options.max_size >= options.pool_size, "max_size",
+              "must not be below pool_size");
+  core::check(options.max_size <= options.pool_size || options.max_in_flight > 0, "max_size",
+              "needs max_in_flight, which says when a channel is full");
+  all.max_size = options.max_size;
   return std::make_shared<const runtime::checked_pool_options>(std::move(all));
 }
 

@@ -33,6 +33,10 @@ void detail::drain(pool_impl& drained, run_handler handler, std::chrono::nanosec
   drained.async_drain(completion_of(drained, std::move(handler)), timeout);
 }
 
+void detail::resize(pool_impl& resized, run_handler handler, std::size_t size) {
+  resized.async_resize(completion_of(resized, std::move(handler)), size);
+}
+
 // A pool whose context has been destroyed has no executor of its own to complete on.
 asio::any_io_executor detail::completion_executor(const pool_impl& started) {
   auto executor = started.executor();

@@ -138,6 +138,7 @@ pool_options load_pool_options(const std::filesystem::path& file, const std::str
   if (from.has_status_interval()) to.status_interval = to_ms(from.status_interval(), path + ".status_interval");
   if (from.has_pick()) to.pick = to_policy(from.pick(), path + ".pick");
   if (from.has_max_in_flight()) to.max_in_flight = from.max_in_flight();
+  if (from.has_max_size()) to.max_size = from.max_size();
   if (from.has_suspect_after()) to.suspect_after = from.suspect_after();
   return to;
 }

@@ -10,8 +10,10 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -37,33 +39,15 @@ class address_set {
   /// Changes the addresses. An address that occurs twice counts once. Throws
   /// std::bad_alloc, without effect.
   /// @return the new channels.
-  list change(const std::vector<std::string>& addresses) {
-    const std::unordered_set<std::string_view> wanted(addresses.begin(), addresses.end());
-    const auto stays = [&](const Actor& channel) { return wanted.contains(channel.address()); };
-    auto missing = wanted;
-    list all = *channels_.all();
-    list leaving;
-    list added;
-    for (const auto& channel : all) {
-      if (channel->is_stopping()) continue;
-      if (!stays(*channel)) leaving.push_back(channel);
-      missing.erase(channel->address());
-    }
-    for (const auto& address : addresses)
-      if (missing.erase(address) > 0) append_channels(added, address);
-    std::ranges::copy(added, std::back_inserter(all));
-    std::ranges::sort(all, {}, [](const auto& channel) { return channel->slot(); });
-    list fresh;  // an earlier change may not be over
-    for (const auto& channel : has_leaving() ? fresh_ : list())
-      if (stays(*channel)) fresh.push_back(channel);
-    std::ranges::copy(added, std::back_inserter(fresh));
-    channels_.replace(std::move(all));  // the last that may throw
-    leaving_ = std::move(leaving);
-    fresh_ = std::move(fresh);
-    settled_ = 0;
-    expected_size_ = wanted.size() * options_.pool_size;
-    return added;
-  }
+  list change(const std::vector<std::string>& addresses) { return arrange(addresses, size_); }
+
+  /// Changes the number of channels to each address. Throws std::bad_alloc, without effect.
+  /// @return the new channels.
+  list resize(std::size_t size) { return arrange(addresses_, size); }
+
+  /// The number of channels to each address.
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t address_count() const { return addresses_.size(); }
 
   /// The number of channels that the pool is to have.
   [[nodiscard]] std::size_t expected_size() const { return expected_size_; }
@@ -87,6 +71,9 @@ class address_set {
     return std::exchange(leaving_, {});
   }
 
+  /// Returns the channels that a smaller size has left over. The caller must stop them now.
+  list take_surplus() { return std::exchange(surplus_, {}); }
+
   /// Returns the leaving channels that gets do not return. They are not leaving any more.
   list take_leaving_unconnected() {
     const auto unconnected = std::ranges::partition(leaving_, [](const auto& channel) { return channel->serves(); });
@@ -104,12 +91,70 @@ class address_set {
   }
 
  private:
-  void append_channels(list& to, const std::string& address) {
-    const auto number = next_address_++;
-    for (std::size_t index = 0; index < options_.pool_size; ++index)
+  static constexpr int address_bits = 32;
+  static constexpr std::size_t number_mask = (std::size_t{1} << address_bits) - 1;
+
+  /// The channels to one address.
+  struct presence {
+    std::optional<std::size_t> number;  // of the address
+    std::size_t kept = 0;
+    std::unordered_set<std::size_t> indexes;  // also of channels that are stopping
+  };
+
+  list arrange(const std::vector<std::string>& addresses, std::size_t size) {
+    std::unordered_map<std::string_view, presence> wanted;
+    std::vector<std::string> unique;
+    for (const auto& address : addresses)
+      if (wanted.try_emplace(address).second) unique.push_back(address);
+    list all = *channels_.all();
+    list leaving;
+    list surplus;
+    for (const auto& channel : all) {  // by ascending index
+      const auto at = wanted.find(channel->address());
+      const bool is_wanted = at != wanted.end();
+      if (is_wanted && !channel->is_stopping()) at->second.number = channel->slot() & number_mask;
+      if (is_wanted) at->second.indexes.insert(channel->slot() >> address_bits);
+      if (channel->is_stopping()) continue;
+      if (!is_wanted)
+        leaving.push_back(channel);
+      else if (at->second.kept == size)
+        surplus.push_back(channel);
+      else
+        ++at->second.kept;
+    }
+    list fresh;  // an earlier change may not be over
+    for (const auto& channel : has_leaving() ? fresh_ : list())
+      if (wanted.contains(channel->address())) fresh.push_back(channel);
+    auto next_number = next_number_;
+    list added;
+    for (const auto& address : unique) append_missing(added, address, wanted[address], size, next_number);
+    std::ranges::copy(added, std::back_inserter(all));
+    std::ranges::sort(all, {}, [](const auto& channel) { return channel->slot(); });
+    std::ranges::copy(added, std::back_inserter(fresh));
+    const auto expected_size = unique.size() * size;
+    channels_.replace(std::move(all));  // the last that may throw
+    leaving_ = std::move(leaving);
+    surplus_ = std::move(surplus);
+    fresh_ = std::move(fresh);
+    settled_ = 0;
+    addresses_ = std::move(unique);
+    size_ = size;
+    next_number_ = next_number;
+    expected_size_ = expected_size;
+    return added;
+  }
+
+  void append_missing(list& to, const std::string& address, presence& its, std::size_t size, std::size_t& next_number) {
+    // An address that comes back while its old channels stop has a new number, and all indexes.
+    if (!its.number) its.indexes.clear();
+    const auto number = its.number ? *its.number : next_number++;
+    for (std::size_t index = 0; its.kept < size; ++index) {
+      if (!its.indexes.insert(index).second) continue;
       to.push_back(make_({.slot = (index << address_bits) + number,
                           .name = options_.channel_name(address, index),
                           .address = address}));
+      ++its.kept;
+    }
   }
 
   /// True when a channel that is not leaving is connected.
@@ -121,14 +166,15 @@ class address_set {
     });
   }
 
-  static constexpr int address_bits = 32;
-
   const checked_pool_options& options_;
   roster<Actor>& channels_;
   const make_actor make_;
-  std::size_t next_address_ = 0;
+  std::vector<std::string> addresses_;
+  std::size_t size_ = options_.pool_size;  // channels to each address
+  std::size_t next_number_ = 0;            // of an address
   std::size_t expected_size_ = 0;
   list leaving_;             // to be removed
+  list surplus_;             // to be removed now
   list fresh_;               // the new channels for which they wait
   std::size_t settled_ = 0;  // how many of these, from the first on, have ended their first attempt
 };

@@ -38,6 +38,7 @@ struct checked_pool_options {
   std::string address;                   // of the plain channel names; may be empty when there are `addresses`
   std::vector<std::string> addresses{};  // at the start; empty: `address` alone
   std::size_t pool_size = 1;             // for each address
+  std::size_t max_size = 0;              // for each address; the size follows the load if it is above `pool_size`
   std::size_t max_connecting = 0;        // 0: any number
   resolver resolve{};                    // finds the addresses of the name `address`; empty: `address` is a gRPC target
   std::chrono::milliseconds resolve_interval{0};             // above zero when there is `resolve`
@@ -61,6 +62,8 @@ struct checked_pool_options {
   bool debug = false;
   bool has_own_targets = false;  // the addresses are for the user's create_channel, and not checked
 
+  [[nodiscard]] bool is_elastic() const { return max_size > pool_size; }
+  [[nodiscard]] std::size_t largest_size() const { return is_elastic() ? max_size : pool_size; }
   [[nodiscard]] bool is_pool() const { return status_interval.has_value(); }
   [[nodiscard]] const std::string& first_address() const { return addresses.empty() ? address : addresses.front(); }
   /// Empty for a channel on its own.

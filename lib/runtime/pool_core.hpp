@@ -22,8 +22,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/system/errc.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -119,7 +121,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   template <if_none Then>
   [[nodiscard]] lease_result lease_channel(const member* avoided = nullptr) {
     const auto self = picker_.is_observed() ? this->shared_from_this() : nullptr;
-    return picker_.template pick_lease<Then>(avoided);
+    auto leased = picker_.template pick_lease<Then>(avoided);
+    if (!leased && leased.error() == channel_picker<Clock>::all_are_full()) grow_with_load();
+    return leased;
   }
 
   /// Success when there are that many channels. Null when the caller has to wait for them.
@@ -140,6 +144,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     const auto mine = picker_.take_ticket();
     auto parked = parked_lease::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
     if (picker_.wait_for_lease(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
+    grow_with_load();
   }
 
   void wait_for_size(typename parked_size::handler_type handler, boost::asio::execution_context& handler_context,
@@ -167,6 +172,24 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   void set_addresses(std::vector<std::string> addresses) {
     change_on_strand("the addresses were not changed",
                      [to = std::move(addresses)](pool_core& p) { p.supervisor_.set_addresses(to); });
+  }
+
+  /// Changes the number of channels to each address. Completes when that is done, with
+  /// errc::stopped after `stop()`, or with not_enough_memory.
+  /// @param handler posts itself, so any thread may call it, in any function.
+  void async_resize(run_handler handler, std::size_t size) {
+    const auto call = std::make_shared<run_handler>(std::move(handler));
+    const bool is_posted = strand_->post([self = this->shared_from_this(), call, size](const strand_type&) {
+      error_code failed;
+      try {
+        if (self->life_.is_stopped()) failed = errc::stopped;
+        if (!failed) self->supervisor_.set_size(size);
+      } catch (const std::bad_alloc&) {
+        failed = make_error_code(boost::system::errc::not_enough_memory);
+      }
+      std::move (*call)(failed);
+    });
+    if (!is_posted) std::move (*call)(errc::stopped);
   }
 
   /// Replaces every connection.
@@ -257,6 +280,15 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     waiter_delivery<channel_picker<Clock>>::begin(picker_, this->weak_from_this(), strand_);
   }
 
+  // A lease was refused, or waits.
+  void grow_with_load() {
+    if (!options_.is_elastic() || is_growing_.exchange(true)) return;
+    on_strand([](pool_core& p) {
+      p.is_growing_ = false;
+      p.supervisor_.load_has_grown();
+    });
+  }
+
   void expire_earlier() {
     on_strand([](pool_core& p) { p.supervisor_.expire_earlier(); });
   }
@@ -327,6 +359,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   channel_picker<Clock> picker_;
   const std::shared_ptr<closable_strand> strand_;
   core::retry_budget<typename Clock::time_point> retries_;
+  std::atomic<bool> is_growing_{false};
   actor_counters counters_;
   attempt_limiter<Clock> attempts_;
   const actor_environment<Clock> environment_;

@@ -9,6 +9,7 @@
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
+#include "runtime/load_sizing.hpp"
 #include "runtime/resolver.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/size_report.hpp"
@@ -30,6 +31,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,7 +64,10 @@ class supervisor {
         expiry_(picker),
         report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())),
         refresh_(options, std::move(begin_look_up),
-                 [this](const std::vector<std::string>& found) { set_addresses(found); }) {
+                 [this](const std::vector<std::string>& found) { set_addresses(found); }),
+        load_sizing_(
+            options, picker, [this] { return addresses_.address_count(); },
+            [this](std::size_t size) { resize(size); }) {
     if (options.resolve && options.pool_size > 0) picker.expect_unknown_size();
   }
 
@@ -74,6 +79,7 @@ class supervisor {
       if (options_.is_pool()) spawn(owner, strand, report_.run());
       spawn(owner, strand, expiry_.run());
       if (options_.resolve) spawn(owner, strand, refresh_.run());
+      if (options_.is_elastic()) spawn(owner, strand, load_sizing_.run());
       const auto all = channels_.all();
       new_channels_.assign(all->begin(), all->end());
 
@@ -99,6 +105,7 @@ class supervisor {
     report_.stop();
     expiry_.stop();
     refresh_.stop();
+    load_sizing_.stop();
     changed_.notify();
   }
 
@@ -107,15 +114,30 @@ class supervisor {
   /// Throws std::bad_alloc, without effect.
   void set_addresses(const std::vector<std::string>& addresses) {
     if (stopping_) return;
-    const auto added = addresses_.change(addresses);
-    picker_.expect(addresses_.expected_size());
-    if (is_running_) new_channels_.insert(new_channels_.end(), added.begin(), added.end());
+    add(addresses_.change(addresses));
     remove(is_running_ ? addresses_.take_leaving_unconnected() : addresses_.take_leaving());
     remove_old_channels(true);
     if (!is_running_) addresses_.remove_ended();
     picker_.serve_waiters();  // a waiter for more channels than there are to be fails
     changed_.notify();
   }
+
+  /// Changes the number of channels to each address. Throws std::bad_alloc, without effect.
+  void resize(std::size_t size) {
+    if (stopping_) return;
+    add(addresses_.resize(size));
+    remove(addresses_.take_surplus(), "the pool has become smaller");
+    if (!is_running_) addresses_.remove_ended();
+    picker_.serve_waiters();  // a waiter for more channels than there are to be fails
+    changed_.notify();
+  }
+  /// The same, for the user.
+  void set_size(std::size_t size) {
+    load_sizing_.set(size);
+    resize(size);
+  }
+  /// A lease was refused, or waits, because each channel is full.
+  void load_has_grown() { load_sizing_.load_has_grown(); }
 
   /// A look-up has ended.
   void resolved(resolution found) { refresh_.ended(std::move(found)); }
@@ -170,9 +192,14 @@ class supervisor {
     if (addresses_.has_leaving()) remove(addresses_.take_removable(may_be_served));
   }
 
-  void remove(const typename roster<actor>::list& removed) {
+  void add(const typename roster<actor>::list& added) {
+    picker_.expect(addresses_.expected_size());
+    if (is_running_) new_channels_.insert(new_channels_.end(), added.begin(), added.end());
+  }
+
+  void remove(const typename roster<actor>::list& removed, std::string_view why = "the address was removed") {
     for (const auto& channel : removed) {
-      channel->stop("the address was removed");
+      channel->stop(why);
       if (!is_running_) channel->set_ended();
     }
   }
@@ -245,6 +272,7 @@ class supervisor {
   waiter_expiry<Clock> expiry_;
   size_report<Clock> report_;
   address_refresh<Clock> refresh_;
+  load_sizing<Clock> load_sizing_;
   condition<Clock> changed_;
   std::size_t living_ = 0;
   bool stopping_ = false;

@@ -114,7 +114,7 @@ TEST_CASE("an entry that does not exist, and a field that is no option, are reje
       {R"({"pools": {"p": 5}})", "pools.p: must be an object"},
       {pool(R"("size": 5)"),
        "pools.p.size: there is no such field; there are: addresses, channel, max_connecting, max_in_flight, "
-       "max_waiters, pick, pool_size, resolve_interval, status_interval, suspect_after"},
+       "max_size, max_waiters, pick, pool_size, resolve_interval, status_interval, suspect_after"},
       {pool(R"("pick": "random")"), "pools.p.pick: must be round_robin or least_loaded, is \"random\""},
       {pool(R"("poolSize": 5)"), "pools.p.poolSize: there is no such field"},
       {pool(R"("name": "q")"), "pools.p.name: there is no such field"},

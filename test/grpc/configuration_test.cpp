@@ -80,6 +80,7 @@ TEST_CASE("fields that the file leaves out have the defaults of options.hpp", "[
   CHECK(options.resolve_interval == defaults.resolve_interval);
   CHECK(options.pick == defaults.pick);
   CHECK(options.max_in_flight == defaults.max_in_flight);
+  CHECK(options.max_size == defaults.max_size);
   CHECK(options.suspect_after == defaults.suspect_after);
 
   CHECK(options.channel.name.empty());
@@ -116,6 +117,7 @@ TEST_CASE("the example in the documentation is loaded", "[configuration]") {
   CHECK(options.resolve_interval == 30s);
   CHECK(options.pick == conn_grpc::pick_policy::least_loaded);
   CHECK(options.max_in_flight == 100);
+  CHECK(options.max_size == 20);
   CHECK(options.suspect_after == 5);
 
   CHECK(options.channel.address == "10.0.0.1:50051");

@@ -5,6 +5,7 @@
 #include <boost/asio/error.hpp>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -209,4 +210,62 @@ TEST_CASE("a mock answers leases, too", "[lease]") {
   CHECK(one.channel() == mocked);
   CHECK(two.channel() == mocked);
   CHECK(one.address() == "host:1");
+}
+
+TEST_CASE("a pool may be made larger and smaller, and leases of removed channels go on", "[lease]") {
+  leased_pool f(1);
+  f.connect();
+  const auto resize = [&](std::size_t size) {
+    std::optional<error_code> done;
+    f.pool->async_resize([&](error_code failed) { done = failed; }, size);
+    f.drain();
+    CHECK(done == error_code());
+  };
+  resize(3);
+  CHECK(f.pool->status().expected_size == 3);
+  REQUIRE(f.connector.attempts() == 3);
+  f.connector.attempt(1).succeed();
+  f.connector.attempt(2).succeed();
+  f.drain();
+  std::vector<lease> held;
+  for (int i = 0; i < 3; ++i) held.push_back(f.take());
+  resize(1);
+  CHECK(f.pool->status().expected_size == 1);
+  CHECK(f.pool->status().channels.size() == 1);
+  CHECK(f.connector.attempt(1).given_up);
+  CHECK(f.connector.attempt(2).given_up);
+  for (int i = 0; i < 3; ++i) CHECK(f.take().channel() == held[0].channel());
+  held.clear();
+  resize(2);
+  CHECK(f.connector.attempts() == 4);
+  CHECK(f.status(1).name == "pool/1");
+  resize(0);
+  CHECK(f.refusal() == errc::not_connected);
+  f.pool->stop();
+  f.drain();
+  std::optional<error_code> done;
+  f.pool->async_resize([&](error_code failed) { done = failed; }, 3);
+  f.drain();
+  CHECK(done == make_error_code(errc::stopped));
+}
+
+TEST_CASE("the size of a pool follows its leases", "[lease]") {
+  leased_pool f(1, 10);
+  f.options.max_size = 5;
+  f.connect();
+  std::vector<lease> held;
+  for (int i = 0; i < 10; ++i) held.push_back(f.take());
+  for (int i = 0; i < 25; ++i) f.wait("waits");
+  f.drain();
+  CHECK(f.pool->status().expected_size == 4);
+  for (std::size_t i = 1; i < 4; ++i) f.connector.attempt(i).succeed();
+  f.drain();
+  CHECK(f.leases.size() == 25);
+  f.leases.clear();
+  held.clear();
+  f.advance(10s);
+  CHECK(f.pool->status().expected_size == 4);  // the peak was within these 10 s
+  f.advance(10s);
+  CHECK(f.pool->status().expected_size == 1);
+  CHECK(f.pool->status().channels.size() == 1);
 }

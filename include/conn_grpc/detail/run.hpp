@@ -11,8 +11,8 @@
 #include <conn_grpc/options.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
-
 #include <string>
 #include <utility>
 
@@ -40,6 +40,10 @@ CONN_GRPC_API void start(pool_impl& started, run_handler handler);
 /// @param handler It posts, so any thread may call it, inside any function.
 CONN_GRPC_API void drain(pool_impl& drained, run_handler handler, std::chrono::nanoseconds timeout);
 
+/// Changes the number of channels to each address. Then calls the handler.
+/// @param handler It posts, so any thread may call it, inside any function.
+CONN_GRPC_API void resize(pool_impl& resized, run_handler handler, std::size_t size);
+
 /// Posts a handler whose own executor threw: to the pool's executor, or, if that throws,
 /// too, to the system executor.
 [[nodiscard]] CONN_GRPC_API const fallback& fallback_of(const pool_impl& started) noexcept;
@@ -50,6 +54,14 @@ auto async_run(std::shared_ptr<pool_impl> started, Token&& token) {
     start(*target.pool, posted_handler(std::move(handler), target.get_executor()));
   };
   return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(started)}, begin), token);
+}
+
+template <asio::completion_token_for<void(error_code)> Token>
+auto async_resize(std::shared_ptr<pool_impl> resized, std::size_t size, Token&& token) {
+  auto begin = [size](auto handler, const pool_target& target) {
+    resize(*target.pool, posted_handler(std::move(handler), target.get_executor()), size);
+  };
+  return asio::async_initiate<Token, void(error_code)>(initiation(pool_target{std::move(resized)}, begin), token);
 }
 
 template <asio::completion_token_for<void(error_code)> Token>

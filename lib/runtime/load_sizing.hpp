@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "core/elastic_size.hpp"
+#include "runtime/channel_picker.hpp"
+#include "runtime/checked_pool_options.hpp"
+#include "runtime/condition.hpp"
+#include "runtime/strand.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <utility>
+
+namespace conn_grpc::runtime {
+
+/// Lets the number of channels follow the number of leases. On the strand.
+template <class Clock>
+class load_sizing {
+ public:
+  /// @param address_count returns the number of addresses of the pool.
+  /// @param resize is given the number of channels to each address.
+  load_sizing(const checked_pool_options& options, channel_picker<Clock>& picker,
+              std::function<std::size_t()> address_count, std::function<void(std::size_t)> resize)
+      : options_(options),
+        picker_(picker),
+        address_count_(std::move(address_count)),
+        resize_(std::move(resize)),
+        size_(options.pool_size, options.largest_size(), Clock::now()) {}
+
+  strand_awaitable<> run() {
+    while (!stopping_) {
+      update();
+      co_await due_.wait_until(size_.next_check());
+    }
+  }
+
+  /// A lease was refused, or waits, because each channel is full.
+  void load_has_grown() {
+    is_refused_ = true;
+    due_.notify();
+  }
+
+  /// The user has set the number of channels.
+  void set(std::size_t size) { size_.set(size, Clock::now()); }
+
+  void stop() {
+    stopping_ = true;
+    due_.notify();
+  }
+
+ private:
+  void update() {
+    const auto capacity = options_.max_in_flight * address_count_();
+    if (capacity == 0) return;
+    const std::size_t refused = std::exchange(is_refused_, false) ? 1 : 0;
+    const auto demand = picker_.leases_in_flight() + (std::max)(picker_.leases_waiting(), refused);
+    const auto before = size_.size();
+    if (const auto now = size_.update(Clock::now(), demand, capacity); now != before) resize_(now);
+  }
+
+  const checked_pool_options& options_;
+  channel_picker<Clock>& picker_;
+  const std::function<std::size_t()> address_count_;
+  const std::function<void(std::size_t)> resize_;
+  core::elastic_size<typename Clock::time_point> size_;
+  condition<Clock> due_;
+  bool is_refused_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace conn_grpc::runtime
