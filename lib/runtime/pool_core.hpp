@@ -159,6 +159,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   /// Replaces the connection of this channel, if the pool still hands it out.
   void suspect(const channel_ptr& suspected, std::string why) {
+    if (why.empty()) why = "suspect";
     change_on_strand("a suspect connection is not replaced", [suspected, why = std::move(why)](pool_core& p) {
       for (const auto all = p.channels_.all(); const auto& channel : *all)
         if (channel->serves(suspected.get())) channel->replace(why, true);
@@ -174,7 +175,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (why == errc::stopped && life_.is_over_limit())
       text.append(": ").append(make_error_code(errc::restart_limit).message());
     const auto all = channels_.all();
-    const auto look_up = options_.resolve ? look_up_text(all->empty()) : std::string();
+    const auto look_up = options_.resolve ? look_up_text(all->empty()) : why_no_channel(all->empty());
     throw boost::system::system_error(why, with_unavailable_reason(std::move(text), why, *all, look_up));
   }
 
@@ -276,6 +277,11 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         pool->supervisor_.resolved(std::move(found));
       });
     });
+  }
+
+  [[nodiscard]] std::string why_no_channel(bool has_no_channel) const {
+    if (!has_no_channel) return {};
+    return options_.pool_size == 0 ? "pool_size is 0" : "it has no addresses";
   }
 
   // What the last look-up has to do with there being no channel.

@@ -9,6 +9,7 @@
 #include "runtime/channel_picker.hpp"
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
+#include "runtime/log_line.hpp"
 #include "runtime/resolver.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/size_report.hpp"
@@ -109,6 +110,8 @@ class supervisor {
     if (stopping_) return;
     const auto added = addresses_.change(addresses);
     picker_.expect(addresses_.expected_size());
+    // A caller that gets in a loop would not let its context go on, if gets failed at once.
+    if (addresses.empty() && options_.pool_size > 0) picker_.expect_unknown_size();
     if (is_running_) new_channels_.insert(new_channels_.end(), added.begin(), added.end());
     remove(is_running_ ? addresses_.take_leaving_unconnected() : addresses_.take_leaving());
     remove_old_channels(true);
@@ -142,6 +145,9 @@ class supervisor {
     condition<Clock> pause;
     while (!stopping_ && connects.calls_in_flight() > 0 && Clock::now() < deadline)
       co_await pause.wait_until((std::min)(deadline, Clock::now() + time_between_counts));
+    if (const auto calls = connects.calls_in_flight(); !stopping_ && calls > 0)
+      log_line(options_.logger.get(), spdlog::level::warn,
+               "conn_grpc " + options_.label + ": the time of drain is over; RPCs in flight: " + std::to_string(calls));
   }
 
   /// A waiter with the earliest deadline has joined.
