@@ -396,7 +396,7 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// A waiting `connected` ends with asio::error::invalid_argument if its `count` is above
   /// the new number of channels. An address that occurs twice counts once. The list may be
-  /// empty: then the pool withdraws all channels, and gets end with errc::not_connected.
+  /// empty: then the pool withdraws all channels, and gets wait as for a connection.
   /// Channels to new addresses are named `<pool>/<address>/<index>`.
   ///
   /// With `pool_options::resolve_interval`, the next look-up that succeeds replaces these
