@@ -44,7 +44,7 @@ asio::awaitable<void> follow(conn_grpc::pool& pool, std::string host, std::strin
     auto [ec, found] = co_await resolver.async_resolve(host, port, asio::as_tuple(asio::use_awaitable));
     std::vector<std::string> addresses;
     for (const auto& entry : found) addresses.push_back((std::ostringstream() << entry.endpoint()).str());
-    if (!ec && !addresses.empty()) pool.set_addresses(addresses);  // an empty list would close everything
+    if (!ec && !addresses.empty()) pool.set_addresses(addresses);  // an empty list would withdraw everything
     timer.expires_after(interval);
     co_await timer.async_wait(asio::use_awaitable);
   }

@@ -119,8 +119,7 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The function does not wait before `async_run`, after
-  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
-  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
+  /// `stop()`, with a `timeout` of zero or less, or when `pool_size` is 0.
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_connected after
   /// `timeout`, or errc::not_started before `async_run`. Throws errc::stopped after
@@ -187,8 +186,7 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// Waiters complete in the order in which they began. A get with a timeout does not
   /// overtake earlier waiters. The operation does not wait before `async_run`, after
-  /// `stop()`, or with a `timeout` of zero or less. It does not wait in a pool that is to
-  /// have no channels: its `pool_size` is 0, or `set_addresses` was given an empty list.
+  /// `stop()`, with a `timeout` of zero or less, or when `pool_size` is 0.
   ///
   /// *Errors*: Completes with errc::not_connected after `timeout`, or errc::not_started
   /// before `async_run`. Completes with errc::stopped after `stop()`, also when that
@@ -488,7 +486,7 @@ class CONN_GRPC_API pool : public lifecycle {
   ///
   /// A waiting `connected` ends with asio::error::invalid_argument if its `count` is above
   /// the new number of channels. An address that occurs twice counts once. The list may be
-  /// empty: then the pool withdraws all channels, and gets end with errc::not_connected.
+  /// empty: then the pool withdraws all channels, and gets wait as for a connection.
   /// Channels to new addresses are named `<pool>/<address>/<index>`.
   ///
   /// With `pool_options::resolve_interval`, the next look-up that succeeds replaces these

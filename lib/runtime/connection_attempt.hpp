@@ -70,6 +70,9 @@ class connection_attempt {
   [[nodiscard]] std::string failure() const {
     const bool was_connected = session_->is_connected();
     if (was_connected && primed_ && !primed_->failure().empty()) return primed_->failure();
+    if (was_connected && primed_ && !primed_->has_succeeded())
+      return "connected, but prime has not ended (given up after " + std::to_string(options_->attempt_limit.count()) +
+             " ms)";
     if (was_connected && has_succeeded()) return session_->why_not_serving();  // it was to replace one that serves
     return session_->failure(options_->attempt_limit);
   }

@@ -201,6 +201,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   /// Replaces the connection of this channel, if the pool still hands it out.
   void suspect(const channel_ptr& suspected, std::string why) {
+    if (why.empty()) why = "suspect";
     change_on_strand("a suspect connection is not replaced", [suspected, why = std::move(why)](pool_core& p) {
       for (const auto all = p.channels_.all(); const auto& channel : *all)
         if (channel->serves(suspected.get())) channel->replace(why, true);
@@ -222,7 +223,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (why == errc::not_connected && picker_.is_full())
       text.append(": each connected channel has ").append(std::to_string(options_.max_in_flight)).append(" leases");
     const auto all = channels_.all();
-    const auto look_up = options_.resolve ? look_up_text(all->empty()) : std::string();
+    const auto look_up = options_.resolve ? look_up_text(all->empty()) : why_no_channel(all->empty());
     return with_unavailable_reason(std::move(text), why, *all, look_up);
   }
 
@@ -344,6 +345,11 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
         pool->supervisor_.resolved(std::move(found));
       });
     });
+  }
+
+  [[nodiscard]] std::string why_no_channel(bool has_no_channel) const {
+    if (!has_no_channel) return {};
+    return options_.pool_size == 0 ? "pool_size is 0" : "it has no addresses";
   }
 
   // What the last look-up has to do with there being no channel.

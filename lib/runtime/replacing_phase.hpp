@@ -109,10 +109,10 @@ class replacing_phase {
   }
 
   /// True when gets may return a lost connection, whose channel connects again, until the
-  /// next attempt has ended.
+  /// next attempt has ended. Gets do not return it any more when they had another one.
   strand_awaitable<bool> may_serve_until_replaced(const served_connection<Clock>& lost) {
     if (lost.session->is_usable()) co_await await_reason(*lost.session);
-    if (state_.stopping || !lost.session->is_usable()) co_return false;
+    if (state_.stopping || !lost.session->is_usable() || !lost.session->is_handed_out()) co_return false;
     co_return state_.pace.begins_now(state_.pace.after(lost.session->loss().kind, lost.up));
   }
 

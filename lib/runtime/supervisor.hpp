@@ -10,6 +10,7 @@
 #include "runtime/checked_pool_options.hpp"
 #include "runtime/condition.hpp"
 #include "runtime/load_sizing.hpp"
+#include "runtime/log_line.hpp"
 #include "runtime/resolver.hpp"
 #include "runtime/roster.hpp"
 #include "runtime/size_report.hpp"
@@ -162,8 +163,13 @@ class supervisor {
   /// coroutines may wait.
   strand_awaitable<> await_calls(const connector& connects, typename Clock::time_point deadline) {
     condition<Clock> pause;
-    while (!stopping_ && (connects.calls_in_flight() > 0 || picker_.leases_in_flight() > 0) && Clock::now() < deadline)
+    while (!stopping_ && is_in_use(connects) && Clock::now() < deadline)
       co_await pause.wait_until((std::min)(deadline, Clock::now() + time_between_counts));
+    if (!stopping_ && is_in_use(connects))
+      log_line(options_.logger.get(), spdlog::level::warn,
+               "conn_grpc " + options_.label +
+                   ": the time of drain is over; RPCs in flight: " + std::to_string(connects.calls_in_flight()) +
+                   ", leases: " + std::to_string(picker_.leases_in_flight()));
   }
 
   /// A waiter with the earliest deadline has joined.
@@ -174,6 +180,10 @@ class supervisor {
 
   // The end of an RPC notifies no pool: RPCs would pay for it.
   static constexpr std::chrono::milliseconds time_between_counts{5};
+
+  [[nodiscard]] bool is_in_use(const connector& connects) const {
+    return connects.calls_in_flight() > 0 || picker_.leases_in_flight() > 0;
+  }
 
   strand_awaitable<> start_new_channels(const std::shared_ptr<void>& owner, const strand_type& strand) {
     while (!stopping_ && !new_channels_.empty()) {
@@ -194,6 +204,8 @@ class supervisor {
 
   void add(const typename roster<actor>::list& added) {
     picker_.expect(addresses_.expected_size());
+    // A caller that gets in a loop would not let its context go on, if gets failed at once.
+    if (addresses_.address_count() == 0 && addresses_.size() > 0) picker_.expect_unknown_size();
     if (is_running_) new_channels_.insert(new_channels_.end(), added.begin(), added.end());
   }
 

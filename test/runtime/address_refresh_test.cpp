@@ -48,14 +48,6 @@ struct resolving_pool : waiting_fixture {
     for (const auto& channel : pool->status().channels) all.push_back(channel.name);
     return all;
   }
-  [[nodiscard]] std::string text_of_get() const {
-    try {
-      (void)pool->pick_or_throw<conn_grpc::runtime::if_none::fail>();
-    } catch (const boost::system::system_error& e) {
-      return e.what();
-    }
-    return "a channel";
-  }
 
   int look_ups = 0;
   std::function<void(resolution)> under_way;

@@ -54,7 +54,9 @@ TEST_CASE("a draining pool stops when the time is over", "[drain]") {
   f.begin(10s);
   f.advance(10s - 1ns);
   CHECK_FALSE(f.drained);
+  CHECK(f.lines().empty());
   f.advance(1ns);
+  CHECK(f.lines() == "conn_grpc pool pool: the time of drain is over; RPCs in flight: 2, leases: 0\n");
   CHECK(f.drained == error_code());
   CHECK(f.ended == error_code());
 }

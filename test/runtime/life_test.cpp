@@ -81,26 +81,19 @@ TEST_CASE("a failed attempt is released, and the backoff's delay follows", "[lif
 
 TEST_CASE("the exception of a get says why there is no channel", "[life]") {
   pool_fixture f(2);
-  const auto text_of_get = [&] {
-    try {
-      return object_of<std::string>(f.pool->pick_or_throw<conn_grpc::runtime::if_none::fail>());
-    } catch (const boost::system::system_error& e) {
-      return std::string(e.what());
-    }
-  };
   f.make_pool();
-  CHECK(text_of_get() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
+  CHECK(f.text_of_get() == "conn_grpc pool pool: async_run has not been called, or has failed [conn_grpc:2]");
   f.run();
-  CHECK(text_of_get() ==
+  CHECK(f.text_of_get() ==
         "conn_grpc pool pool: no attempt to connect has ended yet: no channel is connected [conn_grpc:1]");
   f.connector.last().fail("Connection refused");
   f.drain();
-  CHECK(text_of_get() == "conn_grpc pool pool: pool/1: Connection refused: no channel is connected [conn_grpc:1]");
+  CHECK(f.text_of_get() == "conn_grpc pool pool: pool/1: Connection refused: no channel is connected [conn_grpc:1]");
   f.connector.attempt(0).succeed();
   f.drain();
-  CHECK(text_of_get() == "channel of attempt 1");
+  CHECK(f.text_of_get() == "channel of attempt 1");
   f.pool->stop();
-  CHECK(text_of_get() == "conn_grpc pool pool: stopped [conn_grpc:3]");
+  CHECK(f.text_of_get() == "conn_grpc pool pool: stopped [conn_grpc:3]");
 }
 
 TEST_CASE("a delay beyond the last time point never ends", "[life]") {

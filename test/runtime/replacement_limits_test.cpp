@@ -289,7 +289,9 @@ TEST_CASE("waiters are answered when the pool shrinks", "[addresses]") {
     f.wait_for_size("size", 2);
     f.drain();
     f.set_addresses({});
-    CHECK(f.answers().size() == 2);
+    CHECK(f.answers().empty());  // addresses may come
+    f.advance(1h);
+    CHECK(f.answers().size() == 1);
   }
   SECTION("below what a waiter needs") {
     f.wait_for_size("size", 2);

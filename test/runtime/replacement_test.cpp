@@ -193,6 +193,17 @@ TEST_CASE("a connection that the server announces to close is withdrawn at once 
   CHECK(f.next_text() != f.next_text());
 }
 
+TEST_CASE("an announced end is a loss when another connection serves", "[replacement]") {
+  served_pool f(2);
+  f.connect();
+  f.advance(1'000ms);
+  f.connector.attempt(0).announce_end();
+  f.drain();
+  CHECK(f.status(0).state == channel_state::connecting);
+  CHECK(f.pool->status().current_size == 1);
+  CHECK(f.happened() == trace{"on_disconnect", "channel_disconnected: closed by the peer, no RPC in flight"});
+}
+
 TEST_CASE("an announced end that turns out to be a crash withdraws the channel", "[replacement]") {
   served_pool f;
   f.connect();
@@ -385,7 +396,7 @@ TEST_CASE("prime is cancelled when its connection is lost, at stop, and when the
   }
   SECTION("too long") {
     f.advance(f.options.attempt_limit);
-    CHECK(f.status().last_error == "the attempt did not end, and was given up after 5000 ms");
+    CHECK(f.status().last_error == "connected, but prime has not ended (given up after 5000 ms)");
   }
   CHECK(std::ranges::find(f.trace, "cancelled") != f.trace.end());
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/system/system_error.hpp>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -90,6 +91,14 @@ class pool_fixture {
 
   [[nodiscard]] pool_type::result_type next() const { return pool->pick<runtime::if_none::fail>(); }
   [[nodiscard]] pool_type::result_type next_unless_waiting() const { return pool->pick<runtime::if_none::wait>(); }
+  /// The text of the next channel, or of the exception.
+  [[nodiscard]] std::string text_of_get() const {
+    try {
+      return object_of<std::string>(pool->pick_or_throw<runtime::if_none::fail>());
+    } catch (const boost::system::system_error& e) {
+      return e.what();
+    }
+  }
   /// The text of the next channel.
   [[nodiscard]] std::string next_text() const { return object_of<std::string>(next().value()); }
 
