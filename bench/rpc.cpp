@@ -9,6 +9,7 @@
 // - by way of the io_context;
 // - by way of a coroutine there, with the least code that awaits a callback. Such a
 //   coroutine cannot be cancelled, and must not be destroyed meanwhile.
+// `client.call` does the same with a lease, a stub that is made once, and retries.
 //
 // The client and the server want both of two CPUs, so one round can be a third faster
 // than the next. So there are many short rounds.
@@ -92,11 +93,13 @@ void compare(const std::string& address, std::size_t channels) {
   plain_calls plain(address, channels, at_once);
   plain_calls posted(address, channels, posted_to(context.get()));
   awaited_calls awaited(context.get(), address, channels);
-  pooled_calls pooled(address, channels);
+  pooled_calls<by_client> by_clients(address, channels);
+  pooled_calls<by_hand> pooled(address, channels);
   std::vector<way> ways{
       {"callback API", measuring(plain)},
       {"by way of an io_context", measuring(posted)},
       {"by way of a coroutine", measuring(awaited)},
+      {"client.call", measuring(by_clients)},
       {"get_channel(), stub, unary", measuring(pooled)},
   };
   for (const auto& w : ways) w.measure(64);  // buffers grow, threads start

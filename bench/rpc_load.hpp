@@ -3,6 +3,7 @@
 // coroutines, and with gRPC's callback API alone.
 #pragma once
 
+#include <conn_grpc/client.hpp>
 #include <conn_grpc/pool.hpp>
 #include <conn_grpc/unary.hpp>
 
@@ -170,7 +171,36 @@ std::nullptr_t spawn_callers(asio::io_context& io, load& all, Call call) {
   return nullptr;
 }
 
-/// co_await get_channel(), a stub, co_await unary.
+/// Callers that get a channel, make a stub and await `unary`.
+struct by_hand {
+  pool& from;
+
+  asio::awaitable<void> call(load& all) const {
+    while (!all.is_over()) {
+      const auto stub = greeter::NewStub(co_await from.get_channel());
+      grpc::ClientContext context;
+      test::HelloReply reply;
+      all.answered(co_await unary(*stub, &greeter::Stub::async::SayHello, context, all.request(), reply));
+    }
+  }
+};
+
+/// Callers that await `client::call`.
+struct by_client {
+  explicit by_client(pool& from) : greets(from) {}
+  client<greeter> greets;
+
+  asio::awaitable<void> call(load& all) const {
+    while (!all.is_over()) {
+      test::HelloReply reply;
+      all.answered(co_await greets.call(&greeter::Stub::async::SayHello, all.request(), reply));
+    }
+  }
+};
+
+/// Coroutines on a context of their own, over the channels of a pool.
+/// @tparam Callers by_hand or by_client.
+template <class Callers>
 class pooled_calls {
  public:
   pooled_calls(const std::string& address, std::size_t channels)
@@ -184,21 +214,13 @@ class pooled_calls {
 
   /// The result, here nothing, must exist until the load has ended.
   std::nullptr_t start(load& all) {
-    return spawn_callers(context_.get(), all, [&] { return call(all); });
+    return spawn_callers(context_.get(), all, [&] { return callers_.call(all); });
   }
 
  private:
-  asio::awaitable<void> call(load& all) {
-    while (!all.is_over()) {
-      const auto stub = greeter::NewStub(co_await pool_.get_channel());
-      grpc::ClientContext context;
-      test::HelloReply reply;
-      all.answered(co_await unary(*stub, &greeter::Stub::async::SayHello, context, all.request(), reply));
-    }
-  }
-
   running_context context_;
   pool pool_;
+  const Callers callers_{pool_};
 };
 
 /// Stubs of connected channels, in turn. A caller does not take the stub after its last

@@ -33,7 +33,7 @@ constexpr double bound_at = 0.9;  // of all CPUs
 
 struct way {
   std::size_t channels;
-  std::unique_ptr<pooled_calls> calls;
+  std::unique_ptr<pooled_calls<by_hand>> calls;
   samples per_second{}, linear{};
   samples client{}, server{};  // CPUs
   samples used{};              // of all CPUs, by these two
@@ -61,7 +61,7 @@ void compare(const std::string& executable, int streams) {
   const std::string address = "127.0.0.1:" + std::to_string(server.port());
   std::vector<way> ways;
   for (const std::size_t channels : sizes)
-    ways.push_back({channels, std::make_unique<pooled_calls>(address, channels)});
+    ways.push_back({channels, std::make_unique<pooled_calls<by_hand>>(address, channels)});
 
   const stopwatch spent;
   for (std::size_t round = 0; round < rounds && spent.ms() < budget_ms; ++round) {
