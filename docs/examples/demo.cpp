@@ -48,8 +48,12 @@ struct stage {
 };
 
 scene::backend scene_of(const backend& one, const greeting_service& service, const conn_grpc::pool_status& pool) {
-  scene::backend result{.name = one.name(), .address = one.address(), .process = one.state()};
-  result.rpcs = service.record_of(one.address()).rpcs;
+  const auto& record = service.record_of(one.address());
+  scene::backend result{.name = one.name(),
+                        .address = one.address(),
+                        .process = one.state(),
+                        .rpcs = record.rpcs,
+                        .last_loss = record.last_loss};
   for (const auto& channel : pool.channels)
     if (channel.address == result.address) result.channels.push_back(channel);
   return result;
@@ -88,6 +92,7 @@ void print(const findings& found, const stage& on) {
   line("killed backend", fmt::format("left after {:.1f} ms, back after {:.0f} ms", ms(killed.left), ms(killed.back)),
        killed.rpcs);
   line("drain", fmt::format("{:.0f} ms", ms(drain.back)), drain.rpcs);
+  fmt::print("in all            RPCs: {}\n", on.service.rpcs().text());
   std::uint64_t made = 0;
   std::uint64_t attempts = 0;
   for (const backend& one : on.servers) {
@@ -95,7 +100,7 @@ void print(const findings& found, const stage& on) {
     made += record.connections;
     attempts += record.connections + record.failed_attempts;
   }
-  line("in all", fmt::format("{} connections, in {} attempts", made, attempts), on.service.rpcs());
+  fmt::print("connections       {} made, in {} attempts\n", made, attempts);
   fmt::print("threads           {}: 1 for the service, 1 of conn_grpc, {} to start servers, the rest gRPC's own\n",
              threads, on.servers.size());
 }

@@ -39,7 +39,7 @@ conn_grpc::pool_options greeting_service::options(const std::vector<std::string>
   telemetry->attach_many("greeting_service", events, [this](const auto& event) { on_event(event); });
   return {.name = "greeter",
           .pool_size = connections,
-          .channel = {.backoff = {.min = 200ms, .max = 800ms},
+          .channel = {.backoff = {.min = 200ms, .max = 500ms},
                       .connect_timeout = 500ms,  // a frozen backend accepts connections, and stays silent
                       .debug = log_transitions,
                       .telemetry = telemetry},
@@ -110,6 +110,7 @@ void greeting_service::on_event(const conn_grpc::telemetry_event& event) {
       break;
     case conn_grpc::event::channel_disconnected:
       record.last_disconnect = steady_clock::now();
+      record.last_loss = event.error;
       break;
     default:
       break;

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 struct backend_record {
   std::chrono::steady_clock::time_point last_connect{};
   std::chrono::steady_clock::time_point last_disconnect{};
+  std::string last_loss{};            ///< why the last connection was withdrawn
   std::uint64_t connections = 0;      ///< made so far
   std::uint64_t failed_attempts = 0;  ///< to connect
   rpc_counts rpcs{};

@@ -46,13 +46,13 @@ struct look {
   std::string text;
 };
 
-/// A channel in 19 columns at most.
+/// A channel in 20 columns at most.
 look look_of(const channel_status& channel) {
   const auto now = steady_clock::now();
   if (channel.state == channel_state::connected && channel.connected_since)
     return {style::green, "● connected " + seconds(now - *channel.connected_since)};
   if (channel.state == channel_state::backing_off && channel.next_attempt)
-    return {style::red, "○ retry in " + seconds(*channel.next_attempt - now)};
+    return {style::red, "○ backing off " + seconds(*channel.next_attempt - now)};
   if (channel.state == channel_state::connecting) return {style::yellow, "◐ connecting"};
   if (channel.state == channel_state::draining) return {style::yellow, "● draining"};
   return {style::dim, std::string(to_string(channel.state))};
@@ -64,20 +64,19 @@ style style_of(process_state state) {
 }
 
 /// What happened to the connections to a backend from one scene to the next, in a few words.
-std::string changes(const std::vector<channel_status>& before, const std::vector<channel_status>& now) {
+std::string changes(const std::vector<channel_status>& before, const scene::backend& backend) {
+  const auto& now = backend.channels;
   int replaced = 0;
   int made = 0;
   int lost = 0;
-  std::string_view why;
   for (std::size_t i = 0; i < now.size(); ++i) {
     const auto since = now[i].connected_since;
     const auto was = i < before.size() ? before[i].connected_since : std::nullopt;
     if (since == was) continue;
     ++(since && was ? replaced : since ? made : lost);
-    if (!since) why = reason(now[i].last_error);
   }
   std::string text;
-  if (lost > 0) text += fmt::format(", {} lost: {}", lost, why);
+  if (lost > 0) text += fmt::format(", {} withdrawn: {}", lost, reason(backend.last_loss));
   if (made > 0) text += fmt::format(", {} connected", made);
   if (replaced > 0) text += fmt::format(", {} replaced", replaced);
   return text.empty() ? text : text.substr(2);
@@ -120,9 +119,10 @@ class live final : public view {
   void notice_changes(const scene& moment) {
     seen_.resize(moment.backends.size());
     for (std::size_t i = 0; i < seen_.size(); ++i) {
-      const auto& [name, address, process, rpcs, channels] = moment.backends[i];
-      if (const std::string text = changes(seen_[i], channels); !text.empty()) remember(name + ": " + text, true);
-      seen_[i] = channels;
+      const auto& backend = moment.backends[i];
+      if (const std::string text = changes(seen_[i], backend); !text.empty())
+        remember(backend.name + ": " + text, true);
+      seen_[i] = backend.channels;
     }
   }
 
@@ -163,7 +163,7 @@ class live final : public view {
     to.at(22).put(to_string(one.process), style_of(one.process));
     for (std::size_t i = 0; i < one.channels.size(); ++i) {
       const auto [colour, text] = look_of(one.channels[i]);
-      to.at(32 + 20 * i).put(text, colour);
+      to.at(32 + 21 * i).put(text, colour);
     }
     to.at(74).put(fmt::format("{:>3} %", history_.share(index))).at(81).put(fmt::format("{:>7}", one.rpcs.ok));
     to.at(90).put(fmt::format("{:>6}", one.rpcs.failures()), one.rpcs.failures() == 0 ? style::dim : style::red);

@@ -3,8 +3,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <utility>
-
 namespace demo {
 namespace {
 
@@ -39,14 +37,13 @@ rpc_counts operator-(rpc_counts now, const rpc_counts& before) {
 }
 
 std::string rpc_counts::text() const {
-  std::string text = fmt::format("{} ok, {} failed", ok, failures());
-  const char* separator = ": ";
+  std::string text = fmt::format("{} ok", ok);
   const auto add = [&](std::uint64_t count, const std::string& what) {
-    if (count > 0) text += fmt::format("{}{} {}", std::exchange(separator, ", "), count, what);
+    if (count > 0) text += fmt::format(", {} {}", count, what);
   };
   for (const auto& [code, count] : failed) add(count, name_of(code));
   add(without_channel, "without a channel");
-  return text;
+  return failures() == 0 ? text + ", 0 failed" : text;
 }
 
 }  // namespace demo

@@ -17,7 +17,7 @@ struct rpc_counts {
 
   [[nodiscard]] std::uint64_t failures() const;
 
-  /// "640 ok, 0 failed", "640 ok, 7 failed: 2 CANCELLED, 5 UNAVAILABLE".
+  /// "640 ok, 0 failed", or with each status: "640 ok, 2 CANCELLED, 5 UNAVAILABLE".
   [[nodiscard]] std::string text() const;
 
   void add(const grpc::Status& status);

@@ -38,15 +38,15 @@ story::story(greeting_service& service, backends& servers, std::function<void()>
 asio::awaitable<findings> story::run() {
   findings found;
   co_await begin();
-  co_await pass(1200ms);
+  co_await pass(1s);
   co_await restart_one_after_the_other(found.restarts);
   co_await pass(800ms);
   co_await refresh(found.refresh);
   co_await pass(800ms);
   co_await freeze(servers_[1], found.frozen);
-  co_await pass(1s);
+  co_await pass(800ms);
   co_await kill(servers_[2], found.killed);
-  co_await pass(1s);
+  co_await pass(800ms);
   found.threads = threads_of_this_process();
   co_await drain(found.drain);
   co_await pass(300ms);
@@ -68,7 +68,7 @@ asio::awaitable<void> story::wait_until(const std::string& what, const Happened&
 }
 
 asio::awaitable<void> story::begin() {
-  next_chapter(fmt::format("{} servers start, and one pool connects to their addresses", servers_.size()));
+  next_chapter("three servers start, and one pool connects to all of them");
   for (backend& one : servers_) co_await one.start();
   service_.connect();
   for (const backend& one : servers_) co_await wait_until_connected(one);
@@ -80,6 +80,7 @@ asio::awaitable<void> story::begin() {
 asio::awaitable<void> story::restart_one_after_the_other(findings::part& found) {
   const auto before = service_.rpcs();
   const auto begin = steady_clock::now();
+  next_chapter("rolling restart: one after the other shuts down (SIGTERM) and is started again");
   for (backend& one : servers_) co_await restart(one);
   found.back = steady_clock::now() - begin;
   found.rpcs = service_.rpcs() - before;
@@ -87,9 +88,8 @@ asio::awaitable<void> story::restart_one_after_the_other(findings::part& found) 
 }
 
 asio::awaitable<void> story::restart(backend& one) {
-  next_chapter(fmt::format("rolling restart: {} shuts down (SIGTERM), and a new process takes its port", one.name()));
   co_await one.shut_down();
-  co_await pass(300ms);
+  co_await pass(200ms);
   co_await one.start();
   co_await wait_until_back(one);
   co_await pass(200ms);
@@ -111,14 +111,15 @@ asio::awaitable<void> story::refresh(findings::part& found) {
 }
 
 asio::awaitable<void> story::freeze(backend& one, findings::part& found) {
-  next_chapter(fmt::format("{} is frozen (SIGSTOP): after its deadline, an RPC calls suspect()", one.name()));
+  next_chapter(fmt::format("{} is frozen (SIGSTOP): its RPCs end at their deadlines, which is reported with suspect()",
+                           one.name()));
   const auto before = service_.rpcs();
   const auto frozen = co_await one.freeze();
   co_await wait_until_left(one);
   found.left = record_of(one).last_disconnect - frozen;
   next_chapter(
       fmt::format("after {:.0f} ms the pool has left {}, and the others do its work", ms(found.left), one.name()));
-  co_await pass(1200ms);
+  co_await pass(1s);
   next_chapter(fmt::format("{} continues (SIGCONT)", one.name()));
   const auto thawed = co_await one.thaw();
   co_await wait_until_back(one);
@@ -135,7 +136,7 @@ asio::awaitable<void> story::kill(backend& one, findings::part& found) {
   found.left = record_of(one).last_disconnect - killed;
   next_chapter(
       fmt::format("after {:.1f} ms the pool has left {}, and the others do its work", ms(found.left), one.name()));
-  co_await pass(1200ms);
+  co_await pass(1s);
   next_chapter(fmt::format("{} starts again", one.name()));
   const auto started = co_await one.start();
   co_await wait_until_back(one);

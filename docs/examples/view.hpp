@@ -22,6 +22,7 @@ struct scene {
     std::string address;
     process_state process = process_state::down;
     rpc_counts rpcs{};
+    std::string last_loss{};  ///< why the last connection was withdrawn
     std::vector<conn_grpc::channel_status> channels{};
   };
 
