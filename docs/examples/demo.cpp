@@ -40,7 +40,7 @@ struct outcome {
   [[nodiscard]] bool known() const { return found || failure; }
 };
 
-/// What the demo is about.
+/// What the views show.
 struct stage {
   backends& servers;
   greeting_service& service;

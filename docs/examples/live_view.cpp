@@ -52,7 +52,8 @@ look look_of(const channel_status& channel) {
   if (channel.state == channel_state::connected && channel.connected_since)
     return {style::green, "● connected " + seconds(now - *channel.connected_since)};
   if (channel.state == channel_state::backing_off && channel.next_attempt)
-    return {style::red, "○ backing off " + seconds(*channel.next_attempt - now)};
+    return {style::red,
+            "○ backing off " + seconds(std::max(*channel.next_attempt - now, steady_clock::duration::zero()))};
   if (channel.state == channel_state::connecting) return {style::yellow, "◐ connecting"};
   if (channel.state == channel_state::draining) return {style::yellow, "● draining"};
   return {style::dim, std::string(to_string(channel.state))};

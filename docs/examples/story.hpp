@@ -21,17 +21,17 @@ using backends = std::array<backend, 3>;
 struct findings {
   using duration = std::chrono::steady_clock::duration;
 
-  /// How the RPCs ended in a part of the story.
+  /// What a part of the story cost.
   struct part {
     rpc_counts rpcs{};
     duration left{};  ///< from the signal until the pool has withdrawn the last channel to the backend
-    duration back{};  ///< until the pool has all channels again: since the refresh, SIGCONT, or the server's return
+    duration back{};  ///< until the last channel is back: since the part's begin, or SIGCONT, or the server's return
   };
   part restarts;
   part refresh;
   part frozen;
   part killed;
-  part drain;
+  part drain;               ///< `back` is when it was over
   std::size_t threads = 0;  ///< in this process
 };
 
