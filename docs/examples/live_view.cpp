@@ -9,8 +9,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "call_history.hpp"
 #include "canvas.hpp"
 #include "view.hpp"
 
@@ -38,86 +43,45 @@ std::string_view environment(const char* variable) {
 
 struct look {
   style colour;
-  std::string_view text;
+  std::string text;
 };
 
-look look_of(channel_state state) {
-  switch (state) {
-    case channel_state::connected:
-      return {style::green, "● connected"};
-    case channel_state::draining:
-      return {style::yellow, "● draining"};
-
-    case channel_state::connecting:
-      return {style::yellow, "◐ connecting"};
-    case channel_state::unhealthy:
-      return {style::red, "◌ unhealthy"};
-    case channel_state::backing_off:
-      return {style::red, "○ backing off"};
-    case channel_state::not_started:
-    case channel_state::stopped:
-      break;
-  }
-  return {style::dim, to_string(state)};
+/// A channel in 20 columns at most.
+look look_of(const channel_status& channel) {
+  const auto now = steady_clock::now();
+  if (channel.state == channel_state::connected && channel.connected_since)
+    return {style::green, "● connected " + seconds(now - *channel.connected_since)};
+  if (channel.state == channel_state::backing_off && channel.next_attempt)
+    return {style::red,
+            "○ backing off " + seconds(std::max(*channel.next_attempt - now, steady_clock::duration::zero()))};
+  if (channel.state == channel_state::connecting) return {style::yellow, "◐ connecting"};
+  if (channel.state == channel_state::draining) return {style::yellow, "● draining"};
+  return {style::dim, std::string(to_string(channel.state))};
 }
 
-/// What happened to the connections from one scene to the next, in a few words.
-std::string changes(const conn_grpc::pool_status& before, const conn_grpc::pool_status& now) {
+style style_of(process_state state) {
+  if (state == process_state::running) return style::plain;
+  return state == process_state::frozen ? style::cyan : style::red;
+}
+
+/// What happened to the connections to a backend from one scene to the next, in a few words.
+std::string changes(const std::vector<channel_status>& before, const scene::backend& backend) {
+  const auto& now = backend.channels;
+  int replaced = 0;
   int made = 0;
   int lost = 0;
-  for (std::size_t i = 0; i < now.channels.size(); ++i) {
-    const auto since = now.channels[i].connected_since;
-    const auto was = i < before.channels.size() ? before.channels[i].connected_since : std::nullopt;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const auto since = now[i].connected_since;
+    const auto was = i < before.size() ? before[i].connected_since : std::nullopt;
     if (since == was) continue;
-    made += since ? 1 : 0;
-    lost += was ? 1 : 0;
+    ++(since && was ? replaced : since ? made : lost);
   }
-  if (made + lost == 0) return {};
   std::string text;
-  if (lost > 0) text += fmt::format("{} lost, ", lost);
-  if (made > 0) text += fmt::format("{} connected, ", made);
-  return text + fmt::format("{}/{} up", now.current_size, now.expected_size);
+  if (lost > 0) text += fmt::format(", {} withdrawn: {}", lost, reason(backend.last_loss));
+  if (made > 0) text += fmt::format(", {} connected", made);
+  if (replaced > 0) text += fmt::format(", {} replaced", replaced);
+  return text.empty() ? text : text.substr(2);
 }
-
-/// The calls of the last seconds, five columns for each: all of the demo fits on 80.
-class call_history {
- public:
-  /// Ten times a second.
-  void add(const call_counts& total) {
-    if (++added_ % 2 != 0) return;
-    ticks_.push_back(
-        {.ok = total.ok - last_.ok, .bad = total.failed + total.turned_away - last_.failed - last_.turned_away});
-    if (ticks_.size() > longest) ticks_.pop_front();
-    last_ = total;
-  }
-
-  [[nodiscard]] std::uint64_t ok_per_second() const {
-    std::uint64_t sum = 0;
-    for (std::size_t i = ticks_.size() - std::min<std::size_t>(ticks_.size(), 5); i < ticks_.size(); ++i)
-      sum += ticks_[i].ok;
-    return sum;
-  }
-
-  void draw(canvas& to, std::size_t columns) const {
-    static constexpr std::array<std::string_view, 8> bars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    const std::size_t shown = std::min(columns, ticks_.size());
-    std::uint64_t most = 1;
-    for (const tick& t : ticks_) most = std::max(most, t.ok);
-    for (auto t = ticks_.end() - static_cast<std::ptrdiff_t>(shown); t != ticks_.end(); ++t)
-      to.put(bars[(t->ok * (bars.size() - 1) + most / 2) / most], t->bad == 0 ? style::green : style::red);
-  }
-
- private:
-  struct tick {
-    std::uint64_t ok;
-    std::uint64_t bad;
-  };
-  static constexpr std::size_t longest = 200;
-
-  int added_ = 0;
-  call_counts last_;
-  std::deque<tick> ticks_;
-};
 
 class live final : public view {
  public:
@@ -125,36 +89,42 @@ class live final : public view {
   live() { write("\x1b[?1049h\x1b[?25l\x1b[?7l"); }
 
   ~live() override {
+    std::erase_if(happenings_, [](const memory& m) { return m.is_detail; });
     canvas to(size().ws_col, happenings_.size() + 1, coloured_);
     draw_happenings(to);
     write("\x1b[?7h\x1b[?25h\x1b[?1049l" + to.text() + "\n");
   }
 
   void show(const scene& moment) override {
-    history_.add(moment.calls);
-    notice_changes(moment.pool);
+    history_.add(moment);
+    notice_changes(moment);
     write("\x1b[H" + draw(moment) + "\x1b[J");
   }
 
   void turn_to(const scene& moment) override {
-    notice_changes(moment.pool);
-    remember(moment.title, style::plain);
+    notice_changes(moment);
+    remember(moment.title, false);
   }
 
  private:
   struct memory {
     steady_clock::duration when;
     std::string what;
-    style with;
+    bool is_detail;
   };
 
-  void remember(const std::string& what, style with) {
-    happenings_.push_back({steady_clock::now() - begin_, what, with});
+  void remember(std::string what, bool is_detail) {
+    happenings_.push_back({steady_clock::now() - begin_, std::move(what), is_detail});
   }
 
-  void notice_changes(const conn_grpc::pool_status& pool) {
-    if (const std::string text = changes(pool_, pool); !text.empty()) remember(text, style::dim);
-    pool_ = pool;
+  void notice_changes(const scene& moment) {
+    seen_.resize(moment.backends.size());
+    for (std::size_t i = 0; i < seen_.size(); ++i) {
+      const auto& backend = moment.backends[i];
+      if (const std::string text = changes(seen_[i], backend); !text.empty())
+        remember(backend.name + ": " + text, true);
+      seen_[i] = backend.channels;
+    }
   }
 
   static winsize size() {
@@ -168,12 +138,11 @@ class live final : public view {
     to.put(fmt::format("{:>7}", seconds(steady_clock::now() - begin_)), style::dim);
     to.at(10).put(moment.title, style::bold).end_line();
     to.end_line();
-    to.put(" CHANNEL", style::dim).at(14).put("STATE", style::dim).at(30).put("     UP", style::dim);
-    to.at(40).put("ATTEMPTS", style::dim).at(51).put("RETRY IN", style::dim).at(62).put("LAST ERROR", style::dim);
+    to.put(" BACKEND", style::dim).at(22).put("PROCESS", style::dim).at(32).put("CHANNELS", style::dim);
+    to.at(74).put("SHARE", style::dim).at(81).put("RPCS OK", style::dim).at(90).put("FAILED", style::dim).end_line();
+    for (std::size_t i = 0; i < moment.backends.size(); ++i) draw_backend(to, moment.backends[i], i);
     to.end_line();
-    for (const channel_status& channel : moment.pool.channels) draw_channel(to, channel);
-    to.end_line();
-    draw_calls(to, moment);
+    draw_totals(to, moment);
     to.end_line();
     draw_happenings(to);
     return to.text();
@@ -183,33 +152,45 @@ class live final : public view {
   void draw_happenings(canvas& to) const {
     const std::size_t fitting = std::min(happenings_.size(), to.rows_left());
     for (std::size_t i = happenings_.size() - fitting; i < happenings_.size(); ++i) {
-      to.put(fmt::format("{:>7}", seconds(happenings_[i].when)), style::dim).at(10);
-      to.put(happenings_[i].what, happenings_[i].with).end_line();
+      const auto& [when, what, is_detail] = happenings_[i];
+      to.put(fmt::format("{:>7}", seconds(when)), style::dim).at(10);
+      to.put(what, is_detail ? style::dim : style::plain).end_line();
     }
   }
 
-  static void draw_channel(canvas& to, const channel_status& channel) {
-    const auto now = steady_clock::now();
-    const auto [colour, state] = look_of(channel.state);
-    to.put(" " + channel.name).at(14).put(state, colour).at(30);
-    if (channel.connected_since) to.put(fmt::format("{:>7}", seconds(now - *channel.connected_since)));
-    to.at(40).put(fmt::format("{:>8}", channel.attempts)).at(51);
-    if (channel.next_attempt) to.put(fmt::format("{:>8}", seconds(*channel.next_attempt - now)));
-    to.at(62).put(reason(channel.last_error), channel.connected_since ? style::dim : style::plain).end_line();
+  /// Two lines: what it is doing, and the RPCs that it answered over time.
+  void draw_backend(canvas& to, const scene::backend& one, std::size_t index) const {
+    to.put(" " + one.name, style::bold).at(3).put(one.address);
+    to.at(22).put(to_string(one.process), style_of(one.process));
+    for (std::size_t i = 0; i < one.channels.size(); ++i) {
+      const auto [colour, text] = look_of(one.channels[i]);
+      to.at(32 + 21 * i).put(text, colour);
+    }
+    to.at(74).put(fmt::format("{:>3} %", history_.share(index))).at(81).put(fmt::format("{:>7}", one.rpcs.ok));
+    to.at(90).put(fmt::format("{:>6}", one.rpcs.failures()), one.rpcs.failures() == 0 ? style::dim : style::red);
+    to.end_line();
+    to.at(3);
+    draw_history(to, index, to.columns() - std::min<std::size_t>(to.columns(), 5));
+    to.end_line();
   }
 
-  void draw_calls(canvas& to, const scene& moment) const {
-    const auto [up, all] = std::pair(moment.pool.current_size, moment.pool.expected_size);
-    const auto bad = [](std::uint64_t count) { return count == 0 ? style::dim : style::red; };
-    to.put(" connected").at(14);
-    to.put(fmt::format("{}/{}", up, all), up == all ? style::green : up == 0 ? style::red : style::yellow).end_line();
-    to.put(" calls").at(14).put(fmt::format("{} ok", moment.calls.ok), style::green).put("   ");
-    to.put(fmt::format("{} failed", moment.calls.failed), bad(moment.calls.failed)).put("   ");
-    to.put(fmt::format("{} turned away", moment.calls.turned_away), bad(moment.calls.turned_away));
-    to.put(fmt::format("   {} ok/s", history_.ok_per_second())).end_line();
-    to.put(" ok over time").at(14);
-    history_.draw(to, to.columns() - std::min<std::size_t>(to.columns(), 16));
-    to.end_line();
+  /// Five columns for each second; red while RPCs fail.
+  void draw_history(canvas& to, std::size_t backend, std::size_t columns) const {
+    static constexpr std::array<std::string_view, 8> bars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const auto& steps = history_.of(backend);
+    const auto most = history_.most();
+    for (std::size_t i = steps.size() - std::min(columns, steps.size()); i < steps.size(); ++i)
+      to.put(bars[(steps[i].ok * (bars.size() - 1) + most / 2) / most],
+             steps[i].failed == 0 ? style::green : style::red);
+  }
+
+  void draw_totals(canvas& to, const scene& moment) const {
+    const auto [up, all] = std::pair(moment.connected, moment.expected);
+    to.put(" connections").at(15);
+    to.put(fmt::format("{}/{}", up, all), up == all ? style::green : up == 0 ? style::red : style::yellow);
+    to.put(fmt::format(", {} made so far", moment.connections)).end_line();
+    to.put(" RPCs").at(15).put(moment.rpcs.text(), moment.rpcs.failures() == 0 ? style::green : style::plain);
+    to.put(fmt::format("; {} ok/s", history_.ok_per_second())).end_line();
   }
 
   static void write(const std::string& text) {
@@ -219,7 +200,7 @@ class live final : public view {
 
   const bool coloured_ = environment("NO_COLOR").empty();
   const steady_clock::time_point begin_ = steady_clock::now();
-  conn_grpc::pool_status pool_;  // when it was looked at last
+  std::vector<std::vector<channel_status>> seen_;  // of each backend, when it was looked at last
   call_history history_;
   std::deque<memory> happenings_;
 };

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "call_history.hpp"
 #include "view.hpp"
 
 namespace demo {
@@ -15,14 +18,24 @@ class plain final : public view {
   }
 
   void show(const scene& moment) override {
+    history_.add(moment);
     if (++shown_ % 10 != 0) return;
-    spdlog::info("{}/{} connected, calls: {} ok, {} failed, {} turned away", moment.pool.current_size,
-                 moment.pool.expected_size, moment.calls.ok, moment.calls.failed, moment.calls.turned_away);
+    std::string text;
+    for (std::size_t i = 0; i < moment.backends.size(); ++i) text += text_of(moment.backends[i], history_.share(i));
+    spdlog::info("{}RPCs: {}", text, moment.rpcs.text());
   }
 
   void turn_to(const scene& moment) override { spdlog::info("*** {}", moment.title); }
 
  private:
+  static std::string text_of(const scene::backend& one, std::uint64_t share) {
+    const auto up =
+        std::ranges::count(one.channels, conn_grpc::channel_state::connected, &conn_grpc::channel_status::state);
+    return fmt::format("{} {}: {}/{} connected, {} %; ", one.name, to_string(one.process), up, one.channels.size(),
+                       share);
+  }
+
+  call_history history_;
   int shown_ = 0;
 };
 

@@ -1,31 +1,44 @@
 // SPDX-License-Identifier: BSL-1.0
-// What happens to the service in this demo, and how long it took to get over it.
+// What happens to the backends in this demo, and what it cost the service.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
 
-#include "background_server.hpp"
+#include "backend.hpp"
 #include "greeting_service.hpp"
+#include "rpc_counts.hpp"
 
 namespace demo {
 
+using backends = std::array<backend, 3>;
+
 struct findings {
-  std::chrono::steady_clock::duration loss_noticed{};  ///< from SIGKILL to the last connection withdrawn
-  std::chrono::steady_clock::duration recovered{};     ///< from the server's return to the last connection made
-  std::chrono::steady_clock::duration replaced{};      ///< from the first goodbye to the last new connection
-  call_counts calls_replacing;                         ///< those that did not succeed while the server was replaced
-  std::size_t threads = 0;                             ///< in this process
+  using duration = std::chrono::steady_clock::duration;
+
+  /// What a part of the story cost.
+  struct part {
+    rpc_counts rpcs{};
+    duration left{};  ///< from the signal until the pool has withdrawn the last channel to the backend
+    duration back{};  ///< until the last channel is back: since the part's begin, or SIGCONT, or the server's return
+  };
+  part restarts;
+  part refresh;
+  part frozen;
+  part killed;
+  part drain;               ///< `back` is when it was over
+  std::size_t threads = 0;  ///< in this process
 };
 
 class story {
  public:
   /// @param turn_page is called when a chapter begins.
-  story(greeting_service& service, background_server& server, std::function<void()> turn_page);
+  story(greeting_service& service, backends& servers, std::function<void()> turn_page);
 
   /// Throws std::runtime_error if the service does not recover.
   asio::awaitable<findings> run();
@@ -34,18 +47,28 @@ class story {
   [[nodiscard]] const std::string& chapter() const { return chapter_; }
 
  private:
+  using time_point = std::chrono::steady_clock::time_point;
+
   asio::awaitable<void> begin();
-  asio::awaitable<void> kill_server(findings& found);
-  asio::awaitable<void> start_server_again(findings& found);
-  asio::awaitable<void> replace_server(findings& found);
+  asio::awaitable<void> restart_one_after_the_other(findings::part& found);
+  asio::awaitable<void> restart(backend& one);
+  asio::awaitable<void> refresh(findings::part& found);
+  asio::awaitable<void> freeze(backend& one, findings::part& found);
+  asio::awaitable<void> kill(backend& one, findings::part& found);
+  asio::awaitable<void> drain(findings::part& found);
 
   void next_chapter(std::string title);
-  asio::awaitable<void> wait_until(const char* what, std::function<bool()> happened) const;
-  asio::awaitable<void> wait_for_a_call() const;
-  [[nodiscard]] bool all_connected() const;
+  template <class Happened>
+  asio::awaitable<void> wait_until(const std::string& what, const Happened& happened) const;
+  asio::awaitable<void> wait_until_left(const backend& one) const;
+  asio::awaitable<void> wait_until_connected(const backend& one) const;
+  asio::awaitable<void> wait_until_back(const backend& one) const;
+  [[nodiscard]] std::size_t connected_to(const backend& one) const;
+  [[nodiscard]] const backend_record& record_of(const backend& one) const;
+  [[nodiscard]] findings::duration since(time_point begin, const backend& one) const;
 
   greeting_service& service_;
-  background_server& server_;
+  backends& servers_;
   std::function<void()> turn_page_;
   std::string chapter_;
 };

@@ -4,18 +4,34 @@
 
 #include <conn_grpc/status.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "greeting_service.hpp"
+#include "backend.hpp"
+#include "rpc_counts.hpp"
 
 namespace demo {
 
 /// One moment.
 struct scene {
+  struct backend {
+    std::string name;
+    std::string address;
+    process_state process = process_state::down;
+    rpc_counts rpcs{};
+    std::string last_loss{};  ///< why the last connection was withdrawn
+    std::vector<conn_grpc::channel_status> channels{};
+  };
+
   std::string title;  ///< what the demo is doing, in a line
-  conn_grpc::pool_status pool;
-  call_counts calls;
+  std::size_t connected = 0;
+  std::size_t expected = 0;
+  std::uint64_t connections = 0;  ///< made so far
+  rpc_counts rpcs{};
+  std::vector<backend> backends{};
 };
 
 class view {

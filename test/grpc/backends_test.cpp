@@ -105,7 +105,7 @@ TEST_CASE("no get and no RPC fails while connections are refreshed", "[backends]
     co_await load.stop();
     CHECK(load.failed_gets == 0);
     CHECK(load.failed_calls == std::map<std::string, int>());
-    co_await seen.until([&] { return established_to(server.port()) == 2; });
+    co_await observer::poll_until([&] { return established_to(server.port()) == 2; });
   }());
 }
 
@@ -152,7 +152,8 @@ TEST_CASE("no get and no RPC fails while the addresses change", "[backends]") {
     co_await load.stop();
     CHECK(load.failed_gets == 0);
     CHECK(load.failed_calls == std::map<std::string, int>());
-    co_await seen.until([&] { return established_to(first.port()) == 0 && established_to(second.port()) == 2; });
+    co_await observer::poll_until(
+        [&] { return established_to(first.port()) == 0 && established_to(second.port()) == 2; });
   }());
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A real gRPC server in a process of its own. It writes a line with its port to stdout
-// once it listens. It ends when stdin ends, so that it never outlives the process that
-// started it. Each line of stdin is a command.
+// once it listens. It shuts down when stdin ends, so that it never outlives the process
+// that started it, and on SIGTERM. Each line of stdin is a command.
+#include <fcntl.h>
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/generic/async_generic_service.h>
@@ -9,9 +10,12 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -184,6 +188,37 @@ std::shared_ptr<grpc::ServerCredentials> credentials(const options& o) {
   return grpc::SslServerCredentials(tls);
 }
 
+/// Makes SIGTERM end stdin. The handler puts /dev/null in its place, so a later read
+/// ends; a read under way ends with EINTR. Only the main thread may receive the signal,
+/// because it reads stdin: construct this object before any other thread begins.
+class sigterm_ends_stdin {
+ public:
+  sigterm_ends_stdin() {
+    empty = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct sigaction action{};
+    action.sa_handler = [](int) {
+      const int error = errno;
+      ::dup2(empty, STDIN_FILENO);
+      errno = error;
+    };
+    ::sigaction(SIGTERM, &action, nullptr);
+    mask(SIG_BLOCK);
+  }
+
+  /// From now on the signal is handled. One that has come before is handled now.
+  void begin() { mask(SIG_UNBLOCK); }
+
+ private:
+  static void mask(int how) {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGTERM);
+    ::pthread_sigmask(how, &signals, nullptr);
+  }
+
+  static inline int empty = -1;
+};
+
 /// Returns when stdin ends.
 void obey(grpc::HealthCheckServiceInterface* health) {
   for (std::string line; std::getline(std::cin, line);) {
@@ -196,6 +231,7 @@ void obey(grpc::HealthCheckServiceInterface* health) {
 }
 
 void serve(const options& o) {
+  sigterm_ends_stdin sigterm;
   greeter service(o.record);
   broken_health broken(o.broken_health.value_or(""));
   grpc::EnableDefaultHealthCheckService(o.has_health);
@@ -213,6 +249,7 @@ void serve(const options& o) {
   std::printf("%d\n", port);
   std::fflush(stdout);
 
+  sigterm.begin();
   obey(server->GetHealthCheckService());
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }

@@ -3,7 +3,9 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <conn_grpc/options.hpp>
 #include <exception>
@@ -54,6 +56,11 @@ class observer {
 
   asio::awaitable<void> until(std::function<bool()> reached) {
     while (!reached()) co_await changed.wait();
+  }
+
+  /// For what changes without a notification, such as the sockets of another process.
+  static asio::awaitable<void> poll_until(std::function<bool()> reached) {
+    while (!reached()) co_await asio::post(asio::deferred);
   }
 
   /// The delay of each next wait. The argument counts the calls, over all channels, from

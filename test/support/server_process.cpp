@@ -86,11 +86,15 @@ void server_process::kill() {
 }
 
 void server_process::freeze() {
+  if (pid_ <= 0) return;
   ::kill(pid_, SIGSTOP);
-  ::waitpid(pid_, nullptr, WUNTRACED);
+  int status = 0;
+  if (::waitpid(pid_, &status, WUNTRACED) == pid_ && !WIFSTOPPED(status)) pid_ = -1;  // it had ended
 }
 
-void server_process::thaw() { ::kill(pid_, SIGCONT); }
+void server_process::thaw() {
+  if (pid_ > 0) ::kill(pid_, SIGCONT);
+}
 
 void server_process::tell(const std::string& command) {
   const auto line = command + '\n';
@@ -98,6 +102,11 @@ void server_process::tell(const std::string& command) {
 }
 
 void server_process::shut_down() { wait(); }
+
+void server_process::terminate() {
+  if (pid_ > 0) ::kill(pid_, SIGTERM);
+  wait();
+}
 
 void server_process::wait() {
   if (stdin_ >= 0) ::close(std::exchange(stdin_, -1));

@@ -56,6 +56,8 @@ class server_process {
   /// Lets the server shut down by itself, and waits for that: GOAWAY, then the
   /// connections close.
   void shut_down();
+  /// The same with SIGTERM.
+  void terminate();
 
  private:
   void wait();
