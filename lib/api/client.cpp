@@ -13,7 +13,6 @@ namespace conn_grpc::detail {
 namespace {
 
 using runtime::if_none;
-using picker = runtime::channel_picker<std::chrono::steady_clock>;
 
 // The first retry is made at once, because it uses another channel.
 std::chrono::nanoseconds pause_before_retry(int number) {
@@ -40,7 +39,7 @@ boost::system::result<lease> call_attempts::try_lease() {
   const auto* const avoided = static_cast<const runtime::member*>(avoided_);
   if (has_limit) return pool_->lease_channel<if_none::wait>(avoided);
   auto leased = pool_->lease_channel<if_none::fail>(avoided);
-  if (!leased && leased.error() == picker::all_are_full()) return asio::error::would_block;
+  if (!leased && leased.error() == pool_impl::leases_type::all_are_full()) return asio::error::would_block;
   return leased;
 }
 

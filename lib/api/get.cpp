@@ -44,12 +44,12 @@ std::optional<boost::system::result<channel_ptr>> pick_for_handler(pool_impl& po
 
 namespace {
 
-using picker = runtime::channel_picker<std::chrono::steady_clock>;
+using leases = pool_impl::leases_type;
 
 // What a caller that does not wait gets while every channel is full.
 template <class Result>
 Result not_full(Result leased) {
-  if (!leased && leased.error() == picker::all_are_full()) return errc::not_connected;
+  if (!leased && leased.error() == leases::all_are_full()) return errc::not_connected;
   return leased;
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "core/exception_text.hpp"
-#include "core/lease_choice.hpp"
 #include "core/member_set.hpp"
+#include "runtime/checked_pool_options.hpp"
 #include "runtime/fair_handover.hpp"
+#include "runtime/if_none.hpp"
+#include "runtime/lease_picker.hpp"
 #include "runtime/member.hpp"
 #include "runtime/parked_handler.hpp"
 #include "runtime/pool_probe.hpp"
@@ -12,7 +14,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/error.hpp>
-#include <conn_grpc/lease.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -27,15 +28,9 @@
 
 namespace conn_grpc::runtime {
 
-/// What a pick does while no channel is connected.
-enum class if_none {
-  fail,  // the pick ends in errc::not_connected
-  wait,  // the pick ends in asio::error::would_block: the caller may wait. Also when other callers wait already
-};
-
-/// Picks the channel of each get and of each lease: a connected one, or what the user's
-/// mock returns. A get that finds no channel may wait here, and so may a lease that finds
-/// no channel with room. Reports both to telemetry when a handler is attached. Thread-safe.
+/// Picks the channel of each get: a connected one, or what the user's mock returns. A get
+/// that finds no channel may wait here. Reports gets to telemetry when a handler is
+/// attached. Its `leases()` do the same for leases. Thread-safe.
 ///
 /// @tparam Probe benchmarks use another one, to measure the cost of telemetry.
 template <class Clock, class Probe = pool_probe>
@@ -43,24 +38,21 @@ class channel_picker final {
  public:
   using time_point = typename Clock::time_point;
   using result_type = boost::system::result<channel_ptr>;
-  using lease_result = boost::system::result<lease>;
   using parked_get = parked_handler<error_code, channel_ptr>;
-  using parked_lease = parked_handler<error_code, lease>;
+  using leases_type = lease_picker<channel_picker>;
   using parked_size = parked_handler<error_code>;
   using ticket = waiting_place::ticket;
 
   /// @param mock when it is set, it answers every get.
-  /// @param observer returns what the leases call. Called on the strand.
+  /// @param observer see lease_picker.
   /// @param leave_rest called by a thread that has completed a slice of the waiters and
   /// leaves the rest. It must have `deliver_slice()` called until that returns false.
   channel_picker(const checked_pool_options& options, std::function<channel_ptr()> mock,
                  std::function<std::weak_ptr<lease_observer>()> observer, const std::function<void()>& leave_rest)
-      : options_(options),
-        probe_(options),
+      : probe_(options),
         mock_(std::move(mock)),
-        observer_(std::move(observer)),
         gets_({this}, leave_rest, {.waiters = options.max_waiters}),
-        leases_({this}, leave_rest, {.waiters = options.max_waiters}),
+        leases_(options, *this, std::move(observer), leave_rest),
         sizes_({this}, leave_rest) {}
 
   // For the actors.
@@ -79,18 +71,15 @@ class channel_picker final {
   /// From now on this connection is picked, and no longer the previous one of its channel.
   /// @param id of the connection; unique in the pool.
   void publish(const std::shared_ptr<const channel_identity>& of, std::uint64_t id, channel_ptr channel) {
-    members_.insert(std::make_shared<const member>(of, id, std::move(channel), ledger_, observer_()));
+    members_.insert(leases_.member_of(of, id, std::move(channel)));
   }
 
   /// Completes the waiters that can be answered now. Call it after `publish`.
   void serve_waiters() {
     gets_.serve();
-    serve_leases();
+    leases_.serve();
     sizes_.serve();
   }
-
-  /// Completes the leases that can be answered now. Call it after a channel has got room.
-  void serve_leases() noexcept { leases_.serve(); }
 
   /// From now on this connection of the slot is not picked.
   void withdraw(std::size_t slot, std::uint64_t connection) noexcept { members_.erase(slot, connection); }
@@ -130,24 +119,38 @@ class channel_picker final {
   time_point expire(time_point now) {
     const auto never = (Clock::time_point::max)();
     const auto next_get = gets_.expire(now, errc::not_connected).value_or(never);
-    const auto next_lease = leases_.expire(now, errc::not_connected).value_or(never);
+    const auto next_lease = leases_.expire(now).value_or(never);
     const auto next_size = sizes_.expire(now, errc::not_connected).value_or(never);
     return (std::min)({next_get, next_lease, next_size});
   }
 
   void report_size() { probe_.report_size(expected_size(), members_.size()); }
 
-  /// How many leases there are.
-  [[nodiscard]] std::size_t leases_in_flight() const noexcept {
-    return ledger_->in_flight.load(std::memory_order_acquire);
-  }
-  /// True when there are connected channels, and each has as many leases as it may have.
-  [[nodiscard]] bool is_full() const {
-    return members_.size() > 0 && !members_.any_of([](const member& m) { return m.has_room(); });
-  }
   /// How many gets and leases wait.
-  [[nodiscard]] std::size_t waiting() const { return gets_.waiting() + leases_waiting(); }
-  [[nodiscard]] std::size_t leases_waiting() const { return leases_.waiting(); }
+  [[nodiscard]] std::size_t waiting() const { return gets_.waiting() + leases_.waiting(); }
+
+  [[nodiscard]] leases_type& leases() noexcept { return leases_; }
+  [[nodiscard]] const leases_type& leases() const noexcept { return leases_; }
+
+  // For leases.
+
+  static time_point now() { return Clock::now(); }
+  [[nodiscard]] core::member_set<member>& members() noexcept { return members_; }
+  [[nodiscard]] const Probe& probe() const noexcept { return probe_; }
+  [[nodiscard]] bool is_mocked() const noexcept { return static_cast<bool>(mock_); }
+  /// What the mock returns. Throws what it throws.
+  [[nodiscard]] result_type mocked(time_point begin) {
+    try {
+      auto channel = mock_();
+      if (!channel) return make_error_code(errc::not_connected);
+      return channel;
+    } catch (...) {  // an exception ends the get, too
+      if (probe_.wants_gets()) probe_.report_get(Clock::now() - begin, nullptr, core::current_exception_text());
+      throw;
+    }
+  }
+  /// True when there are to be channels.
+  [[nodiscard]] bool may_connect() const { return expected_size() > 0 || size_is_unknown(); }
 
   // For callers. A mock answers at once, in every state of the actors.
 
@@ -174,20 +177,6 @@ class channel_picker final {
     return report(std::move(picked), begin);
   }
 
-  /// As `pick_observed`, for a lease. Ends in `all_are_full()` when every connected channel
-  /// has as many leases as it may have, and the pick does not wait.
-  /// @param avoided not taken unless there is no other; nor is its address.
-  template <if_none Then>
-  [[nodiscard]] lease_result pick_lease(const member* avoided = nullptr) {
-    if (Then == if_none::wait && leases_.must_queue()) return would_block();
-    const auto begin = probe_.wants_gets() ? Clock::now() : time_point();
-    auto leased = mock_ ? leased_by_mock(begin) : take_lease(avoided);
-    if (Then == if_none::wait && is_worth_waiting(leased)) return would_block();
-    return report_lease(std::move(leased), begin);
-  }
-
-  static error_code all_are_full() { return boost::asio::error::try_again; }
-
   /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] std::optional<error_code> size_unless_waiting(std::size_t needed) const {
     if (needed > expected_size() && !size_is_unknown()) return boost::asio::error::invalid_argument;
@@ -212,18 +201,6 @@ class channel_picker final {
       return false;
     }
     auto arrived = gets_.join(mine, joining, deadline);
-    if (arrived.answer) joining.complete(*std::move(arrived.answer));
-    return arrived.expires_first;
-  }
-
-  /// As `wait_for_channel`, for a lease.
-  [[nodiscard]] bool wait_for_lease(ticket mine, std::shared_ptr<parked_lease> parked, time_point deadline) {
-    const lease_waiter joining{this, Clock::now(), std::move(parked)};
-    if (const auto why = members_.unavailable(); why == errc::stopped) {
-      joining.complete(why);
-      return false;
-    }
-    auto arrived = leases_.join(mine, joining, deadline);
     if (arrived.answer) joining.complete(*std::move(arrived.answer));
     return arrived.expires_first;
   }
@@ -261,17 +238,6 @@ class channel_picker final {
     }
   };
 
-  struct lease_waiter {
-    channel_picker* picker;
-    time_point since;
-    std::shared_ptr<parked_lease> parked;
-
-    void complete(lease_result leased) const {
-      auto reported = picker->report_lease(std::move(leased), since);
-      parked->complete(reported ? error_code() : reported.error(), reported ? *std::move(reported) : lease());
-    }
-  };
-
   struct size_waiter {
     std::size_t needed = 0;
     std::shared_ptr<parked_size> parked;
@@ -292,24 +258,7 @@ class channel_picker final {
     // As `answer`, but takes no turn.
     [[nodiscard]] bool has_answer(const get_waiter&) const {
       return picker->members_.size() > 0 || picker->members_.unavailable() != errc::not_connected ||
-             (picker->expected_size() == 0 && !picker->size_is_unknown());
-    }
-  };
-
-  struct lease_policy {
-    using answer_type = lease_result;
-    static constexpr bool all_alike = true;
-    channel_picker* picker;
-
-    std::optional<lease_result> answer(const lease_waiter&) noexcept {
-      auto leased = picker->take_lease(nullptr);
-      if (picker->is_worth_waiting(leased)) return std::nullopt;
-      return leased;
-    }
-    [[nodiscard]] bool has_answer(const lease_waiter&) const {
-      return picker->members_.any_of([](const member& m) { return m.has_room(); }) ||
-             picker->members_.unavailable() != errc::not_connected ||
-             (picker->expected_size() == 0 && !picker->size_is_unknown());
+             !picker->may_connect();
     }
   };
 
@@ -324,13 +273,6 @@ class channel_picker final {
     [[nodiscard]] bool has_answer(const size_waiter& waiter) const noexcept { return answer(waiter).has_value(); }
   };
 
-  static std::shared_ptr<lease_ledger> make_ledger(const checked_pool_options& options) {
-    auto ledger = std::make_shared<lease_ledger>();
-    ledger->max_in_flight = options.max_in_flight;
-    ledger->suspect_after = options.suspect_after;
-    return ledger;
-  }
-
   result_type pick_unless_none() noexcept {
     auto picked = members_.pick();
     if (is_worth_waiting(picked)) picked = would_block();
@@ -341,66 +283,16 @@ class channel_picker final {
 
   template <class Picked>
   [[nodiscard]] bool is_worth_waiting(const Picked& picked) const {
-    if (picked || mock_) return false;
-    if (picked.error() == all_are_full()) return true;
-    return picked.error() == errc::not_connected && (expected_size() > 0 || size_is_unknown());
+    return !picked && !mock_ && picked.error() == errc::not_connected && may_connect();
   }
 
   // Relaxed, as the size: after a change `serve_waiters` takes the mutex of the waiters.
   [[nodiscard]] bool size_is_unknown() const noexcept { return size_is_unknown_.load(std::memory_order_relaxed); }
 
   member_result picked_by_mock(time_point begin) {
-    try {
-      auto channel = mock_();
-      if (!channel) return make_error_code(errc::not_connected);
-      return picked_member{std::move(channel), nullptr};
-    } catch (...) {  // an exception ends the get, too
-      if (probe_.wants_gets()) probe_.report_get(Clock::now() - begin, nullptr, core::current_exception_text());
-      throw;
-    }
-  }
-
-  lease_result take_lease(const member* avoided) noexcept {
-    if (avoided != nullptr) {
-      const auto& address = avoided->identity->address;
-      for (const bool same_address_too : {false, true}) {
-        auto taken = take_lease_if([&](const member& m) {
-          return m.slot != avoided->slot && (same_address_too || m.identity->address != address) && m.take();
-        });
-        if (taken || taken.error() != all_are_full()) return taken;
-      }
-    }
-    return take_lease_if([](const member& m) { return m.take(); });
-  }
-
-  template <class Take>
-  lease_result take_lease_if(Take take) noexcept {
-    const auto load = [](const member& m) { return m.in_flight.load(std::memory_order_relaxed); };
-    auto picked = members_.pick_chosen([&](const auto& now, std::uint64_t number) {
-      return options_.picks_less_loaded ? core::less_loaded_of_two{load}(now, number, take)
-                                        : core::first_in_turn{}(now, number, take);
-    });
-    if (!picked) return picked.error();
-    if (!picked->member) return all_are_full();
-    return lease(std::move(picked->channel), *picked->member);
-  }
-
-  lease_result leased_by_mock(time_point begin) {
-    auto picked = picked_by_mock(begin);
-    if (!picked) return picked.error();
-    auto mocked = std::make_shared<const member>(mock_identity_, 0, std::move(picked->channel), ledger_,
-                                                 std::weak_ptr<lease_observer>());
-    (void)mocked->take();
-    return lease(channel_ptr(mocked, mocked->channel.get()), *mocked);
-  }
-
-  lease_result report_lease(lease_result leased, time_point begin) {
-    if (probe_.wants_gets()) {
-      const auto* const of = leased ? static_cast<const member*>(leased->target()) : nullptr;
-      probe_.report_get(Clock::now() - begin, of && !mock_ ? of->identity.get() : nullptr,
-                        leased ? std::string() : leased.error().message());
-    }
-    return leased;
+    auto channel = mocked(begin);
+    if (!channel) return channel.error();
+    return picked_member{*std::move(channel), nullptr};
   }
 
   result_type report(member_result picked, time_point begin) {
@@ -411,19 +303,14 @@ class channel_picker final {
     return std::move(picked->channel);
   }
 
-  const checked_pool_options& options_;
   Probe probe_;
   const std::function<channel_ptr()> mock_;
-  const std::shared_ptr<const channel_identity> mock_identity_ = std::make_shared<const channel_identity>(
-      channel_identity{.slot = 0, .name = options_.name, .address = options_.first_address()});
-  const std::function<std::weak_ptr<lease_observer>()> observer_;
-  const std::shared_ptr<lease_ledger> ledger_ = make_ledger(options_);
   std::atomic<std::size_t> expected_size_{0};
   std::atomic<bool> size_is_unknown_{false};
   core::member_set<member> members_;
   std::atomic<ticket> tickets_{0};
   fair_handover<get_waiter, get_policy, time_point> gets_;
-  fair_handover<lease_waiter, lease_policy, time_point> leases_;
+  leases_type leases_;
   fair_handover<size_waiter, size_policy, time_point> sizes_;
 };
 

@@ -54,7 +54,7 @@ class load_sizing {
     const auto capacity = options_.max_in_flight * address_count_();
     if (capacity == 0) return;
     const std::size_t refused = std::exchange(is_refused_, false) ? 1 : 0;
-    const auto demand = picker_.leases_in_flight() + (std::max)(picker_.leases_waiting(), refused);
+    const auto demand = picker_.leases().in_flight() + (std::max)(picker_.leases().waiting(), refused);
     const auto before = size_.size();
     if (const auto now = size_.update(Clock::now(), demand, capacity); now != before) resize_(now);
   }

@@ -48,9 +48,8 @@ template <class Clock>
 class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public waiting_place, private lease_observer {
  public:
   using result_type = typename channel_picker<Clock>::result_type;
-  using lease_result = typename channel_picker<Clock>::lease_result;
   using parked_get = typename channel_picker<Clock>::parked_get;
-  using parked_lease = typename channel_picker<Clock>::parked_lease;
+  using leases_type = typename channel_picker<Clock>::leases_type;
   using parked_size = typename channel_picker<Clock>::parked_size;
   using run_handler = typename pool_life<Clock>::run_handler;
 
@@ -117,12 +116,12 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return pick_observed_or_throw<Then>();
   }
 
-  /// See `channel_picker::pick_lease`. Throws what `mock` throws.
+  /// See `lease_picker::pick`. Throws what `mock` throws.
   template <if_none Then>
-  [[nodiscard]] lease_result lease_channel(const member* avoided = nullptr) {
+  [[nodiscard]] typename leases_type::result_type lease_channel(const member* avoided = nullptr) {
     const auto self = picker_.is_observed() ? this->shared_from_this() : nullptr;
-    auto leased = picker_.template pick_lease<Then>(avoided);
-    if (!leased && leased.error() == channel_picker<Clock>::all_are_full()) grow_with_load();
+    auto leased = picker_.leases().template pick<Then>(avoided);
+    if (!leased && leased.error() == leases_type::all_are_full()) grow_with_load();
     return leased;
   }
 
@@ -139,11 +138,11 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (picker_.wait_for_channel(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
   }
 
-  void wait_for_lease(typename parked_lease::handler_type handler, boost::asio::execution_context& handler_context,
-                      std::chrono::nanoseconds timeout) {
+  void wait_for_lease(typename leases_type::parked_type::handler_type handler,
+                      boost::asio::execution_context& handler_context, std::chrono::nanoseconds timeout) {
     const auto mine = picker_.take_ticket();
-    auto parked = parked_lease::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
-    if (picker_.wait_for_lease(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
+    auto parked = leases_type::parked_type::make(std::move(handler), handler_context, {this->shared_from_this(), mine});
+    if (picker_.leases().wait(mine, std::move(parked), deadline_after<Clock>(timeout))) expire_earlier();
     grow_with_load();
   }
 
@@ -220,7 +219,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (!what.empty()) text.append(": ").append(what);
     if (why == errc::stopped && life_.is_over_limit())
       text.append(": ").append(make_error_code(errc::restart_limit).message());
-    if (why == errc::not_connected && picker_.is_full())
+    if (why == errc::not_connected && picker_.leases().is_full())
       text.append(": each connected channel has ").append(std::to_string(options_.max_in_flight)).append(" leases");
     const auto all = channels_.all();
     const auto look_up = options_.resolve ? look_up_text(all->empty()) : why_no_channel(all->empty());
@@ -272,7 +271,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   std::weak_ptr<lease_observer> observer() {
     return std::shared_ptr<lease_observer>(this->weak_from_this().lock(), this);
   }
-  void channel_has_room() noexcept override { picker_.serve_leases(); }
+  void channel_has_room() noexcept override { picker_.leases().serve(); }
   void connection_is_suspect(const member& suspected, std::string why) override {
     suspect(suspected.channel, std::move(why));
   }

@@ -169,7 +169,7 @@ class supervisor {
       log_line(options_.logger.get(), spdlog::level::warn,
                "conn_grpc " + options_.label +
                    ": the time of drain is over; RPCs in flight: " + std::to_string(connects.calls_in_flight()) +
-                   ", leases: " + std::to_string(picker_.leases_in_flight()));
+                   ", leases: " + std::to_string(picker_.leases().in_flight()));
   }
 
   /// A waiter with the earliest deadline has joined.
@@ -182,7 +182,7 @@ class supervisor {
   static constexpr std::chrono::milliseconds time_between_counts{5};
 
   [[nodiscard]] bool is_in_use(const connector& connects) const {
-    return connects.calls_in_flight() > 0 || picker_.leases_in_flight() > 0;
+    return connects.calls_in_flight() > 0 || picker_.leases().in_flight() > 0;
   }
 
   strand_awaitable<> start_new_channels(const std::shared_ptr<void>& owner, const strand_type& strand) {
