@@ -205,12 +205,14 @@ class broken_health final : public grpc::CallbackGenericService {
 
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
-    "       [--max-concurrent-streams N] [--max-ping-strikes N] [--health | --broken-health WORDS]\n"
+    "       [--max-concurrent-streams N] [--max-ping-strikes N] [--window BYTES]\n"
+    "       [--health | --broken-health WORDS]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
     "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n"
     "  --max-ping-strikes    close a connection after more pings than that within five minutes\n"
+    "  --window              of flow control: what a client may send that is not read\n"
     "  --health              with gRPC's health service\n"
     "  --broken-health       with one that fails the first RPC with UNAVAILABLE and these words; none: it is silent\n"
     "commands: serving NAME, not-serving NAME (for the health service; no NAME is the whole server)\n";
@@ -223,6 +225,7 @@ struct options {
   int max_connection_age = 0;
   int max_concurrent_streams = 0;
   int max_ping_strikes = 0;
+  int window = 0;
   bool has_health = false;
   std::optional<std::string> broken_health{};
 };
@@ -248,6 +251,8 @@ options parsed(std::span<char*> arguments) {
       result.max_concurrent_streams = std::stoi(next());
     } else if (option == "--max-ping-strikes") {
       result.max_ping_strikes = std::stoi(next());
+    } else if (option == "--window") {
+      result.window = std::stoi(next());
     } else if (option == "--health") {
       result.has_health = true;
     } else if (option == "--broken-health") {
@@ -297,6 +302,10 @@ void serve(const options& o) {
   if (o.max_concurrent_streams > 0)
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o.max_concurrent_streams);
   if (o.max_ping_strikes > 0) builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, o.max_ping_strikes);
+  if (o.window > 0) {
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, o.window);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // which would enlarge it
+  }
   builder.RegisterService(&service);
   if (o.broken_health) builder.RegisterCallbackGenericService(&broken);
   const auto server = builder.BuildAndStart();
