@@ -21,6 +21,7 @@
 #include <conn_grpc/static_lifecycle.hpp>
 #include <conn_grpc/static_pool.hpp>
 #include <conn_grpc/status.hpp>
+#include <conn_grpc/streams.hpp>
 #include <conn_grpc/telemetry.hpp>
 #include <conn_grpc/tls.hpp>
 #include <conn_grpc/unary.hpp>

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/unary.hpp>
 
-#include "grpc/call_monitor.hpp"
-#include "grpc/unmonitored_connection.hpp"
-#include "grpc/watched_channel.hpp"
+#include "grpc/monitored_call.hpp"
 #include "runtime/bound_operation.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -31,19 +29,13 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
  public:
   unary_call(unary_handler handler, grpc::ClientContext& context)
       : bound_operation(std::move(handler)), context_(context) {}
-  ~unary_call() {
-    if (monitor_) monitor_->call_completed();
-  }
-  unary_call(const unary_call&) = delete;
-  unary_call& operator=(const unary_call&) = delete;
 
   void start(asio::cancellation_slot slot, asio::execution_context& handler_context,
              const std::function<void(unary_callback)>& start) {
     bind(slot, handler_context, weak_from_this());
     if (!hold()) return;
-    call_monitor::start_call(context_, monitor_, [&] {
-      start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); });
-    });
+    call_.start(context_,
+                [&] { start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); }); });
   }
 
  private:
@@ -61,17 +53,13 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   // and the RPC would never complete.
   void ended(grpc::Status status) noexcept {
     finished_ = true;
-    const auto connection = monitor_ ? monitor_->call_ended(status) : nullptr;
-    if (!connection && (monitor_ || !names_lost_connection(status))) return deliver(held(), std::move(status));
+    const bool awaits_loss = call_.ended(status);
+    if (!awaits_loss) return deliver(held(), std::move(status));
     keep(std::move(status));
     {
       const auto released = held();
     }
-    const auto then = [self = shared_from_this()] { self->deliver_kept(); };
-    if (connection)
-      connection->await_loss(then);
-    else
-      unmonitored_connection::await_loss_of_any(then);
+    call_.await_loss([self = shared_from_this()] { self->deliver_kept(); });
   }
 
   // The status while the report of a loss is awaited. The thread that takes it
@@ -90,7 +78,7 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   }
 
   grpc::ClientContext& context_;
-  std::shared_ptr<call_monitor> monitor_;  // of the channel that carries the RPC; null when it has none
+  monitored_call call_;
   std::atomic<bool> finished_{false};
   std::mutex mutex_;
   std::optional<grpc::Status> kept_;

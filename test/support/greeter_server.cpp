@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -33,9 +35,17 @@
 
 namespace {
 
+using conn_grpc::test::ChatMessage;
+using conn_grpc::test::CollectReply;
+using conn_grpc::test::CollectRequest;
+using conn_grpc::test::CountdownReply;
+using conn_grpc::test::CountdownRequest;
+using conn_grpc::test::CountStreamsRequest;
 using conn_grpc::test::Greeter;
 using conn_grpc::test::HelloReply;
 using conn_grpc::test::HelloRequest;
+using conn_grpc::test::StreamCounts;
+using conn_grpc::test::Then;
 
 class delayed final : public grpc::ServerUnaryReactor {
  public:
@@ -46,6 +56,92 @@ class delayed final : public grpc::ServerUnaryReactor {
 
  private:
   grpc::Alarm alarm_;
+};
+
+std::atomic<int> open_streams{0};
+std::atomic<int> cancelled_streams{0};
+
+/// A reactor of a stream, which is counted.
+template <class Reactor>
+class stream : public Reactor {
+ public:
+  stream() { ++open_streams; }
+  void OnCancel() final {
+    ++cancelled_streams;
+    end(grpc::Status::CANCELLED);
+  }
+  void OnDone() final {
+    --open_streams;
+    delete this;
+  }
+
+ protected:
+  /// Called once more when the call is cancelled at its end.
+  void end(const grpc::Status& status) {
+    if (!ended_.exchange(true)) this->Finish(status);
+  }
+  void fail() { end({grpc::StatusCode::ABORTED, "enough"}); }
+
+ private:
+  std::atomic<bool> ended_{false};
+};
+
+class countdown final : public stream<grpc::ServerWriteReactor<CountdownReply>> {
+ public:
+  explicit countdown(const CountdownRequest& request) : number_(request.from()), then_(request.then()) {
+    reply_.set_payload(std::string(static_cast<std::size_t>(request.size()), 'x'));
+    next();
+  }
+  void OnWriteDone(bool ok) override {
+    if (ok) next();
+  }
+
+ private:
+  void next() {
+    if (number_ == 0) {
+      if (then_ == Then::FAIL) fail();
+      if (then_ == Then::GO_ON) end(grpc::Status::OK);
+      return;
+    }
+    reply_.set_number(number_--);
+    StartWrite(&reply_);
+  }
+
+  int number_;
+  const Then then_;
+  CountdownReply reply_;
+};
+
+class collect final : public stream<grpc::ServerReadReactor<CollectRequest>> {
+ public:
+  explicit collect(CollectReply& reply) : reply_(reply) { StartRead(&request_); }
+  void OnReadDone(bool ok) override {
+    if (!ok) return end(grpc::Status::OK);
+    reply_.set_count(reply_.count() + 1);
+    reply_.set_sum(reply_.sum() + request_.number());
+    if (request_.then() == Then::FAIL) fail();
+    if (request_.then() == Then::GO_ON) StartRead(&request_);
+  }
+
+ private:
+  CollectReply& reply_;
+  CollectRequest request_;
+};
+
+class chat final : public stream<grpc::ServerBidiReactor<ChatMessage, ChatMessage>> {
+ public:
+  chat() { StartRead(&message_); }
+  void OnReadDone(bool ok) override {
+    if (!ok) return end(grpc::Status::OK);
+    if (message_.then() != Then::HANG) StartWrite(&message_);
+  }
+  void OnWriteDone(bool) override {
+    if (message_.then() == Then::FAIL) return fail();
+    StartRead(&message_);
+  }
+
+ private:
+  ChatMessage message_;
 };
 
 class greeter final : public Greeter::CallbackService {
@@ -73,6 +169,22 @@ class greeter final : public Greeter::CallbackService {
     auto* reactor = context->DefaultReactor();
     const auto& words = request->fail_with();
     reactor->Finish(words.empty() ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, words));
+    return reactor;
+  }
+  grpc::ServerWriteReactor<CountdownReply>* Countdown(grpc::CallbackServerContext*,
+                                                      const CountdownRequest* request) override {
+    return new countdown(*request);
+  }
+  grpc::ServerReadReactor<CollectRequest>* Collect(grpc::CallbackServerContext*, CollectReply* reply) override {
+    return new collect(*reply);
+  }
+  grpc::ServerBidiReactor<ChatMessage, ChatMessage>* Chat(grpc::CallbackServerContext*) override { return new chat; }
+  grpc::ServerUnaryReactor* CountStreams(grpc::CallbackServerContext* context, const CountStreamsRequest*,
+                                         StreamCounts* reply) override {
+    reply->set_open(open_streams);
+    reply->set_cancelled(cancelled_streams);
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
     return reactor;
   }
 
@@ -113,13 +225,14 @@ class broken_health final : public grpc::CallbackGenericService {
 
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
-    "       [--max-concurrent-streams N] [--max-ping-strikes N] [--health | --broken-health WORDS]\n"
-    "       [--record FILE]\n"
+    "       [--max-concurrent-streams N] [--max-ping-strikes N] [--window BYTES]\n"
+    "       [--health | --broken-health WORDS] [--record FILE]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
     "  --max-concurrent-streams  RPCs at once on each connection; others wait in the client\n"
     "  --max-ping-strikes    close a connection after more pings than that within five minutes\n"
+    "  --window              of flow control: what a client may send that is not read\n"
     "  --health              with gRPC's health service\n"
     "  --broken-health       with one that fails the first RPC with UNAVAILABLE and these words; none: it is silent\n"
     "  --record              append the name of each greeting to this file\n"
@@ -133,6 +246,7 @@ struct options {
   int max_connection_age = 0;
   int max_concurrent_streams = 0;
   int max_ping_strikes = 0;
+  int window = 0;
   bool has_health = false;
   std::optional<std::string> broken_health{};
   std::string record{};
@@ -159,6 +273,8 @@ options parsed(std::span<char*> arguments) {
       result.max_concurrent_streams = std::stoi(next());
     } else if (option == "--max-ping-strikes") {
       result.max_ping_strikes = std::stoi(next());
+    } else if (option == "--window") {
+      result.window = std::stoi(next());
     } else if (option == "--health") {
       result.has_health = true;
     } else if (option == "--broken-health") {
@@ -242,6 +358,10 @@ void serve(const options& o) {
   if (o.max_concurrent_streams > 0)
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, o.max_concurrent_streams);
   if (o.max_ping_strikes > 0) builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, o.max_ping_strikes);
+  if (o.window > 0) {
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, o.window);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // which would enlarge it
+  }
   builder.RegisterService(&service);
   if (o.broken_health) builder.RegisterCallbackGenericService(&broken);
   const auto server = builder.BuildAndStart();

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSL-1.0
+// What all streams share. Everything that deals with handlers, locks and lifetimes is in
+// the library, and knows no type of a message. A thin reactor for each kind of stream owns
+// the messages, and calls gRPC.
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/support/client_callback.h>
+#include <grpcpp/support/status.h>
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/initiation.hpp>
+#include <conn_grpc/detail/posted_handler.hpp>
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace conn_grpc::detail {
+
+/// A parameter that is a context of the user's, or a context that the call is to own.
+class call_context {
+ public:
+  call_context(grpc::ClientContext& users) : used_(&users) {}
+  template <class Deleter>
+  call_context(std::unique_ptr<grpc::ClientContext, Deleter> owned) : used_(owned.get()), owned_(std::move(owned)) {}
+
+  [[nodiscard]] grpc::ClientContext& get() const noexcept { return *used_; }
+  [[nodiscard]] bool is_owned() const noexcept { return owned_ != nullptr; }
+
+ private:
+  grpc::ClientContext* used_;
+  std::unique_ptr<grpc::ClientContext> owned_;
+};
+
+/// A message to send. One of the pointers is null. The reactor knows its type.
+struct outgoing_message {
+  const void* copied = nullptr;
+  void* moved = nullptr;
+};
+
+/// A streaming RPC, from its start until gRPC has ended it and the user has dropped it.
+/// gRPC and the user's handle share its ownership.
+///
+/// *Thread safety*: at most one thread reads, and at most one writes. `finish` and `drop`
+/// overlap with neither. Cancellation comes from any thread.
+class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_call> {
+ public:
+  using bool_handler = asio::any_completion_handler<void(const fallback&, bool)>;
+  using status_handler = asio::any_completion_handler<void(const fallback&, grpc::Status)>;
+
+  virtual ~stream_call();
+  stream_call(const stream_call&) = delete;
+  stream_call& operator=(const stream_call&) = delete;
+
+  /// The four operations. A handler posts, so any thread may call it.
+  void read(bool_handler handler, asio::execution_context& handler_context);
+  void write(bool_handler handler, asio::execution_context& handler_context, outgoing_message message);
+  void writes_done(bool_handler handler, asio::execution_context& handler_context);
+  void finish(status_handler handler, asio::execution_context& handler_context);
+
+  /// Moves the reply that has arrived to the user's. Does nothing, and returns false, once
+  /// the call has been dropped: the user's reply may be gone.
+  bool take_reply(void* reply);
+
+  /// The user has no handle any more. Cancels the call unless it has ended. Waits until
+  /// gRPC does not use the context any more, if the context is the user's.
+  void drop() noexcept;
+
+  /// Exists until the call is dropped.
+  [[nodiscard]] grpc::ClientContext& context() const noexcept;
+
+ protected:
+  enum class kind { reads, only_writes };
+
+  stream_call(kind what, call_context context);
+
+  /// Calls `begin`, which makes gRPC bind the reactor, add a hold, and start the call.
+  /// @param owner Released when gRPC has ended the call, before `finish` completes.
+  void start(std::shared_ptr<void> owner, const std::function<void(grpc::ClientContext&)>& begin);
+
+  /// Instead of `start`: there is no call.
+  void never_begun(grpc::Status status);
+
+  // What gRPC's reactor reports. `wrote` is for both kinds of writing.
+  void got(bool ok) noexcept;
+  void wrote(bool ok) noexcept;
+  void done(const grpc::Status& status) noexcept;
+
+ private:
+  struct state;
+  struct steps;
+
+  // What gRPC's reactor does. Kinds of streams leave out what they have not.
+  virtual void start_read() {}
+  virtual void start_discarding_read() {}
+  virtual void start_write(outgoing_message) {}
+  virtual void start_writes_done() {}
+  virtual void remove_hold() {}
+  /// Moves the last message that `start_read` has got.
+  virtual void move_reply(void*) {}
+
+  void carry_out(const steps& now);
+  void cancel() noexcept;
+  void cancel_finish() noexcept;
+  void loss_reported();
+  void unhold();
+
+  const std::unique_ptr<state> state_;
+};
+
+/// Returns a call that could not be begun. Its operations are false, and `finish` returns
+/// the status.
+[[nodiscard]] CONN_GRPC_API std::shared_ptr<stream_call> make_failed_stream(call_context context, grpc::Status status);
+
+template <class Message>
+void store(Message& stored, outgoing_message message) {
+  if (message.moved != nullptr)
+    stored = std::move(*static_cast<Message*>(message.moved));
+  else if constexpr (std::is_copy_assignable_v<Message>)
+    stored = *static_cast<const Message*>(message.copied);
+}
+
+template <class Request, class Reply>
+class read_call final : public stream_call, private grpc::ClientReadReactor<Reply> {
+ public:
+  template <class Given>
+  read_call(call_context context, Given&& request)
+      : stream_call(kind::reads, std::move(context)), request_(std::forward<Given>(request)) {}
+
+  template <class Stub, class Method>
+  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+    auto begin = [&](grpc::ClientContext& context) {
+      (stub.async()->*method)(&context, &request_, this);
+      this->AddHold();
+      this->StartCall();
+    };
+    start(std::move(owner), std::ref(begin));
+  }
+
+ private:
+  void OnReadDone(bool ok) override { got(ok); }
+  void OnDone(const grpc::Status& status) override { done(status); }
+
+  void start_read() override { this->StartRead(&reply_); }
+  void remove_hold() override { this->RemoveHold(); }
+  void move_reply(void* reply) override { *static_cast<Reply*>(reply) = std::move(reply_); }
+
+  Request request_;  // an interceptor may delay the sending
+  Reply reply_;
+};
+
+template <class Request, class Reply>
+class write_call final : public stream_call, private grpc::ClientWriteReactor<Request> {
+ public:
+  write_call(call_context context, Reply& users)
+      : stream_call(kind::only_writes, std::move(context)), users_reply_(users) {}
+
+  template <class Stub, class Method>
+  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+    auto begin = [&](grpc::ClientContext& context) {
+      (stub.async()->*method)(&context, &reply_, this);
+      this->AddHold();
+      this->StartCall();
+    };
+    start(std::move(owner), std::ref(begin));
+  }
+
+ private:
+  void OnWriteDone(bool ok) override { wrote(ok); }
+  void OnWritesDoneDone(bool ok) override { wrote(ok); }
+  void OnDone(const grpc::Status& status) override { done(status); }
+
+  void start_write(outgoing_message message) override {
+    store(request_, message);
+    this->StartWrite(&request_);
+  }
+  void start_writes_done() override { this->StartWritesDone(); }
+  void remove_hold() override { this->RemoveHold(); }
+  void move_reply(void*) override { users_reply_ = std::move(reply_); }
+
+  Request request_;
+  Reply reply_;
+  Reply& users_reply_;
+};
+
+template <class Request, class Reply>
+class bidi_call final : public stream_call, private grpc::ClientBidiReactor<Request, Reply> {
+ public:
+  explicit bidi_call(call_context context) : stream_call(kind::reads, std::move(context)) {}
+
+  template <class Stub, class Method>
+  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+    auto begin = [&](grpc::ClientContext& context) {
+      (stub.async()->*method)(&context, this);
+      this->AddHold();
+      this->StartCall();
+    };
+    start(std::move(owner), std::ref(begin));
+  }
+
+ private:
+  void OnReadDone(bool ok) override { got(ok); }
+  void OnWriteDone(bool ok) override { wrote(ok); }
+  void OnWritesDoneDone(bool ok) override { wrote(ok); }
+  void OnDone(const grpc::Status& status) override { done(status); }
+
+  void start_read() override { this->StartRead(&reply_); }
+  void start_discarding_read() override { this->StartRead(&discarded_); }
+  void start_write(outgoing_message message) override {
+    store(request_, message);
+    this->StartWrite(&request_);
+  }
+  void start_writes_done() override { this->StartWritesDone(); }
+  void remove_hold() override { this->RemoveHold(); }
+  void move_reply(void* reply) override { *static_cast<Reply*>(reply) = std::move(reply_); }
+
+  Request request_;
+  Reply reply_;
+  Reply discarded_;
+};
+
+/// Owns a call, and drops it.
+class stream_handle {
+ public:
+  explicit stream_handle(std::shared_ptr<stream_call> call) noexcept : call_(std::move(call)) {}
+  stream_handle(stream_handle&& other) noexcept = default;
+  stream_handle& operator=(stream_handle&& other) noexcept {
+    stream_handle(std::move(other)).call_.swap(call_);
+    return *this;
+  }
+  stream_handle(const stream_handle&) = delete;
+  stream_handle& operator=(const stream_handle&) = delete;
+  ~stream_handle() {
+    if (call_) call_->drop();
+  }
+
+  [[nodiscard]] const std::shared_ptr<stream_call>& call() const noexcept { return call_; }
+
+ private:
+  std::shared_ptr<stream_call> call_;
+};
+
+/// A handler that moves the reply to the user's memory before it calls the user's handler,
+/// and so on the executor of that. gRPC writes into the library's memory only.
+template <class Handler>
+class taking_handler {
+ public:
+  taking_handler(Handler handler, std::shared_ptr<stream_call> call, void* reply)
+      : handler_(std::move(handler)), call_(std::move(call)), reply_(reply) {}
+
+  [[nodiscard]] const Handler& handler() const noexcept { return handler_; }
+
+  void operator()(bool ok) {
+    const bool taken = ok && take();
+    std::move(handler_)(taken);
+  }
+  void operator()(grpc::Status status) {
+    if (status.ok()) take();
+    std::move(handler_)(std::move(status));
+  }
+
+ private:
+  bool take() { return std::exchange(call_, nullptr)->take_reply(reply_); }
+
+  Handler handler_;
+  std::shared_ptr<stream_call> call_;
+  void* reply_;
+};
+
+/// Initiates an operation of any kind of stream.
+/// @param operation A member function of stream_call.
+template <class Signature, class Operation, class Token, class... Args>
+auto async_on_stream(std::shared_ptr<stream_call> call, Operation operation, Token&& token, Args... args) {
+  using target = executor_target<asio::system_executor>;
+  auto begin = [call = std::move(call), operation, args...](auto handler, const target& otherwise) {
+    posted_handler posted(std::move(handler), otherwise.executor);
+    auto& handler_context = posted.context();
+    ((*call).*operation)(std::move(posted), handler_context, args...);
+  };
+  return asio::async_initiate<Token, Signature>(initiation(target{}, std::move(begin)), token);
+}
+
+/// The same for an operation that returns a reply.
+template <class Signature, class Operation, class Token>
+auto async_taking_reply(std::shared_ptr<stream_call> call, Operation operation, void* reply, Token&& token) {
+  using target = executor_target<asio::system_executor>;
+  auto begin = [call = std::move(call), operation, reply](auto handler, const target& otherwise) {
+    posted_handler posted(taking_handler(std::move(handler), call, reply), otherwise.executor);
+    auto& handler_context = posted.context();
+    ((*call).*operation)(std::move(posted), handler_context);
+  };
+  return asio::async_initiate<Token, Signature>(initiation(target{}, std::move(begin)), token);
+}
+
+}  // namespace conn_grpc::detail
+
+template <template <class, class> class Associator, class Handler, class Default>
+struct boost::asio::associator<Associator, conn_grpc::detail::taking_handler<Handler>, Default>
+    : Associator<Handler, Default> {
+  static auto get(const conn_grpc::detail::taking_handler<Handler>& taking) noexcept {
+    return Associator<Handler, Default>::get(taking.handler());
+  }
+  static auto get(const conn_grpc::detail::taking_handler<Handler>& taking, const Default& by_default) noexcept {
+    return Associator<Handler, Default>::get(taking.handler(), by_default);
+  }
+};
