@@ -17,6 +17,7 @@
 #include <conn_grpc/detail/get.hpp>
 #include <conn_grpc/lease.hpp>
 #include <conn_grpc/lifecycle.hpp>
+#include <conn_grpc/streams.hpp>
 #include <conn_grpc/unary.hpp>
 
 #include <chrono>
@@ -105,6 +106,15 @@ class call_attempts {
   const lease_target* avoided_ = nullptr;
 };
 
+/// Waits for the lease of the next attempt.
+template <class Executor>
+asio::awaitable<boost::system::result<lease>, Executor> wait_for_lease(const call_attempts& attempts) {
+  auto [failed, given] =
+      co_await async_get<lease_get>(attempts.pool(), attempts.time_left(), asio::as_tuple(asio::deferred));
+  if (failed) co_return failed;
+  co_return std::move(given);
+}
+
 template <class Service, class Executor, class Async, class Request, class Reply>
 asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
                                              unary_method<Async, Request, Reply> method, const Request& request,
@@ -117,14 +127,7 @@ asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
     if (is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return attempts.without_lease(asio::error::operation_aborted);
     auto leased = attempts.try_lease();
-    if (!leased && leased.error() == asio::error::would_block) {
-      auto [failed, given] =
-          co_await async_get<lease_get>(attempts.pool(), attempts.time_left(), asio::as_tuple(asio::deferred));
-      if (failed)
-        leased = failed;
-      else
-        leased = std::move(given);
-    }
+    if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
     if (!leased) co_return attempts.without_lease(leased.error());
     {
       grpc::ClientContext context;
@@ -140,6 +143,22 @@ asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
       co_await timer.async_wait(asio::as_tuple(asio::deferred));
     }
   }
+}
+
+/// @param prepared the call, not begun yet, with a context of its own.
+template <class Stream, class Service, class Executor, class Call, class Method>
+asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<pool_impl> pool, std::shared_ptr<Call> prepared,
+                                              Method method, call_options options) {
+  call_attempts attempts(std::move(pool), std::move(options));
+  auto leased = attempts.try_lease();
+  if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
+  if (!leased)
+    co_return Stream(
+        make_failed_stream(std::make_unique<grpc::ClientContext>(), attempts.without_lease(leased.error())));
+  attempts.prepare(prepared->context());
+  const auto owner = std::make_shared<lease>(*std::move(leased));
+  prepared->open(owner->template stub<Service>(), method, owner);
+  co_return Stream(std::move(prepared));
 }
 
 }  // namespace detail
@@ -189,7 +208,83 @@ class client {
     return detail::call<Service, Executor>(impl_, method, request, reply, std::move(options));
   }
 
+  /// Leases a channel, and begins an RPC with a stream of replies. The stream holds the lease
+  /// until gRPC has ended the RPC. It is not repeated: `options.retries` has no effect.
+  ///
+  /// *Errors*: If there is no channel, the first read of the stream is false, and `finish`
+  /// has the status that `call` would have.
+  ///
+  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: `request` must live until this function returns. The stream owns its
+  /// context, and may outlive the client and the pool.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor, class Async, class Request, class Reply>
+  [[nodiscard]] asio::awaitable<read_stream<Reply>, Executor> open(read_method<Async, Request, Reply> method,
+                                                                   const std::type_identity_t<Request>& request,
+                                                                   call_options options = {}) const {
+    return open_leased<read_stream<Reply>, Executor>(
+        std::make_shared<detail::read_call<Request, Reply>>(new_context(), request), method, std::move(options));
+  }
+
+  /// The same with a stream of requests.
+  ///
+  /// *Errors*: If there is no channel, the first write of the stream is false, and `finish`
+  /// has the status that `call` would have.
+  ///
+  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: `reply` must live until `finish` completes, or the stream is destroyed. The
+  /// stream owns its context, and may outlive the client and the pool.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor, class Async, class Request, class Reply>
+  [[nodiscard]] asio::awaitable<write_stream<Request>, Executor> open(write_method<Async, Request, Reply> method,
+                                                                      std::type_identity_t<Reply>& reply,
+                                                                      call_options options = {}) const {
+    return open_leased<write_stream<Request>, Executor>(
+        std::make_shared<detail::write_call<Request, Reply>>(new_context(), reply), method, std::move(options));
+  }
+
+  /// The same with streams in both directions.
+  ///
+  /// *Errors*: If there is no channel, the first read and write of the stream are false, and
+  /// `finish` has the status that `call` would have.
+  ///
+  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  ///
+  /// *Thread safety*: Any thread may call this function.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: The stream owns its context, and may outlive the client and the pool.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
+  template <class Executor = asio::any_io_executor, class Async, class Request, class Reply>
+  [[nodiscard]] asio::awaitable<bidi_stream<Request, Reply>, Executor> open(bidi_method<Async, Request, Reply> method,
+                                                                            call_options options = {}) const {
+    return open_leased<bidi_stream<Request, Reply>, Executor>(
+        std::make_shared<detail::bidi_call<Request, Reply>>(new_context()), method, std::move(options));
+  }
+
  private:
+  static detail::call_context new_context() { return std::make_unique<grpc::ClientContext>(); }
+
+  template <class Stream, class Executor, class Call, class Method>
+  asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<Call> prepared, Method method,
+                                                call_options options) const {
+    return detail::open_leased<Stream, Service, Executor>(impl_, std::move(prepared), method, std::move(options));
+  }
+
   std::shared_ptr<detail::pool_impl> impl_;
 };
 

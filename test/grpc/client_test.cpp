@@ -132,6 +132,68 @@ TEST_CASE("metadata and prepare reach each attempt", "[client]") {
   CHECK(prepared == 1);
 }
 
+TEST_CASE("streams of a client hold their lease until they have ended", "[client]") {
+  served_client f(2);
+  run(f.io, [&]() -> asio::awaitable<void> {
+    {
+      CountdownRequest request;
+      request.set_from(3);
+      auto in = co_await f.greeter->open(&Greeter::Stub::async::Countdown, request, {.timeout = 20s});
+      CHECK(f.in_flight() == 1);
+      CountdownReply reply;
+      int count = 0;
+      while (co_await in.read(reply)) ++count;
+      CHECK(count == 3);
+      const auto status = co_await in.finish();
+      CHECK(status.ok());
+      CHECK(f.in_flight() == 0);
+    }
+    {
+      CollectReply reply;
+      auto out = co_await f.greeter->open(&Greeter::Stub::async::Collect, reply, {.timeout = 20s});
+      CollectRequest request;
+      request.set_number(7);
+      const bool sent = co_await out.write(request);
+      CHECK(sent);
+      const auto status = co_await out.finish();
+      CHECK(status.ok());
+      CHECK(reply.sum() == 7);
+    }
+    {
+      auto both = co_await f.greeter->open(&Greeter::Stub::async::Chat, {.timeout = 20s});
+      ChatMessage message;
+      message.set_text("hello");
+      const bool sent = co_await both.write(message);
+      CHECK(sent);
+      message.clear_text();
+      const bool answered = co_await both.read(message);
+      CHECK(answered);
+      CHECK(message.text() == "hello");
+      CHECK(f.in_flight() == 1);
+    }  // dropped half-way
+    co_await observer::poll_until([&] { return f.in_flight() == 0; });
+  }());
+}
+
+TEST_CASE("a stream without a channel is false, and its status says why", "[client]") {
+  asio::io_context io;
+  conn_grpc::pool pool(io, {.name = "greeter", .channel = {.address = "127.0.0.1:1"}});
+  const conn_grpc::client<Greeter> greeter(pool);
+  run(io, [&]() -> asio::awaitable<void> {
+    const CountdownRequest request;
+    auto in = co_await greeter.open(&Greeter::Stub::async::Countdown, request);
+    CountdownReply reply;
+    const bool read = co_await in.read(reply);
+    CHECK_FALSE(read);
+    const auto status = co_await in.finish();
+    CHECK(status.error_code() == StatusCode::UNAVAILABLE);
+    CHECK_THAT(status.error_message(), has_text("conn_grpc pool greeter"));
+    auto both = co_await greeter.open(&Greeter::Stub::async::Chat);
+    const bool sent = co_await both.write({});
+    CHECK_FALSE(sent);
+  }());
+}
+
 TEST_CASE("a call without a channel ends with a status, not with an exception", "[client]") {
   const reserved_port nobody;
   asio::io_context io;
