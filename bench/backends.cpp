@@ -171,8 +171,8 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace conn_grpc::bench
 
-// backends GREETER_SERVER [--long] [QUESTION...]: all questions take two minutes; with
-// --long the fifth takes a minute itself.
+// backends GREETER_SERVER [--long] [QUESTION...]: all questions take a minute and a half;
+// with --long the fifth takes a minute itself.
 int main(int argc, char** argv) try {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty() || arguments.front().starts_with('-')) {
