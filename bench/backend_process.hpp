@@ -31,6 +31,8 @@ class backend {
   void start() { process_.emplace(executable_, port_.address(), options_); }
   void kill() { process_->kill(); }
   void shut_down() { process_->shut_down(); }
+  /// Says NOT_SERVING from now on. The server needs the option --health.
+  void stop_serving() { process_->tell("not-serving"); }
 
  private:
   friend class frozen;
@@ -62,9 +64,10 @@ class frozen {
 };
 
 /// Several backends, each with a port of its own.
-inline std::deque<backend> start_backends(std::size_t count, const std::string& executable) {
+inline std::deque<backend> start_backends(std::size_t count, const std::string& executable,
+                                          const std::vector<std::string>& options = {}) {
   std::deque<backend> all;
-  for (std::size_t i = 0; i < count; ++i) all.emplace_back(executable);
+  for (std::size_t i = 0; i < count; ++i) all.emplace_back(executable, options);
   return all;
 }
 

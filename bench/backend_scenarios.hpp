@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// What happens to backends while they are called, and how long that takes to show.
+// What all questions about backends need: subjects that are called at the same time, and
+// their results.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -49,23 +53,19 @@ class subjects {
     return times;
   }
 
-  /// Waits until all of them have served at 80 % of its share for 100 ms.
-  /// @param since its first answers may come then.
+  /// Waits until all of them have had 80 % of this server's share for 100 ms.
+  /// @param begun for each subject when its share may begin.
   /// @return for each subject the time from then to the beginning of those 100 ms. `never`
   /// after ten seconds.
-  [[nodiscard]] samples time_until_share(const std::string& address, std::size_t backends, const samples& since) const {
-    constexpr double window = 110;  // the last 10 ms are not complete
+  [[nodiscard]] samples time_until_share(const std::string& address, std::size_t backends, const samples& begun) const {
+    const double part = 0.8 / static_cast<double>(backends);
     const stopwatch waiting;
     samples times(size(), never);
-    for (std::size_t missing = size(); missing > 0 && waiting.ms() < 10'000; std::this_thread::sleep_for(5ms)) {
-      for (std::size_t i = 0; i < size(); ++i) {
-        auto& calls = all_[i]->calls();
-        const double took = calls.now() - since[i];
-        if (times[i] >= 0 || took < window) continue;
-        if (calls.recent_share(address) < 0.8 / static_cast<double>(backends)) continue;
-        times[i] = took - window;
-        --missing;
-      }
+    const auto is_missing = [](double time) { return std::isnan(time); };
+    while (std::ranges::any_of(times, is_missing) && waiting.ms() < 10'000) {
+      std::this_thread::sleep_for(5ms);
+      for (std::size_t i = 0; i < size(); ++i)
+        if (is_missing(times[i])) times[i] = all_[i]->calls().first_share(address, part, begun[i]) - begun[i];
     }
     return times;
   }
@@ -81,18 +81,11 @@ class series {
   void add(const samples& one_of_each) {
     for (std::size_t i = 0; i < of_.size(); ++i) of_[i].push_back(one_of_each[i]);
   }
-  [[nodiscard]] std::string text(std::size_t subject) const { return number(median(of_[subject]), 0); }
+  [[nodiscard]] double typical(std::size_t subject) const { return median(of_[subject]); }
 
  private:
   std::vector<samples> of_;
 };
-
-/// The first columns of every table.
-inline std::vector<std::string> counts_of(subject& of) {
-  const auto& calls = of.calls();
-  return {of.name(), std::to_string(calls.answers() + calls.failures()), std::to_string(calls.failures()),
-          std::to_string(calls.failed_gets())};
-}
 
 /// What failed, and what the subject reported, in words.
 inline void print_words(const subjects& all) {
@@ -106,16 +99,33 @@ inline void print_words(const subjects& all) {
   std::fflush(stdout);
 }
 
-/// Prints a table with a row of each subject: the counts, and then these columns.
-inline void print_results(const char* question, const subjects& all, const std::vector<std::string>& columns,
-                          const std::function<std::vector<std::string>(std::size_t)>& cells) {
-  std::puts(question);
-  std::vector<std::string> head{"", "RPCs", "failed", "failed gets"};
-  head.insert(head.end(), columns.begin(), columns.end());
+/// A column of a table: its heading, and the value of each subject.
+struct column {
+  std::string name;
+  std::function<double(std::size_t subject)> value;
+};
+
+/// Prints a table with a row of each subject: the counts, and then these columns. Records
+/// the same values as "key, subject: column".
+inline void print_results(const std::string& key, const std::string& question, subjects& all,
+                          std::vector<column> columns) {
+  const auto count = [&](std::uint64_t (call_record::*of)() const) {
+    return [&all, of](std::size_t subject) { return static_cast<double>((all[subject].calls().*of)()); };
+  };
+  columns.insert(columns.begin(), {{"RPCs", count(&call_record::ended)},
+                                   {"failed", count(&call_record::failures)},
+                                   {"failed gets", count(&call_record::failed_gets)}});
+  columns.push_back({"slowest RPC ms", [&](std::size_t subject) { return all[subject].calls().longest(); }});
+  std::puts(question.c_str());
+  std::vector<std::string> head{""};
+  for (const auto& each : columns) head.push_back(each.name);
   table results(head);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    auto row = counts_of(all[i]);
-    for (auto& cell : cells(i)) row.push_back(std::move(cell));
+  for (std::size_t subject = 0; subject < all.size(); ++subject) {
+    std::vector<std::string> row{all[subject].name()};
+    for (const auto& each : columns) {
+      row.push_back(number(each.value(subject), 0));
+      record("backends", key + ", " + all[subject].name() + ": " + each.name, 1, each.value(subject));
+    }
     results.add(std::move(row));
   }
   results.print();
@@ -127,6 +137,19 @@ inline samples since(const samples& times, const samples& begin) {
   samples result;
   for (std::size_t i = 0; i < times.size(); ++i) result.push_back(times[i] - begin[i]);
   return result;
+}
+
+// The subjects of most questions: a pool with two channels to each address, and one gRPC
+// channel over the same addresses.
+
+constexpr const char* pooled = "conn_grpc";
+constexpr const char* plain = "round_robin";
+
+inline pool_options two_to_each() { return {.name = "bench", .pool_size = 2}; }
+
+inline void add_both(subjects& all, const call_load& load, const std::vector<std::string>& addresses) {
+  all.add<pooled_backends>(pooled, load, addresses, two_to_each());
+  all.add<round_robin_channel>(plain, load, addresses);
 }
 
 }  // namespace conn_grpc::bench

@@ -139,9 +139,10 @@ class subject {
   running_context context_;
 };
 
-/// A pool with `addresses`.
+/// A pool.
 class pooled_backends final : public subject {
  public:
+  /// @param addresses none: those of the options.
   /// @param suspects whether a caller whose deadline is over calls `suspect()`.
   pooled_backends(std::string name, call_load load, const std::vector<std::string>& addresses, pool_options options,
                   bool suspects = false)
@@ -149,6 +150,7 @@ class pooled_backends final : public subject {
     events_->attach_many("bench", std::array{event::channel_disconnected, event::channel_connection_failed},
                          [this](const telemetry_event& e) { reported(e); });
     pool_.async_run(asio::detached);
+    pool_.async_connected(1, 10s, asio::use_future).get();  // a name's addresses are known then
     pool_.async_connected(pool_.status().expected_size, 10s, asio::use_future).get();
   }
   ~pooled_backends() override {
@@ -206,12 +208,15 @@ class round_robin_channel final : public subject {
  public:
   round_robin_channel(std::string name, call_load load, const std::vector<std::string>& addresses,
                       grpc::ChannelArguments arguments = {})
+      : round_robin_channel(std::move(name), load, target_of(addresses), std::move(arguments)) {}
+  round_robin_channel(std::string name, call_load load, const std::string& target,
+                      grpc::ChannelArguments arguments = {})
       : subject(std::move(name), load), arguments_(std::move(arguments)) {
     arguments_.SetLoadBalancingPolicyName("round_robin");
     arguments_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments_.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(retries.min.count()));
     arguments_.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(retries.max.count()));
-    round_robin_channel::set_addresses(addresses);
+    make_channel(target);
     if (!channel_.load()->WaitForConnected(std::chrono::system_clock::now() + 10s))
       throw std::runtime_error("round_robin does not connect");
     looks_ = std::jthread([this](const std::stop_token& stop) {
@@ -220,11 +225,7 @@ class round_robin_channel final : public subject {
   }
 
   /// gRPC has no function for that: a new channel is made.
-  void set_addresses(const std::vector<std::string>& addresses) override {
-    std::string target = "ipv4:";
-    for (const auto& address : addresses) target += (target.back() == ':' ? "" : ",") + address;
-    channel_.store(grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments_));
-  }
+  void set_addresses(const std::vector<std::string>& addresses) override { make_channel(target_of(addresses)); }
 
   double noticed(const std::string&, double since) override {
     const std::lock_guard lock(mutex_);
@@ -238,6 +239,16 @@ class round_robin_channel final : public subject {
   }
 
  private:
+  static std::string target_of(const std::vector<std::string>& addresses) {
+    std::string target = "ipv4:";
+    for (const auto& address : addresses) target += (target.back() == ':' ? "" : ",") + address;
+    return target;
+  }
+
+  void make_channel(const std::string& target) {
+    channel_.store(grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments_));
+  }
+
   asio::awaitable<channel_ptr> get() override { co_return channel_.load(); }
 
   void look() {

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <iterator>
@@ -24,7 +25,9 @@
 #include <utility>
 #include <vector>
 
+#include "backend_addresses.hpp"
 #include "backend_process.hpp"
+#include "backend_restarts.hpp"
 #include "backend_scenarios.hpp"
 #include "backend_subjects.hpp"
 #include "process.hpp"
@@ -33,56 +36,6 @@
 
 namespace conn_grpc::bench {
 namespace {
-
-constexpr const char* pooled = "conn_grpc";
-constexpr const char* plain = "round_robin";
-
-pool_options two_to_each() { return {.name = "bench", .pool_size = 2}; }
-
-void add_both(subjects& all, const call_load& load, const std::vector<std::string>& addresses) {
-  all.add<pooled_backends>(pooled, load, addresses, two_to_each());
-  all.add<round_robin_channel>(plain, load, addresses);
-}
-
-/// Restarts one backend after the other, ten times in all.
-void restart(const std::string& executable, bool gracefully) {
-  auto backends = start_backends(3, executable);
-  subjects all;
-  add_both(all, {}, addresses_of(backends));
-  series noticed(all.size());
-  series failing(all.size());
-  series share(all.size());
-  all.start();
-  for (std::size_t i = 0; i < 10; ++i) {
-    auto& one = backends[i % backends.size()];
-    all.expect_no_failures(false);
-    const auto begun = all.now();
-    gracefully ? one.shut_down() : one.kill();
-    all.expect_no_failures(true);
-    one.start();
-    share.add(all.time_until_share(one.address(), backends.size(), all.now()));
-    samples seen;
-    samples failed;
-    for (std::size_t s = 0; s < all.size(); ++s) {
-      seen.push_back(all[s].noticed(one.address(), begun[s]) - begun[s]);
-      const double last = all[s].calls().last_failure() - begun[s];
-      failed.push_back(last > 0 ? last : never);
-    }
-    noticed.add(seen);
-    failing.add(failed);
-    std::this_thread::sleep_for(300ms);
-  }
-  all.finish();
-  print_results(gracefully
-                    ? "Ten restarts by graceful shutdown, one backend of three after the other, 200 RPCs in flight"
-                    : "The same by SIGKILL",
-                all, {"begun after its end", "noticed ms", "last failure ms", "its share after ms", "slowest RPC ms"},
-                [&](std::size_t s) -> std::vector<std::string> {
-                  const auto& calls = all[s].calls();
-                  return {std::to_string(calls.late_failures()), noticed.text(s), failing.text(s), share.text(s),
-                          number(calls.longest(), 0)};
-                });
-}
 
 /// A server that closes each connection at that age, and a few callers.
 void server_closes_connections(const std::string& executable) {
@@ -98,9 +51,8 @@ void server_closes_connections(const std::string& executable) {
   all.start();
   std::this_thread::sleep_for(20s);
   all.finish();
-  print_results("A server that closes connections at an age of 1 s or 2 s, one channel, 4 callers, 20 s", all,
-                {"slowest RPC ms"},
-                [&](std::size_t s) -> std::vector<std::string> { return {number(all[s].calls().longest(), 0)}; });
+  print_results("age", "A server that closes connections at an age of 1 s or 2 s, one channel, 4 callers, 20 s", all,
+                {});
 }
 
 struct resources {
@@ -139,75 +91,12 @@ void replace_connections(const std::string& executable, std::chrono::seconds tim
   }
   const auto after = resources::now();
   all.finish();
-  print_results("Six connections of each pool are replaced all the time, 50 callers", all, {"slowest RPC ms"},
-                [&](std::size_t s) -> std::vector<std::string> { return {number(all[s].calls().longest(), 0)}; });
+  print_results("replaced", "Six connections of each pool are replaced all the time, 50 callers", all, {});
   table use({"", "threads", "sockets", "memory KiB"});
   for (const auto& [when, of] : {std::pair("at the beginning", before), std::pair("at the end", after)})
     use.add({when, std::to_string(of.threads), std::to_string(of.sockets), std::to_string(of.memory_kib)});
   use.print();
   std::puts("");
-}
-
-/// The addresses change under load.
-void change_addresses(const std::string& executable) {
-  auto backends = start_backends(6, executable);
-  const auto addresses = addresses_of(backends);
-  const auto some = [&](std::size_t from, std::size_t to) {
-    return std::vector(addresses.begin() + static_cast<std::ptrdiff_t>(from),
-                       addresses.begin() + static_cast<std::ptrdiff_t>(to));
-  };
-  subjects all;
-  add_both(all, {}, some(0, 2));
-  all.start();
-  all.expect_no_failures(true);
-  // Returns the times until `added` serves its share, and until `removed` has answered
-  // for the last time.
-  const auto change_to = [&](const std::vector<std::string>& to, const std::string& added, const std::string& removed) {
-    for (const auto& each : all) each->set_addresses(to);
-    const auto begun = all.now();
-    samples until_share(all.size(), never);
-    if (!added.empty()) until_share = all.time_until_share(added, to.size(), begun);
-    std::this_thread::sleep_for(500ms);
-    samples last;
-    for (std::size_t s = 0; s < all.size(); ++s)
-      last.push_back(removed.empty() ? never : all[s].calls().last_answer(removed) - begun[s]);
-    return std::pair(until_share, last);
-  };
-  const auto added = change_to(some(0, 3), addresses[2], {}).first;
-  const auto removed = change_to(some(1, 3), {}, addresses[0]).second;
-  const auto replaced = change_to(some(3, 6), addresses[3], addresses[1]);
-  all.finish();
-  print_results("One backend is added to two, one is removed, all are replaced by three others; 200 RPCs in flight",
-                all,
-                {"added: its share after ms", "removed: last answer ms", "replaced: share after ms", "last answer ms",
-                 "slowest RPC ms"},
-                [&](std::size_t s) -> std::vector<std::string> {
-                  return {number(added[s], 0), number(removed[s], 0), number(replaced.first[s], 0),
-                          number(replaced.second[s], 0), number(all[s].calls().longest(), 0)};
-                });
-}
-
-/// Two backends of four are gone for a second.
-void lose_half(const std::string& executable) {
-  auto backends = start_backends(4, executable);
-  subjects all;
-  add_both(all, {}, addresses_of(backends));
-  all.start();
-  all.expect_no_failures(false);
-  backends[0].kill();
-  backends[1].kill();
-  all.expect_no_failures(true);
-  std::this_thread::sleep_for(1s);
-  backends[0].start();
-  backends[1].start();
-  const auto share = all.time_until_share(backends[1].address(), backends.size(), all.now());
-  all.finish();
-  print_results("Two backends of four are killed at once, and return after a second; 200 RPCs in flight", all,
-                {"begun after their end", "share after ms", "slowest RPC ms"},
-                [&](std::size_t s) -> std::vector<std::string> {
-                  const auto& calls = all[s].calls();
-                  return {std::to_string(calls.late_failures()), number(share[s], 0), number(calls.longest(), 0)};
-                });
 }
 
 /// One backend of three accepts connections, and does not answer, for four seconds.
@@ -247,13 +136,12 @@ void freeze_one(const std::string& executable) {
   stopped.reset();
   const auto share = all.time_until_share(addresses[0], backends.size(), all.now());
   all.finish();
-  print_results("One backend of three is frozen for 4 s; 60 callers, whose RPCs have 500 ms", all,
-                {"noticed ms", "last failure ms", "answers meanwhile", "its share after ms"},
-                [&](std::size_t s) -> std::vector<std::string> {
-                  return {number(all[s].noticed(addresses[0], stopped_at[s]) - stopped_at[s], 0),
-                          number(all[s].calls().last_failure() - stopped_at[s], 0),
-                          number(meanwhile[s] / before[s] * 50, 0) + " %", number(share[s], 0)};
-                });
+  print_results(
+      "frozen", "One backend of three is frozen for 4 s; 60 callers, whose RPCs have 500 ms", all,
+      {{"noticed ms", [&](std::size_t s) { return all[s].noticed(addresses[0], stopped_at[s]) - stopped_at[s]; }},
+       {"last failure ms", [&](std::size_t s) { return all[s].calls().last_failure() - stopped_at[s]; }},
+       {"answers meanwhile, %", [&](std::size_t s) { return meanwhile[s] / before[s] * 50; }},
+       {"its share after ms", [&](std::size_t s) { return share[s]; }}});
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -263,13 +151,15 @@ int run(const std::vector<std::string>& arguments) {
   const bool is_long = names.size() + 1 < arguments.size();
   const auto& server = arguments.front();
   const std::map<std::string, std::function<void()>> questions{
-      {"1-shutdown", [&] { restart(server, true); }},
-      {"2-kill", [&] { restart(server, false); }},
-      {"3-age-of-server", [&] { server_closes_connections(server); }},
-      {"4-replaced", [&] { replace_connections(server, is_long ? 60s : 15s); }},
-      {"5-addresses", [&] { change_addresses(server); }},
-      {"6-half", [&] { lose_half(server); }},
-      {"7-frozen", [&] { freeze_one(server); }},
+      {"1-shutdown", [&] { restart_by_shutdown(server); }},
+      {"2-kill", [&] { restart_by_kill(server); }},
+      {"3-announced", [&] { restart_announced(server); }},
+      {"4-age-of-server", [&] { server_closes_connections(server); }},
+      {"5-replaced", [&] { replace_connections(server, is_long ? 60s : 15s); }},
+      {"6-addresses", [&] { change_addresses(server); }},
+      {"7-name", [&] { change_name(server); }},
+      {"8-half", [&] { lose_half(server); }},
+      {"9-frozen", [&] { freeze_one(server); }},
   };
   for (const auto& name : names)
     if (!questions.contains(name)) throw std::invalid_argument("no question " + name);
@@ -282,13 +172,14 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace conn_grpc::bench
 
 // backends GREETER_SERVER [--long] [QUESTION...]: all questions take a minute and a half;
-// with --long the fourth takes a minute itself.
+// with --long the fifth takes a minute itself.
 int main(int argc, char** argv) try {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty() || arguments.front().starts_with('-')) {
     std::fputs("usage: backends GREETER_SERVER [--long] [QUESTION...]\n", stderr);
     return 2;
   }
+  ::setenv("GRPC_DNS_RESOLVER", "native", 1);  // see change_name
   conn_grpc::bench::raise_file_limit();
   conn_grpc::bench::warn_unless_optimized();
   return conn_grpc::bench::run(arguments);

@@ -56,6 +56,7 @@ class call_record {
     ++answers_;
     longest_ = (std::max)(longest_, at - begun);
     auto& of = of_address_[peer.substr(peer.find(':') + 1)];
+    if (of.answers.empty()) of.first = at;
     of.last = at;
     if (of.answers.size() <= interval) of.answers.resize(interval + 1);
     ++of.answers[interval];
@@ -82,6 +83,7 @@ class call_record {
     quiet_since_ = expected ? now() : (std::numeric_limits<double>::max)();
   }
 
+  [[nodiscard]] std::uint64_t ended() const { return answers() + failures(); }
   [[nodiscard]] std::uint64_t answers() const { return locked(answers_); }
   [[nodiscard]] std::uint64_t failures() const { return locked(failures_); }
   [[nodiscard]] std::uint64_t failed_gets() const { return locked(failed_gets_); }
@@ -92,29 +94,33 @@ class call_record {
   [[nodiscard]] double longest() const { return locked(longest_); }
   [[nodiscard]] std::map<std::string, int> words() const { return locked(words_); }
 
-  /// When the last answer of this server came.
-  [[nodiscard]] double last_answer(const std::string& address) {
-    const std::lock_guard lock(mutex_);
-    return of_address_[address].last;
-  }
+  /// When the first and the last answer of this server came.
+  [[nodiscard]] double first_answer(const std::string& address) { return of(address).first; }
+  [[nodiscard]] double last_answer(const std::string& address) { return of(address).last; }
 
-  /// The server's part of all answers in the last 100 ms that are complete.
-  [[nodiscard]] double recent_share(const std::string& address) {
-    const auto end = static_cast<std::size_t>(now() / interval_ms);
+  /// When the first 100 ms since then began in which this part of all answers came from
+  /// this server. `never` if there are none so far.
+  [[nodiscard]] double first_share(const std::string& address, double part, double since) {
+    constexpr std::size_t window = 10;
+    const auto end = static_cast<std::size_t>(now() / interval_ms);  // the last interval is not complete
     const std::lock_guard lock(mutex_);
-    double all = 0;
-    double its = 0;
-    for (const auto& [name, of] : of_address_) {
-      for (auto i = end < 10 ? 0 : end - 10; i < (std::min)(end, of.answers.size()); ++i) {
-        all += of.answers[i];
-        if (name == address) its += of.answers[i];
-      }
+    const auto& its = of_address_[address].answers;
+    const auto answers_from = [](const std::vector<std::uint32_t>& answers, std::size_t begin) {
+      double sum = 0;
+      for (auto i = begin; i < (std::min)(begin + window, answers.size()); ++i) sum += answers[i];
+      return sum;
+    };
+    for (auto begin = static_cast<std::size_t>(since / interval_ms) + 1; begin + window <= end; ++begin) {
+      double all = 0;
+      for (const auto& [name, of] : of_address_) all += answers_from(of.answers, begin);
+      if (all > 0 && answers_from(its, begin) >= part * all) return static_cast<double>(begin) * interval_ms;
     }
-    return all > 0 ? its / all : 0;
+    return never;
   }
 
  private:
   struct server {
+    double first = never;
     double last = never;
     std::vector<std::uint32_t> answers{};  // in each interval
   };
@@ -124,6 +130,11 @@ class call_record {
   T locked(const T& value) const {
     const std::lock_guard lock(mutex_);
     return value;
+  }
+
+  server of(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    return of_address_[address];
   }
 
   const stopwatch watch_;

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import backends_section
 import footprint_section
 import get_section
 import lifecycle_section
@@ -11,7 +12,7 @@ from data import load
 from page import appendix, front
 
 SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.STREAMS,
-            lifecycle_section.SECTION, footprint_section.SECTION]
+            lifecycle_section.SECTION, footprint_section.SECTION, backends_section.SECTION]
 
 
 def main() -> None:

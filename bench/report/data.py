@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint")
+PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint", "backends")
 
 
 class Figure(float):

@@ -49,14 +49,16 @@ lists the steps of the optimisation, with what each of them gave.
 """
 
 
-def _warnings(data: Data) -> list[str]:
-    runs = [data.runs.get(name, {}) for name in PROGRAMS]
-    commits = {run.get("commit", "unknown") for run in runs}
+def _warnings(sections: list[Section], data: Data) -> list[str]:
+    runs = {section.program: data.runs.get(section.program, {}) for section in sections}
+    commits = {run.get("commit", "unknown") for run in runs.values()}
     reasons = []
     if len(commits) > 1 or any("changed" in commit for commit in commits):
         reasons.append("> **Not one measurement:** the programs are of different commits, or of changed ones.\n")
-    if any(int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS for run in runs):
-        reasons.append("> **Not alone:** before a program began, other processes used more than "
+    crowded = [f"`{name}`" for name, run in runs.items()
+               if int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS]
+    if crowded:
+        reasons.append(f"> **Not alone:** before {', '.join(crowded)} began, other processes used more than "
                        f"{MOST_BY_OTHERS} % of the CPUs.\n")
     return reasons
 
@@ -83,12 +85,13 @@ def _machine_line(data: Data) -> str:
 
 def front(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """docs/benchmarks.md. @param drawn: the plots that exist, by file name."""
+    sections = [section for section in sections if section.rows]
     rows = [row for section in sections for row in section.rows]
     table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met"],
                    [row.cells(data) for row in rows])
     texts = ["\n\n".join([f"## {row.title}", _filled(row.meaning),
                           *_plots([row.plot] if row.plot else [], drawn, "benchmarks/")]) + "\n" for row in rows]
-    return "\n".join([FRONT, _machine_line(data), *_warnings(data), table, *texts])
+    return "\n".join([FRONT, _machine_line(data), *_warnings(sections, data), table, *texts])
 
 
 def _machine(data: Data) -> str:
@@ -121,5 +124,5 @@ def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
 
 def appendix(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
     """docs/benchmarks/appendix.md. @param drawn: the plots that exist, by file name."""
-    return "\n".join([APPENDIX, *_warnings(data), _machine(data), _results(sections, data),
+    return "\n".join([APPENDIX, *_warnings(sections, data), _machine(data), _results(sections, data),
                       *(_section(section, drawn, data) for section in sections)])
