@@ -86,7 +86,6 @@ struct stream_call::state {
   std::shared_ptr<bool_operation> writing;
   std::shared_ptr<status_operation> finishing;
   bool released = false;
-  bool read_failed = false;
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
   bool half_closed = false;         // the end of the messages has been written, or is
@@ -142,8 +141,7 @@ void stream_call::got(bool ok) noexcept {
   {
     const std::lock_guard lock(s.mutex);
     operation = std::move(s.reading);
-    if (!ok) s.read_failed = true;
-    if (!ok) next.unhold = s.release();
+    next.unhold = !ok && s.release();
     next.discard = ok && s.discards;
   }
   carry_out(next);
@@ -170,7 +168,17 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
     return true;
   }();
   if (!claimed) return operation->complete(false);
-  start_write(message);
+  try {
+    start_write(message);
+  } catch (...) {  // the message could not be copied
+    {
+      const std::lock_guard lock(s.mutex);
+      s.sending = false;
+      s.writing.reset();
+    }
+    unhold();
+    throw;
+  }
   unhold();
 }
 

@@ -703,8 +703,8 @@ TEST_CASE("drain() waits for streams", "[streams]") {
 TEST_CASE("a thousand streams that are dropped half-way leave nothing behind", "[streams]") {
   streams_fixture f;
   const auto whose = GENERATE(owner::user, owner::stream);
-  const auto thousand = [&]() -> asio::awaitable<void> {
-    for (int i = 0; i < 1'000; ++i) {
+  const auto drop = [&](int streams) -> asio::awaitable<void> {
+    for (int i = 0; i < streams; ++i) {
       either_context context(whose);
       auto in = conn_grpc::open(*f.stub, &methods::Countdown, context.get(), countdown_from(100, Then::HANG, 100));
       CountdownReply reply;
@@ -713,17 +713,12 @@ TEST_CASE("a thousand streams that are dropped half-way leave nothing behind", "
     }
     (void)co_await f.cancelled_when_all_have_ended();
   };
-  run(f.io, thousand());
-  const auto before = resident_kilobytes();
-  for (int i = 0; i < 4; ++i) {
-    run(f.io, thousand());
-    WARN(resident_kilobytes());
-  }
-  const auto after = resident_kilobytes();
-  CAPTURE(before, after);
-  // A stream that leaked would leave more than a kilobyte. A sanitizer keeps what is freed.
+  run(f.io, drop(200));
+  [[maybe_unused]] const auto before = resident_kilobytes();
+  for (int i = 0; i < 4; ++i) run(f.io, drop(200));
+  // AddressSanitizer keeps what is freed.
 #if !defined(__SANITIZE_ADDRESS__)
-  CHECK(after < before + 1'000);
+  CHECK(resident_kilobytes() < before + 500);  // a stream has more than a kilobyte
 #endif
 }
 
