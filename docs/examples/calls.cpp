@@ -27,6 +27,8 @@ using conn_grpc::test::CollectRequest;
 using conn_grpc::test::CountdownReply;
 using conn_grpc::test::CountdownRequest;
 using conn_grpc::test::Greeter;
+using conn_grpc::test::HelloReply;
+using conn_grpc::test::HelloRequest;
 using conn_grpc::test::Then;
 
 int used = 0;
@@ -128,6 +130,56 @@ asio::awaitable<void> limit_one_read(conn_grpc::channel_ptr channel) {
   require(first.index() == 1);
 }
 
+//[call
+// One line per RPC: a channel, a deadline, and another attempt if no server has executed it.
+asio::awaitable<std::string> greet(const conn_grpc::client<Greeter>& greeter, const std::string& name) {
+  HelloRequest request;
+  request.set_name(name);
+  HelloReply reply;
+  const grpc::Status status =
+      co_await greeter.call(&Greeter::Stub::async::SayHello, request, reply, {.timeout = 300ms});
+  co_return status.ok() ? reply.message() : status.error_message();
+}
+//]
+
+//[lease
+// The channel is in use until `leased` is destroyed.
+asio::awaitable<grpc::Status> greet_over_lease(conn_grpc::pool& pool, const HelloRequest& request, HelloReply& reply) {
+  const conn_grpc::lease leased = co_await pool.get_lease(1s);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 500ms);
+  const auto status =
+      co_await conn_grpc::unary(leased.stub<Greeter>(), &Greeter::Stub::async::SayHello, context, request, reply);
+  leased.report(status);
+  co_return status;
+}
+//]
+
+//[client_stream
+// The stream holds its lease. Without a channel the first read is false, and finish() says why.
+asio::awaitable<grpc::Status> count_down(const conn_grpc::client<Greeter>& greeter, const CountdownRequest& request) {
+  auto in = co_await greeter.open(&Greeter::Stub::async::Countdown, request, {.timeout = 5s});
+  CountdownReply reply;
+  while (co_await in.read(reply)) use(reply);
+  co_return co_await in.finish();
+}
+//]
+
+asio::awaitable<void> call(conn_grpc::pool& pool) {
+  const conn_grpc::client<Greeter> greeter(pool);
+  const std::string name = "Ada";
+  const auto greeting = co_await greet(greeter, name);
+  require(greeting == "Hello Ada");
+  HelloReply reply;
+  const HelloRequest request;
+  const auto status = co_await greet_over_lease(pool, request, reply);
+  require(status.ok());
+  used = 0;
+  const auto numbers = countdown(10);
+  const auto counted = co_await count_down(greeter, numbers);
+  require(counted.ok() && used == 10);
+}
+
 asio::awaitable<void> all(conn_grpc::pool& pool) {
   auto channel = co_await pool.get_channel(20s);
   co_await read_replies(channel);
@@ -135,6 +187,7 @@ asio::awaitable<void> all(conn_grpc::pool& pool) {
   co_await read_and_write(channel);
   co_await own_the_context(channel);
   co_await limit_one_read(channel);
+  co_await call(pool);
   pool.stop();
 }
 
