@@ -293,45 +293,74 @@ TEST_CASE("what a server may have executed is made again only if the caller says
   }());
 }
 
-TEST_CASE("servers that are killed and restarted execute no RPC twice", "[client]") {
-  const temporary_folder folder;
-  const auto record = (folder.path() / "record").string();
-  const std::vector<std::string> server_options{"--record", record};
-  served_client f(3, {}, server_options);
-  int running = 0;
-  bool stopping = false;
+namespace {
+
+/// Callers that make one call after the other while servers are killed and restarted.
+struct restarted_servers : served_client {
+  explicit restarted_servers(retry repeated, const std::vector<std::string>& server_options = {})
+      : served_client(3, {}, server_options), options_(server_options), retries_(repeated) {
+    for (int i = 0; i < 50; ++i) asio::co_spawn(io, call(), asio::detached);
+  }
+
+  asio::awaitable<void> restart(int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      const auto begun = next;
+      while (pool->status().current_size < 3 || next < begun + 300) co_await asio::post(asio::deferred);
+      const auto which = static_cast<std::size_t>(round % 3);
+      if (round % 2 == 0)
+        processes[which]->kill();
+      else
+        processes[which]->shut_down();
+      processes[which] = std::make_unique<server_process>(greeter_server(), ports[which]->address(), options_);
+    }
+    stopping = true;
+    co_await seen.until([&] { return running == 0; });
+  }
+
   std::uint64_t next = 0;
-  const auto call = [&]() -> asio::awaitable<void> {
+  std::map<std::string, int> failures;  // by the words
+
+ private:
+  asio::awaitable<void> call() {
     ++running;
     while (!stopping) {
       HelloReply reply;
       const auto request = hello(std::to_string(next++), 1ms);
-      (void)co_await f.greeter->call(say_hello, request, reply, {.timeout = 5s});
+      const conn_grpc::call_options options{.timeout = 20s, .retries = retries_};
+      const auto status = co_await greeter->call(say_hello, request, reply, options);
+      if (!status.ok()) ++failures[status.error_message()];
     }
     --running;
-    f.seen.changed.notify();
-  };
-  for (int i = 0; i < 50; ++i) asio::co_spawn(f.io, call(), asio::detached);
-  run(f.io, [&]() -> asio::awaitable<void> {
-    for (int round = 0; round < 6; ++round) {
-      const auto which = static_cast<std::size_t>(round % 3);
-      if (round % 2 == 0)
-        f.processes[which]->kill();
-      else
-        f.processes[which]->shut_down();
-      f.processes[which] =
-          std::make_unique<server_process>(greeter_server(), f.ports[which]->address(), server_options);
-      const auto begun = next;
-      while (f.pool->status().current_size < 3 || next < begun + 200) co_await asio::post(asio::deferred);
-    }
-    stopping = true;
-    co_await f.seen.until([&] { return running == 0; });
-  }());
+    seen.changed.notify();
+  }
+
+  const std::vector<std::string> options_;
+  const retry retries_;
+  int running = 0;
+  bool stopping = false;
+};
+
+}  // namespace
+
+TEST_CASE("servers that are killed and restarted execute no RPC twice", "[client]") {
+  const temporary_folder folder;
+  const auto record = (folder.path() / "record").string();
+  restarted_servers f(retry::unsent, {"--record", record});
+  run(f.io, f.restart(6));
   std::map<std::string, int> executed;
   std::ifstream lines(record);
   for (std::string line; std::getline(lines, line);) ++executed[line];
   CHECK(executed.size() > 1'000);
   for (const auto& [name, times] : executed)
     if (times > 1) FAIL_CHECK(name << " was executed " << times << " times");
+  for (const auto& [words, times] : f.failures) CHECK_THAT(words, !has_text("failed to connect"));
+  CHECK(f.in_flight() == 0);
+}
+
+TEST_CASE("no call of an idempotent method fails while servers are killed and restarted", "[client]") {
+  restarted_servers f(retry::idempotent);
+  run(f.io, f.restart(6));
+  CHECK(f.next > 1'000);
+  CHECK(f.failures == std::map<std::string, int>());
   CHECK(f.in_flight() == 0);
 }
