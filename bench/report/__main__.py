@@ -8,7 +8,7 @@ import footprint_section
 import get_section
 import lifecycle_section
 import rpc_sections
-from data import load
+from data import load_all
 from page import appendix, front
 
 SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.STREAMS,
@@ -18,7 +18,7 @@ SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sec
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit("usage: report DATA DOCS")
-    data, docs = load(Path(sys.argv[1])), Path(sys.argv[2])
+    (data, *others), docs = load_all(Path(sys.argv[1])), Path(sys.argv[2])
     plots = [plot for section in SECTIONS for plot in section.all_plots()]
     drawn = {plot.file: svg for plot in plots if (svg := plot.draw(data)) is not None}
     folder = docs / "benchmarks"
@@ -27,8 +27,8 @@ def main() -> None:
         old.unlink()
     for file, svg in drawn.items():
         (folder / file).write_text(svg, encoding="utf-8")
-    (docs / "benchmarks.md").write_text(front(SECTIONS, drawn, data), encoding="utf-8")
-    (folder / "appendix.md").write_text(appendix(SECTIONS, drawn, data), encoding="utf-8")
+    (docs / "benchmarks.md").write_text(front(SECTIONS, drawn, data, others), encoding="utf-8")
+    (folder / "appendix.md").write_text(appendix(SECTIONS, drawn, data, others), encoding="utf-8")
 
 
 if __name__ == "__main__":

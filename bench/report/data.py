@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
-"""What the benchmarks write to the data folder: NAME.tsv, NAME.txt and NAME.run of each, and machine.tsv."""
+"""What the benchmarks write to the folder of a version of gRPC: NAME.tsv, NAME.txt and NAME.run, and machine.tsv."""
 from dataclasses import dataclass
 from pathlib import Path
 
+DECIDES = "grpc-1.51"  # Debian 12's and 13's
 PROGRAMS = ("get", "waiting", "rpc", "streams", "lifecycle", "footprint", "backends")
 
 
@@ -45,3 +46,10 @@ def load(folder: Path) -> Data:
     printed = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in folder.glob("*.txt")}
     runs = {path.stem: _pairs(path) for path in folder.glob("*.run")}
     return Data(values, printed, runs, _pairs(folder / "machine.tsv"))
+
+
+def load_all(folder: Path) -> list[Data]:
+    """Of each version of gRPC. First the version that the pages are about, then the others, the oldest first."""
+    names = {path.name for path in folder.glob("grpc-*")} - {DECIDES}
+    by_age = sorted(names, key=lambda name: [int(part) for part in name.removeprefix("grpc-").split(".")])
+    return [load(folder / name) for name in (DECIDES, *by_age)]

@@ -33,6 +33,9 @@ bench/run get rpc       # measures these two again
 bench/run --render      # writes the pages again; needs Python only
 ```
 
+The numbers are of the version of gRPC that "The machine" names. Each other version that was measured has a column in
+the table of benchmarks.md, and a section at the end of this page.
+
 Every figure is a median of several runs, except CPU time and context switches, which are means. A ratio is the median
 of the ratios within each run, to something measured in the same run. So what slows a whole run down cancels out. The
 ratio is not the quotient of the two medians beside it, which may be of different runs. Half of all runs are within ±,
@@ -49,16 +52,25 @@ lists the steps of the optimisation, with what each of them gave.
 """
 
 
+def _grpc(data: Data) -> str:
+    return f"gRPC {data.machine.get('gRPC', 'of an unknown version')}"
+
+
+def _measured(sections: list[Section], data: Data) -> list[Section]:
+    return [section for section in sections if section.program in data.runs]
+
+
 def _warnings(sections: list[Section], data: Data) -> list[str]:
     runs = {section.program: data.runs.get(section.program, {}) for section in sections}
     commits = {run.get("commit", "unknown") for run in runs.values()}
     reasons = []
     if len(commits) > 1 or any("changed" in commit for commit in commits):
-        reasons.append("> **Not one measurement:** the programs are of different commits, or of changed ones.\n")
+        reasons.append(f"> **Not one measurement, {_grpc(data)}:** the programs are of different commits, or of changed "
+                       "ones.\n")
     crowded = [f"`{name}`" for name, run in runs.items()
                if int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS]
     if crowded:
-        reasons.append(f"> **Not alone:** before {', '.join(crowded)} began, other processes used more than "
+        reasons.append(f"> **Not alone, {_grpc(data)}:** before {', '.join(crowded)} began, other processes used more than "
                        f"{MOST_BY_OTHERS} % of the CPUs.\n")
     return reasons
 
@@ -76,29 +88,40 @@ def _plots(plots: list[Plot], drawn: dict[str, str], folder: str) -> list[str]:
     return [f"![{plot.title}]({folder}{plot.file})" for plot in plots if plot.file in drawn]
 
 
-def _machine_line(data: Data) -> str:
+def _machine_parts(data: Data) -> list[str]:
     units = {"CPU": "", "cores": " cores", "memory": " of memory", "system": "", "compiler": ""}
     parts = [data.machine[name] + unit for name, unit in units.items() if name in data.machine]
-    parts += [f"{name} {data.machine[name]}" for name in ("gRPC", "Boost") if name in data.machine]
-    return f"Machine, for client and server: {'; '.join(parts) or 'unknown'}.\n"
+    return parts + [f"{name} {data.machine[name]}" for name in ("gRPC", "Boost") if name in data.machine]
 
 
-def front(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
+def _machine_line(data: Data) -> str:
+    return f"Machine, for client and server: {'; '.join(_machine_parts(data)) or 'unknown'}.\n"
+
+
+def _other_line(data: Data, other: Data) -> str:
+    differs = [part for part in _machine_parts(other) if part not in _machine_parts(data)]
+    return _filled(f"The column {_grpc(other)} has conn_grpc's figure and its ratio, and **no** where the target is "
+                   f"missed. It was measured with {'; '.join(differs)}.") + "\n"
+
+
+def front(sections: list[Section], drawn: dict[str, str], data: Data, others: list[Data]) -> str:
     """docs/benchmarks.md. @param drawn: the plots that exist, by file name."""
     sections = [section for section in sections if section.rows]
     rows = [row for section in sections for row in section.rows]
-    table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met"],
-                   [row.cells(data) for row in rows])
+    table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met", *map(_grpc, others)],
+                   [row.cells(data, others) for row in rows])
     texts = ["\n\n".join([f"## {row.title}", _filled(row.meaning),
                           *_plots([row.plot] if row.plot else [], drawn, "benchmarks/")]) + "\n" for row in rows]
-    return "\n".join([FRONT, _machine_line(data), *_warnings(sections, data), table, *texts])
+    beside = [line for other in others
+              for line in (_other_line(data, other), *_warnings(_measured(sections, other), other))]
+    return "\n".join([FRONT, _machine_line(data), *_warnings(sections, data), *beside, table, *texts])
 
 
 def _machine(data: Data) -> str:
     rows = [[name, value] for name, value in data.machine.items()]
     runs = [[f"`{name}`", run.get("date", ""), f"`{run.get('commit', '')}`", f"{run.get('seconds', '')} s",
              run.get("others before", "")] for name in PROGRAMS if (run := data.runs.get(name))]
-    return ("## The machine\n\n" + _table(["", ""], rows) + "\n" +
+    return (_table(["", ""], rows) + "\n" +
             _table(["program", "measured", "commit", "took", "CPU use of other processes before"], runs))
 
 
@@ -110,19 +133,30 @@ def _answer(question: Question, data: Data) -> list[str]:
 
 def _results(sections: list[Section], data: Data) -> str:
     rows = [_answer(question, data) for section in sections for question in section.questions]
-    return "## Results\n\n" + _table(["question", "compared with", "target", "measured", "target met?"], rows)
+    return _table(["question", "compared with", "target", "measured", "target met?"], rows)
+
+
+def _output(section: Section, data: Data) -> str:
+    printed = data.printed.get(section.program)
+    return f"Output of `bench/{section.program}`:\n\n```\n{printed}\n```" if printed else "Not measured."
 
 
 def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
     notes = [_filled(f"- {question.title}: {question.note}", "  ") for question in section.questions if question.note]
-    printed = data.printed.get(section.program)
-    output = f"Output of `bench/{section.program}`:\n\n```\n{printed}\n```" if printed else "Not measured."
     parts = [f"## {section.title}", _filled(section.how), "\n".join(notes), *_plots(list(section.plots), drawn, ""),
-             output]
+             _output(section, data)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def appendix(sections: list[Section], drawn: dict[str, str], data: Data) -> str:
+def _with_other_grpc(sections: list[Section], other: Data) -> str:
+    measured = _measured(sections, other)
+    parts = [f"## With {_grpc(other)}", *_warnings(measured, other), _machine(other), _results(measured, other),
+             *(_output(section, other) + "\n" for section in measured)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def appendix(sections: list[Section], drawn: dict[str, str], data: Data, others: list[Data]) -> str:
     """docs/benchmarks/appendix.md. @param drawn: the plots that exist, by file name."""
-    return "\n".join([APPENDIX, *_warnings(sections, data), _machine(data), _results(sections, data),
-                      *(_section(section, drawn, data) for section in sections)])
+    return "\n".join([APPENDIX, *_warnings(sections, data), "## The machine\n", _machine(data), "## Results\n",
+                      _results(sections, data), *(_section(section, drawn, data) for section in sections),
+                      *(_with_other_grpc(sections, other) for other in others)])

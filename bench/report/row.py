@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 """A row of docs/benchmarks.md: the library beside what it is compared with, for several sizes."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bars import Bars
@@ -35,6 +36,19 @@ class Comparison:
         ratio = check(self.ratio, "", 2)
         return [self.case.format(f"{size:,}"), *cells, ratio.measured(data), ratio.verdict(data)]
 
+    def with_other_grpc(self, size: int, data: Data) -> str:
+        """The figure of the library and the ratio in one cell, and the verdict if it is "no"."""
+        if data.value(self.program, self.ours, size) is None:
+            return NOTHING
+        _, ours, _, ratio, verdict = self.line(size, data)
+        shown = [ours] + [text for text in (ratio, verdict) if text not in (NOTHING, "yes")]
+        return ", ".join(shown)
+
+
+def _merged(column: Sequence[str]) -> Sequence[str]:
+    """One line if all lines are the same."""
+    return column[:1] if len(set(column)) == 1 else column
+
 
 @dataclass(frozen=True)
 class Row:
@@ -46,11 +60,12 @@ class Row:
     meaning: str
     plot: Plot | None = None
 
-    def cells(self, data: Data) -> list[str]:
+    def cells(self, data: Data, others: list[Data]) -> list[str]:
+        """@param others: measured with other versions of gRPC, which have a column each."""
         lines = [each.line(size, data) for each in self.comparisons for size in each.sizes]
         *columns, verdicts = zip(*lines)
-        if len(set(verdicts)) == 1:
-            verdicts = verdicts[:1]
-        cells = ["<br>".join(column) for column in (*columns, (self.target,), verdicts)]
+        elsewhere = [[each.with_other_grpc(size, other) for each in self.comparisons for size in each.sizes]
+                     for other in others]
+        cells = ["<br>".join(column) for column in (*columns, (self.target,), *map(_merged, (verdicts, *elsewhere)))]
         return [f"**{self.title}**<br>{self.what}<br>compared with {self.against}",
                 *(cell.replace(" ", NO_BREAK) for cell in cells)]
