@@ -197,7 +197,7 @@ class write_stream {
   /// Writes a request as above, and moves it when the operation begins. A write that is
   /// refused leaves it unchanged.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_write(Request&& request, Token&& token = {}) {
+  auto async_write(Request&& request, Token&& token = {}) {  // NOLINT(*-rvalue-reference-param-not-moved): later
     return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
                                                detail::outgoing_message{.moved = &request});
   }
@@ -420,7 +420,7 @@ class bidi_stream {
   /// Writes a request as above, and moves it when the operation begins. A write that is
   /// refused leaves it unchanged.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_write(Request&& request, Token&& token = {}) {
+  auto async_write(Request&& request, Token&& token = {}) {  // NOLINT(*-rvalue-reference-param-not-moved): later
     return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
                                                detail::outgoing_message{.moved = &request});
   }

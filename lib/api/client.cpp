@@ -36,7 +36,7 @@ call_attempts::call_attempts(std::shared_ptr<pool_impl> pool, call_options optio
 boost::system::result<lease> call_attempts::try_lease() {
   const bool has_limit = deadline_ != (clock::time_point::max)();
   if (has_limit && time_left() <= std::chrono::nanoseconds::zero()) return errc::not_connected;
-  const auto* const avoided = static_cast<const runtime::member*>(avoided_);
+  const auto* const avoided = avoided_ != nullptr ? &runtime::member_of(*avoided_) : nullptr;
   if (has_limit) return pool_->lease_channel<if_none::wait>(avoided);
   auto leased = pool_->lease_channel<if_none::fail>(avoided);
   if (!leased && leased.error() == pool_impl::leases_type::all_are_full()) return asio::error::would_block;

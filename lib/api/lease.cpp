@@ -8,7 +8,7 @@
 namespace conn_grpc::detail {
 
 void report_to(const lease_target& target, const grpc::Status& status) {
-  const auto& of = static_cast<const runtime::member&>(target);
+  const auto& of = runtime::member_of(target);
   const auto code = status.error_code();
   if (code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED)
     of.count_failure(status.error_message());

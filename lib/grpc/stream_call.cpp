@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace conn_grpc::detail {
@@ -227,11 +228,11 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
                                           [](stream_call& c) { c.cancel_finish(); });
   auto& s = *state_;
   steps next;
-  grpc::Status status;
+  std::optional<grpc::Status> status;  // unless it is to be awaited
   {
     const std::lock_guard lock(s.mutex);
     if (s.finish_called) {
-      status = {grpc::StatusCode::FAILED_PRECONDITION, "finish() was called before"};
+      status.emplace(grpc::StatusCode::FAILED_PRECONDITION, "finish() was called before");
     } else if (s.done && !s.awaits_loss) {
       status = std::move(s.status);
     } else {
@@ -247,7 +248,8 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
     }
     s.finish_called = true;
   }
-  if (operation) return operation->complete(std::move(status));
+  // NOLINTNEXTLINE(bugprone-use-after-move): it is moved only when there is no status
+  if (status) return operation->complete(*std::move(status));
   carry_out(next);
 }
 

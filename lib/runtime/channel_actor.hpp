@@ -114,7 +114,7 @@ class channel_actor {
   using step = channel_transition::step;
   using attempt = connection_attempt<Clock>;
 
-  std::unique_ptr<conn_grpc::backoff> make_backoff() const {
+  [[nodiscard]] std::unique_ptr<conn_grpc::backoff> make_backoff() const {
     return call_user("make_backoff", [this] {
       const auto& options = state_.environment.options;
       auto policy = options.make_backoff(options.backoff);

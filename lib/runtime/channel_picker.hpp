@@ -71,7 +71,7 @@ class channel_picker final {
   /// From now on this connection is picked, and no longer the previous one of its channel.
   /// @param id of the connection; unique in the pool.
   void publish(const std::shared_ptr<const channel_identity>& of, std::uint64_t id, channel_ptr channel) {
-    members_.insert(leases_.member_of(of, id, std::move(channel)));
+    members_.insert(leases_.make_member(of, id, std::move(channel)));
   }
 
   /// Completes the waiters that can be answered now. Call it after `publish`.

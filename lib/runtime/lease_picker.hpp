@@ -49,7 +49,7 @@ class lease_picker {
   }
 
   /// A connection that can be leased. On the strand.
-  [[nodiscard]] std::shared_ptr<const member> member_of(const std::shared_ptr<const channel_identity>& its,
+  [[nodiscard]] std::shared_ptr<const member> make_member(const std::shared_ptr<const channel_identity>& its,
                                                         std::uint64_t id, channel_ptr channel) const {
     return std::make_shared<const member>(its, id, std::move(channel), ledger_, observer_());
   }
@@ -169,9 +169,9 @@ class lease_picker {
 
   result_type report(result_type leased, time_point begin) {
     if (picker_.probe().wants_gets()) {
-      const auto* const of = leased ? static_cast<const member*>(leased->target()) : nullptr;
-      picker_.probe().report_get(Picker::now() - begin, of && !picker_.is_mocked() ? of->identity.get() : nullptr,
-                                 leased ? std::string() : leased.error().message());
+      const auto* const its =
+          leased && !picker_.is_mocked() ? runtime::member_of(*leased->target()).identity.get() : nullptr;
+      picker_.probe().report_get(Picker::now() - begin, its, leased ? std::string() : leased.error().message());
     }
     return leased;
   }

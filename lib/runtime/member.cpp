@@ -41,7 +41,7 @@ void member::count_failure(const std::string& words) const {
 namespace detail {
 
 void end_lease(const lease_target& target) noexcept {
-  const auto& ended = static_cast<const runtime::member&>(target);
+  const auto& ended = runtime::member_of(target);
   ended.identity->load->in_flight.fetch_sub(1, std::memory_order_relaxed);
   const bool was_full = ended.in_flight.fetch_sub(1, std::memory_order_relaxed) == ended.ledger->max_in_flight;
   ended.ledger->in_flight.fetch_sub(1, std::memory_order_release);  // a drain that reads 0 comes after the lease
@@ -50,7 +50,7 @@ void end_lease(const lease_target& target) noexcept {
 }
 
 const std::string& address_of(const lease_target& target) noexcept {
-  return static_cast<const runtime::member&>(target).identity->address;
+  return runtime::member_of(target).identity->address;
 }
 
 }  // namespace detail

@@ -54,7 +54,7 @@ struct lease_ledger {
 struct member : detail::lease_target {
   member(std::shared_ptr<const channel_identity> its_identity, std::uint64_t its_id, channel_ptr its_channel,
          std::shared_ptr<lease_ledger> its_ledger, std::weak_ptr<lease_observer> its_observer)
-      : lease_target{std::move(its_channel), {}},
+      : lease_target{.channel = std::move(its_channel), .stubs = {}},
         slot(its_identity->slot),
         id(its_id),
         identity(std::move(its_identity)),
@@ -80,5 +80,10 @@ struct member : detail::lease_target {
   mutable std::atomic<std::size_t> in_flight{0};        // leases
   mutable std::atomic<std::size_t> failures_in_row{0};  // see lease::report
 };
+
+/// The member that a lease is of. Every target is one.
+[[nodiscard]] inline const member& member_of(const detail::lease_target& target) noexcept {
+  return static_cast<const member&>(target);  // NOLINT(cppcoreguidelines-pro-type-static-cast-downcast)
+}
 
 }  // namespace conn_grpc::runtime

@@ -169,7 +169,7 @@ TEST_CASE("a connection is suspect after enough failures in a row", "[lease]") {
   f.options.suspect_after = 3;
   f.connect();
   const auto leased = f.take();
-  const auto& member = static_cast<const conn_grpc::runtime::member&>(*leased.target());
+  const auto& member = conn_grpc::runtime::member_of(*leased.target());
   member.count_failure("no answer");
   member.count_failure("no answer");
   member.end_row_of_failures();
