@@ -98,7 +98,8 @@ class bare_picker {
   explicit bare_picker(const member_list& channels)
       : picker_(options_, {}, [] { return std::weak_ptr<conn_grpc::runtime::lease_observer>(); }, {}) {
     picker_.open();
-    for (std::size_t slot = 0; slot < channels.size(); ++slot) picker_.publish(identity_of(slot), 0, channels[slot]);
+    for (std::size_t slot = 0; slot < channels.size(); ++slot)
+      picker_.publish(picker_.leases().make_member(identity_of(slot), 0, channels[slot]));
   }
 
   [[gnu::noinline]] boost::system::result<conn_grpc::channel_ptr> next() {

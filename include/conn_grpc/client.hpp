@@ -47,9 +47,9 @@ struct call_options {
   /// The limit for the whole call: the waiting for a channel, all attempts, and the pauses
   /// between them. Each attempt gets what is left as its deadline.
   ///
-  /// Zero means that there is no limit. Then the call does not wait for a connection: while no
-  /// channel is connected it fails at once with UNAVAILABLE. It still waits for room, while
-  /// each connected channel has `pool_options::max_in_flight` leases.
+  /// Below zero, the time is over. Zero means that there is no limit. Then the call does not wait for a connection:
+  /// while no channel is connected it fails at once with UNAVAILABLE. It still waits for room, while each connected
+  /// channel has `pool_options::max_in_flight` leases.
   std::chrono::milliseconds timeout{0};
 
   /// Metadata that is sent with each attempt.
@@ -76,6 +76,9 @@ class call_attempts {
  public:
   CONN_GRPC_API call_attempts(std::shared_ptr<pool_impl> pool, call_options options);
 
+  /// Lets the pool make retries for it.
+  CONN_GRPC_API void count_call();
+
   /// asio::error::would_block when the call has to wait for `time_left()`.
   [[nodiscard]] CONN_GRPC_API boost::system::result<lease> try_lease();
   [[nodiscard]] CONN_GRPC_API std::chrono::nanoseconds time_left() const;
@@ -84,21 +87,25 @@ class call_attempts {
   /// The status of a call that gets no lease.
   [[nodiscard]] CONN_GRPC_API grpc::Status without_lease(error_code failed) const;
 
-  CONN_GRPC_API void prepare(grpc::ClientContext& context) const;
+  CONN_GRPC_API void prepare(grpc::ClientContext& context);
 
   /// True when there is to be another attempt, after `pause()`.
+  /// @param is_cancelled by the caller.
   [[nodiscard]] CONN_GRPC_API bool ended(const grpc::Status& status, const grpc::ClientContext& context,
-                                         const lease& of);
+                                         const lease& of, bool is_cancelled);
   [[nodiscard]] std::chrono::nanoseconds pause() const noexcept { return pause_; }
 
  private:
   using clock = std::chrono::steady_clock;
 
+  [[nodiscard]] bool has_limit() const noexcept { return options_.timeout.count() != 0; }
   [[nodiscard]] bool may_retry(const grpc::Status& status, const grpc::ClientContext& context) const;
+  [[nodiscard]] bool had_time_for(const grpc::Status& status) const;
 
   const std::shared_ptr<pool_impl> pool_;
   const call_options options_;
-  const clock::time_point deadline_;  // max(): none
+  const clock::time_point deadline_;  // if there is a limit
+  clock::time_point begun_;           // the last attempt
   int attempts_ = 0;
   std::chrono::nanoseconds pause_{0};
   grpc::Status last_;         // of the last attempt
@@ -115,14 +122,16 @@ asio::awaitable<boost::system::result<lease>, Executor> wait_for_lease(const cal
   co_return std::move(given);
 }
 
+inline bool is_cancelled(const asio::cancellation_state& state) {
+  return state.cancelled() != asio::cancellation_type::none;
+}
+
 template <class Service, class Executor, class Async, class Request, class Reply>
 asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
                                              unary_method<Async, Request, Reply> method, const Request& request,
                                              Reply& reply, call_options options) {
-  const auto is_cancelled = [](const asio::cancellation_state& state) {
-    return state.cancelled() != asio::cancellation_type::none;
-  };
   call_attempts attempts(std::move(pool), std::move(options));
+  attempts.count_call();
   for (;;) {
     if (is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return attempts.without_lease(asio::error::operation_aborted);
@@ -131,11 +140,13 @@ asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
     if (!leased) co_return attempts.without_lease(leased.error());
     {
       grpc::ClientContext context;
-      attempts.prepare(context);
+      attempts.prepare(context);  // user code, which may cancel
+      if (is_cancelled(co_await asio::this_coro::cancellation_state))
+        co_return attempts.without_lease(asio::error::operation_aborted);
       auto& stub = leased->template stub<Service>();
       const grpc::Status status = co_await async_unary(stub, method, context, request, reply, asio::deferred);
-      if (!attempts.ended(status, context, *leased)) co_return status;
-      if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return status;
+      const bool cancelled = is_cancelled(co_await asio::this_coro::cancellation_state);
+      if (!attempts.ended(status, context, *leased, cancelled)) co_return status;
     }
     leased = lease();
     if (attempts.pause() > std::chrono::nanoseconds::zero()) {
@@ -150,7 +161,8 @@ template <class Stream, class Service, class Executor, class Call, class Method>
 asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<pool_impl> pool, std::shared_ptr<Call> prepared,
                                               Method method, call_options options) {
   call_attempts attempts(std::move(pool), std::move(options));
-  auto leased = attempts.try_lease();
+  boost::system::result<lease> leased = asio::error::operation_aborted;
+  if (!is_cancelled(co_await asio::this_coro::cancellation_state)) leased = attempts.try_lease();
   if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
   if (!leased)
     co_return Stream(

@@ -305,14 +305,16 @@ struct pool_options {
   std::size_t max_in_flight = 0;
 
   /// How many channels to each address there may be. If it is above `pool_size`, their number
-  /// follows the number of leases: it grows at once when each channel has `max_in_flight`
-  /// leases, which must be set. It shrinks, to `pool_size` at the least, when fewer channels
+  /// follows the number of leases: it grows at once when each connected channel has
+  /// `max_in_flight` leases, which must be set. It shrinks, to `pool_size` at the least, when fewer channels
   /// would have been enough for 10 s, with a fifth to spare. Leases of a channel that is
   /// removed go on. Zero means that the number does not change.
   std::size_t max_size = 0;
 
-  /// After so many failures in a row that `lease::report` was told, with DEADLINE_EXCEEDED or
-  /// UNAVAILABLE, the connection is replaced, as `pool::suspect` does. Zero means never.
+  /// After so many failures in a row that leases of a connection report, with
+  /// DEADLINE_EXCEEDED or UNAVAILABLE, the pool replaces the connection, as `pool::suspect`
+  /// does. Zero means never. A `client` does not report a DEADLINE_EXCEEDED of an RPC that had
+  /// waited for its lease for more than half of its timeout.
   std::size_t suspect_after = 0;
 };
 

@@ -19,9 +19,7 @@
 namespace conn_grpc::detail {
 namespace {
 
-// Far above the number of sockets that a process can have. A larger number is a mistake
-// that would take the memory of the machine.
-constexpr std::size_t most_channels = 100'000;
+using runtime::most_channels;
 
 /// @param prefix of the names of the fields: "" or "channel.".
 runtime::checked_pool_options checked_channel(const channel_options& options, const std::string& prefix,
@@ -81,7 +79,7 @@ void set_resolver(const pool_options& options, runtime::checked_pool_options& to
 void check_addresses(const std::vector<std::string>& addresses, const runtime::checked_pool_options& of) {
   for (std::size_t i = 0; i < addresses.size(); ++i)
     check_address("addresses[" + std::to_string(i) + "]", addresses[i], of.has_own_targets);
-  core::check(of.pool_size == 0 || addresses.size() <= most_channels / of.pool_size, "addresses",
+  core::check(of.largest_size() == 0 || addresses.size() <= most_channels / of.largest_size(), "addresses",
               "must not have more than " + std::to_string(most_channels) + " channels");
 }
 
@@ -91,6 +89,11 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
   core::check(options.max_size <= most_channels, "max_size", "must not be above " + std::to_string(most_channels));
   auto all = checked_channel(options.channel, "channel.", options.name, std::move(type_key));
   all.pool_size = options.pool_size;
+  core::check(options.max_size == 0 || options.max_size >= options.pool_size, "max_size",
+              "must not be below pool_size");
+  core::check(options.max_size <= options.pool_size || options.max_in_flight > 0, "max_size",
+              "needs max_in_flight, which says when a channel is full");
+  all.max_size = options.max_size;
   if (options.addresses.empty()) check_address("channel.address", options.channel.address, all.has_own_targets);
   check_addresses(options.addresses, all);
   core::check_not_negative("resolve_interval", options.resolve_interval);
@@ -105,11 +108,6 @@ std::shared_ptr<const runtime::checked_pool_options> checked(const pool_options&
   all.picks_less_loaded = options.pick == pick_policy::least_loaded;
   all.max_in_flight = options.max_in_flight;
   all.suspect_after = options.suspect_after;
-  core::check(options.max_size == 0 || options.max_size >= options.pool_size, "max_size",
-              "must not be below pool_size");
-  core::check(options.max_size <= options.pool_size || options.max_in_flight > 0, "max_size",
-              "needs max_in_flight, which says when a channel is full");
-  all.max_size = options.max_size;
   return std::make_shared<const runtime::checked_pool_options>(std::move(all));
 }
 

@@ -28,29 +28,27 @@ std::chrono::nanoseconds pause_before_retry(int number) {
 call_attempts::call_attempts(std::shared_ptr<pool_impl> pool, call_options options)
     : pool_(std::move(pool)),
       options_(std::move(options)),
-      deadline_(options_.timeout.count() > 0 ? runtime::deadline_after<clock>(options_.timeout)
-                                             : (clock::time_point::max)()) {
-  pool_->retries().count_call();
-}
+      deadline_(runtime::deadline_after<clock>((std::max)(options_.timeout, std::chrono::milliseconds(0)))) {}
+
+void call_attempts::count_call() { pool_->retries().count_call(); }
 
 boost::system::result<lease> call_attempts::try_lease() {
-  const bool has_limit = deadline_ != (clock::time_point::max)();
-  if (has_limit && time_left() <= std::chrono::nanoseconds::zero()) return errc::not_connected;
+  if (has_limit() && time_left() <= std::chrono::nanoseconds::zero()) return errc::not_connected;
   const auto* const avoided = avoided_ != nullptr ? &runtime::member_of(*avoided_) : nullptr;
-  if (has_limit) return pool_->lease_channel<if_none::wait>(avoided);
+  if (has_limit()) return pool_->lease_channel<if_none::wait>(avoided);
   auto leased = pool_->lease_channel<if_none::fail>(avoided);
   if (!leased && leased.error() == pool_impl::leases_type::all_are_full()) return asio::error::would_block;
   return leased;
 }
 
 std::chrono::nanoseconds call_attempts::time_left() const {
-  return deadline_ == (clock::time_point::max)() ? no_timeout : deadline_ - clock::now();
+  return has_limit() ? deadline_ - clock::now() : no_timeout;
 }
 
 grpc::Status call_attempts::without_lease(error_code failed) const {
   if (failed == asio::error::operation_aborted) return {grpc::StatusCode::CANCELLED, "the call was cancelled"};
   std::string text = pool_->unavailable_text(failed) + ": " + failed.message();
-  if (failed == errc::not_connected && deadline_ != (clock::time_point::max)()) {
+  if (has_limit() && time_left() <= std::chrono::nanoseconds::zero()) {
     text += " within " + std::to_string(options_.timeout.count()) + " ms";
     if (attempts_ > 0) text += "; the last attempt ended with \"" + last_.error_message() + "\"";
     return {grpc::StatusCode::DEADLINE_EXCEEDED, text};
@@ -58,7 +56,8 @@ grpc::Status call_attempts::without_lease(error_code failed) const {
   return attempts_ > 0 ? last_ : grpc::Status(grpc::StatusCode::UNAVAILABLE, text);
 }
 
-void call_attempts::prepare(grpc::ClientContext& context) const {
+void call_attempts::prepare(grpc::ClientContext& context) {
+  begun_ = clock::now();
   constexpr auto longest = std::chrono::years(100);  // fits into the time_points of clocks
   if (const auto left = time_left(); left < longest)
     context.set_deadline(std::chrono::system_clock::now() +
@@ -67,16 +66,24 @@ void call_attempts::prepare(grpc::ClientContext& context) const {
   if (options_.prepare) options_.prepare(context);
 }
 
-bool call_attempts::ended(const grpc::Status& status, const grpc::ClientContext& context, const lease& of) {
+bool call_attempts::ended(const grpc::Status& status, const grpc::ClientContext& context, const lease& of,
+                          bool is_cancelled) {
   ++attempts_;
-  of.report(status);
-  if (status.ok() || attempts_ >= options_.max_attempts || !may_retry(status, context)) return false;
+  if (!is_cancelled && had_time_for(status)) of.report(status);
+  if (status.ok() || is_cancelled || attempts_ >= options_.max_attempts || !may_retry(status, context)) return false;
   pause_ = pause_before_retry(attempts_);
   if (pause_ >= time_left() || !pool_->retries().spend(clock::now())) return false;
   last_ = status;
   last_channel_ = of.channel();
   avoided_ = of.target();
   return true;
+}
+
+// An RPC that had waited for room until little time was left says nothing about its
+// connection when the time is over.
+bool call_attempts::had_time_for(const grpc::Status& status) const {
+  if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED || !has_limit()) return true;
+  return deadline_ - begun_ >= options_.timeout / 2;
 }
 
 bool call_attempts::may_retry(const grpc::Status& status, const grpc::ClientContext& context) const {

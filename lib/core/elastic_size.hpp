@@ -28,7 +28,7 @@ class elastic_size {
   std::size_t update(TimePoint now, std::size_t demand, std::size_t capacity) {
     peak_ = (std::max)(peak_, demand);
     const auto needed = size_for(demand, capacity);
-    if (needed > size_) {
+    if (demand > 0 && needed > size_) {
       size_ = needed;
       begin_calm(now, demand);
     } else if (now - calm_since_ >= calm) {

@@ -173,6 +173,14 @@ class member_set {
     return members_.inspect([](const snapshot& now) { return now.size(); });
   }
 
+  /// Calls `use(member)` for each member.
+  template <class Use>
+  void for_each(Use use) const {
+    members_.inspect([&](const snapshot& now) {
+      for (const Member* m : now.members) use(*m);
+    });
+  }
+
   /// True when `is(member)` is true of a member.
   template <class Predicate>
   [[nodiscard]] bool any_of(Predicate is) const {

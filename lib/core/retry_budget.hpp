@@ -15,6 +15,8 @@ namespace conn_grpc::core {
 template <class TimePoint>
 class retry_budget {
  public:
+  explicit retry_budget(TimePoint now) : last_(now) {}
+
   /// Call it once per call, not per attempt. Takes no lock.
   void count_call() noexcept { calls_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -36,8 +38,6 @@ class retry_budget {
 
   void refill(TimePoint now) {
     const auto calls = static_cast<double>(calls_.exchange(0, std::memory_order_relaxed));
-    if (!has_begun_) last_ = now;
-    has_begun_ = true;
     const std::chrono::duration<double> elapsed = now - last_;
     last_ = now;
     const double recent = elapsed > window ? calls * (window / elapsed) : calls;
@@ -49,8 +49,7 @@ class retry_budget {
 
   std::atomic<std::uint64_t> calls_{0};  // since the last refill
   std::mutex mutex_;
-  bool has_begun_ = false;
-  TimePoint last_{};
+  TimePoint last_;  // of the last refill
   double tokens_ = reserve;
   double tokens_of_calls_ = 0;  // what the calls within the window have added
 };

@@ -116,7 +116,13 @@ void stream_call::start(std::shared_ptr<void> owner, const std::function<void(gr
   state_->owner = std::move(owner);
   state_->self = shared_from_this();
   auto& context = state_->used_context;
-  state_->call.start(context, [&] { begin(context); });
+  try {
+    state_->call.start(context, [&] { begin(context); });
+  } catch (...) {  // no memory, or an interceptor of the user's
+    state_->owner.reset();
+    const auto destroyed_later = std::move(state_->self);
+    throw;
+  }
 }
 
 void stream_call::read(bool_handler handler, asio::execution_context& handler_context) {

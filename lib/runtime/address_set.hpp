@@ -124,7 +124,8 @@ class address_set {
     }
     list fresh;  // an earlier change may not be over
     for (const auto& channel : has_leaving() ? fresh_ : list())
-      if (wanted.contains(channel->address())) fresh.push_back(channel);
+      if (!channel->is_stopping() && wanted.contains(channel->address()) && !contains(surplus, channel))
+        fresh.push_back(channel);
     auto next_number = next_number_;
     list added;
     for (const auto& address : unique) append_missing(added, address, wanted[address], size, next_number);
@@ -142,6 +143,10 @@ class address_set {
     next_number_ = next_number;
     expected_size_ = expected_size;
     return added;
+  }
+
+  static bool contains(const list& all, const std::shared_ptr<Actor>& channel) {
+    return std::ranges::find(all, channel) != all.end();
   }
 
   void append_missing(list& to, const std::string& address, presence& its, std::size_t size, std::size_t& next_number) {

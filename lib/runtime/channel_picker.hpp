@@ -69,10 +69,8 @@ class channel_picker final {
   void open() { members_.open(); }
 
   /// From now on this connection is picked, and no longer the previous one of its channel.
-  /// @param id of the connection; unique in the pool.
-  void publish(const std::shared_ptr<const channel_identity>& of, std::uint64_t id, channel_ptr channel) {
-    members_.insert(leases_.make_member(of, id, std::move(channel)));
-  }
+  /// @param published made by `leases().make_member`.
+  void publish(const std::shared_ptr<const member>& published) { members_.insert(published); }
 
   /// Completes the waiters that can be answered now. Call it after `publish`.
   void serve_waiters() {

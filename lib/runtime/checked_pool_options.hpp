@@ -24,6 +24,11 @@ class logger;
 
 namespace conn_grpc::runtime {
 
+/// The limit of the number of channels of a pool. It is far above the number of sockets that
+/// a process can have. A larger number is a mistake that would take the memory of the
+/// machine.
+inline constexpr std::size_t most_channels = 100'000;
+
 using prime_function = std::function<boost::asio::awaitable<void>(channel_ptr)>;
 
 /// The options of a pool, or of a channel on its own, checked and with the defaults

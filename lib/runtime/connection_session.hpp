@@ -67,7 +67,8 @@ class connection_session {
     if (!channel) return false;
     published_ = channel.get();
     if (!is_serving()) return true;
-    picker_.publish(channel_, id_, std::move(channel));
+    if (!member_) member_ = picker_.leases().make_member(channel_, id_, std::move(channel));
+    picker_.publish(member_);
     // It was lost, or stopped serving, before there was a member to withdraw.
     if (!is_connected() || !is_serving()) withdraw();
     return true;
@@ -97,6 +98,7 @@ class connection_session {
   const std::uint64_t id_;
   picker_type& picker_;
   const ::grpc::Channel* published_ = nullptr;
+  std::shared_ptr<const member> member_;  // once it was handed out
 };
 
 }  // namespace conn_grpc::runtime

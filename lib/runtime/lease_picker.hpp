@@ -20,6 +20,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace conn_grpc::runtime {
@@ -48,9 +50,10 @@ class lease_picker {
     ledger_->suspect_after = options.suspect_after;
   }
 
-  /// A connection that can be leased. On the strand.
+  /// A connection that can be handed out. It is made once, since it has the counts. On the
+  /// strand.
   [[nodiscard]] std::shared_ptr<const member> make_member(const std::shared_ptr<const channel_identity>& its,
-                                                        std::uint64_t id, channel_ptr channel) const {
+                                                          std::uint64_t id, channel_ptr channel) const {
     return std::make_shared<const member>(its, id, std::move(channel), ledger_, observer_());
   }
 
@@ -59,6 +62,13 @@ class lease_picker {
 
   /// True when there are connected channels, and each has as many leases as it may have.
   [[nodiscard]] bool is_full() const { return picker_.members().size() > 0 && !has_room(); }
+
+  /// The number of addresses to which a channel is connected.
+  [[nodiscard]] std::size_t served_addresses() const {
+    std::unordered_set<std::string_view> addresses;
+    picker_.members().for_each([&](const member& m) { addresses.insert(m.identity->address); });
+    return addresses.size();
+  }
 
   /// See `channel_picker::pick_observed`. Ends in `all_are_full()` when every connected
   /// channel has as many leases as it may have, and the pick does not wait.

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <new>
 #include <utility>
 
 namespace conn_grpc::runtime {
@@ -18,13 +19,12 @@ namespace conn_grpc::runtime {
 template <class Clock>
 class load_sizing {
  public:
-  /// @param address_count returns the number of addresses of the pool.
-  /// @param resize is given the number of channels to each address.
+  /// @param resize is given the number of channels to each address. May throw
+  /// std::bad_alloc.
   load_sizing(const checked_pool_options& options, channel_picker<Clock>& picker,
-              std::function<std::size_t()> address_count, std::function<void(std::size_t)> resize)
+              std::function<void(std::size_t)> resize)
       : options_(options),
         picker_(picker),
-        address_count_(std::move(address_count)),
         resize_(std::move(resize)),
         size_(options.pool_size, options.largest_size(), Clock::now()) {}
 
@@ -42,7 +42,10 @@ class load_sizing {
   }
 
   /// The user has set the number of channels.
-  void set(std::size_t size) { size_.set(size, Clock::now()); }
+  void set(std::size_t size) {
+    size_.set(size, Clock::now());
+    due_.notify();
+  }
 
   void stop() {
     stopping_ = true;
@@ -51,17 +54,22 @@ class load_sizing {
 
  private:
   void update() {
-    const auto capacity = options_.max_in_flight * address_count_();
-    if (capacity == 0) return;
+    // Addresses that are down take no leases.
+    const auto capacity = options_.max_in_flight * (std::max)(picker_.leases().served_addresses(), std::size_t{1});
     const std::size_t refused = std::exchange(is_refused_, false) ? 1 : 0;
     const auto demand = picker_.leases().in_flight() + (std::max)(picker_.leases().waiting(), refused);
     const auto before = size_.size();
-    if (const auto now = size_.update(Clock::now(), demand, capacity); now != before) resize_(now);
+    const auto now = size_.update(Clock::now(), demand, capacity);
+    if (now == before) return;
+    try {
+      resize_(now);
+    } catch (const std::bad_alloc&) {  // the next lease that waits asks again
+      size_.set(before, Clock::now());
+    }
   }
 
   const checked_pool_options& options_;
   channel_picker<Clock>& picker_;
-  const std::function<std::size_t()> address_count_;
   const std::function<void(std::size_t)> resize_;
   core::elastic_size<typename Clock::time_point> size_;
   condition<Clock> due_;

@@ -27,13 +27,16 @@ void member::end_row_of_failures() const noexcept {
   if (failures_in_row.load(std::memory_order_relaxed) != 0) failures_in_row.store(0, std::memory_order_relaxed);
 }
 
-void member::count_failure(const std::string& words) const {
+void member::count_failure(const std::string& words) const noexcept {
   const auto limit = ledger->suspect_after;
   if (limit == 0 || failures_in_row.fetch_add(1, std::memory_order_relaxed) + 1 != limit) return;
   end_row_of_failures();
-  if (const auto pool = observer.lock())
-    pool->connection_is_suspect(*this,
-                                std::to_string(limit) + " RPCs in a row have failed, the last with \"" + words + "\"");
+  try {
+    if (const auto pool = observer.lock())
+      pool->connection_is_suspect(
+          *this, std::to_string(limit) + " RPCs in a row have failed, the last with \"" + words + "\"");
+  } catch (...) {  // no memory, or the pool's executor threw: the next row of failures asks again
+  }
 }
 
 }  // namespace runtime

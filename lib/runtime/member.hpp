@@ -70,7 +70,7 @@ struct member : detail::lease_target {
   /// An RPC of a lease has succeeded, or failed for a reason of its own.
   void end_row_of_failures() const noexcept;
   /// An RPC of a lease has failed in a way that makes the connection suspect.
-  void count_failure(const std::string& words) const;
+  void count_failure(const std::string& words) const noexcept;
 
   const std::size_t slot;
   const std::uint64_t id;  // of the connection; unique in its pool

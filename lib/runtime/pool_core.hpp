@@ -174,7 +174,8 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   }
 
   /// Changes the number of channels to each address. Completes when that is done, with
-  /// errc::stopped after `stop()`, or with not_enough_memory.
+  /// errc::stopped after `stop()`, with invalid_argument above `most_channels`, or with
+  /// not_enough_memory.
   /// @param handler posts itself, so any thread may call it, in any function.
   void async_resize(run_handler handler, std::size_t size) {
     const auto call = std::make_shared<run_handler>(std::move(handler));
@@ -182,7 +183,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
       error_code failed;
       try {
         if (self->life_.is_stopped()) failed = errc::stopped;
-        if (!failed) self->supervisor_.set_size(size);
+        if (!failed) failed = self->supervisor_.set_size(size);
       } catch (const std::bad_alloc&) {
         failed = make_error_code(boost::system::errc::not_enough_memory);
       }
@@ -281,12 +282,16 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   }
 
   // A lease was refused, or waits.
-  void grow_with_load() {
+  void grow_with_load() noexcept {
     if (!options_.is_elastic() || is_growing_.exchange(true)) return;
-    on_strand([](pool_core& p) {
-      p.is_growing_ = false;
-      p.supervisor_.load_has_grown();
-    });
+    try {
+      on_strand([](pool_core& p) {
+        p.is_growing_ = false;
+        p.supervisor_.load_has_grown();
+      });
+    } catch (...) {  // the executor threw: the next lease that waits asks again
+      is_growing_ = false;
+    }
   }
 
   void expire_earlier() {
@@ -348,7 +353,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   [[nodiscard]] std::string why_no_channel(bool has_no_channel) const {
     if (!has_no_channel) return {};
-    return options_.pool_size == 0 ? "pool_size is 0" : "it has no addresses";
+    return options_.pool_size == 0 ? "pool_size is 0" : "it has no addresses, or its size is 0";
   }
 
   // What the last look-up has to do with there being no channel.
@@ -363,7 +368,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   const std::shared_ptr<const connector> connector_;
   channel_picker<Clock> picker_;
   const std::shared_ptr<closable_strand> strand_;
-  core::retry_budget<typename Clock::time_point> retries_;
+  core::retry_budget<typename Clock::time_point> retries_{Clock::now()};
   std::atomic<bool> is_growing_{false};
   actor_counters counters_;
   attempt_limiter<Clock> attempts_;

@@ -19,6 +19,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/errc.hpp>
 
@@ -66,9 +67,7 @@ class supervisor {
         report_(picker, options.status_interval.value_or((std::chrono::milliseconds::max)())),
         refresh_(options, std::move(begin_look_up),
                  [this](const std::vector<std::string>& found) { set_addresses(found); }),
-        load_sizing_(
-            options, picker, [this] { return addresses_.address_count(); },
-            [this](std::size_t size) { resize(size); }) {
+        load_sizing_(options, picker, [this](std::size_t size) { resize(size); }) {
     if (options.resolve && options.pool_size > 0) picker.expect_unknown_size();
   }
 
@@ -132,10 +131,14 @@ class supervisor {
     picker_.serve_waiters();  // a waiter for more channels than there are to be fails
     changed_.notify();
   }
-  /// The same, for the user.
-  void set_size(std::size_t size) {
-    load_sizing_.set(size);
+  /// The same, for the user. Returns invalid_argument, without effect, when there would be
+  /// too many channels.
+  [[nodiscard]] error_code set_size(std::size_t size) {
+    if (size > most_channels / (std::max)(addresses_.address_count(), std::size_t{1}))
+      return boost::asio::error::invalid_argument;
     resize(size);
+    load_sizing_.set(size);
+    return {};
   }
   /// A lease was refused, or waits, because each channel is full.
   void load_has_grown() { load_sizing_.load_has_grown(); }

@@ -214,8 +214,24 @@ TEST_CASE("a call without a channel ends with a status, not with an exception", 
     status = co_await greeter.call(say_hello, request, reply, {.timeout = 20ms});
     CHECK(status.error_code() == StatusCode::DEADLINE_EXCEEDED);
     CHECK_THAT(status.error_message(), has_text("within 20 ms"));
+    status = co_await greeter.call(say_hello, request, reply, {.timeout = -1ms});
+    CHECK(status.error_code() == StatusCode::DEADLINE_EXCEEDED);
     pool.stop();
     status = co_await greeter.call(say_hello, request, reply, {.timeout = 20s});
+    CHECK(status.error_code() == StatusCode::UNAVAILABLE);
+  }());
+}
+
+TEST_CASE("a timeout without an end, and a pool that is to have no channels", "[client]") {
+  served_client f;
+  run(f.io, [&]() -> asio::awaitable<void> {
+    HelloReply reply;
+    const auto request = hello("Ada");
+    const conn_grpc::call_options endless{.timeout = (std::chrono::milliseconds::max)()};
+    auto status = co_await f.greeter->call(say_hello, request, reply, endless);
+    CHECK(status.ok());
+    co_await f.pool->resize(0);
+    status = co_await f.greeter->call(say_hello, request, reply, endless);
     CHECK(status.error_code() == StatusCode::UNAVAILABLE);
   }());
 }

@@ -269,3 +269,66 @@ TEST_CASE("the size of a pool follows its leases", "[lease]") {
   CHECK(f.pool->status().expected_size == 1);
   CHECK(f.pool->status().channels.size() == 1);
 }
+
+TEST_CASE("a connection that serves again keeps its leases", "[lease]") {
+  leased_pool f(1, 1);
+  f.connect();
+  const auto held = f.take();
+  f.connector.last().stop_serving();
+  f.drain();
+  f.connector.last().serve_again();
+  f.drain();
+  CHECK(f.next());
+  CHECK(f.refusal() == boost::asio::error::try_again);
+}
+
+TEST_CASE("a pool that becomes smaller during a change of its addresses ends that change", "[lease]") {
+  leased_pool f(2);
+  f.options.addresses = {"a:1"};
+  f.connect();
+  f.pool->set_addresses({"b:1"});
+  f.drain();
+  f.pool->async_resize([](error_code) {}, 1);
+  f.drain();
+  for (std::size_t i = 2; i < f.connector.attempts(); ++i)
+    if (!f.connector.attempt(i).given_up) f.connector.attempt(i).succeed();
+  f.drain();
+  CHECK(f.pool->status().channels.size() == 1);
+  CHECK(f.status().address == "b:1");
+}
+
+TEST_CASE("a pool without addresses does not grow, and sleeps", "[lease]") {
+  leased_pool f(1, 1);
+  f.options.addresses = {"a:1"};
+  f.options.max_size = 5;
+  f.connect();
+  f.pool->set_addresses({});
+  f.drain();
+  f.wait("first");
+  for (int i = 0; i < 5; ++i) f.advance(10s);  // returns when nothing is left to do at that time
+  CHECK(f.answers.empty());
+}
+
+TEST_CASE("addresses that are down do not count as room", "[lease]") {
+  leased_pool f(1, 2);
+  f.options.addresses = {"a:1", "b:1"};
+  f.options.max_size = 8;
+  f.run();
+  f.connector.attempt(0).succeed();
+  f.drain();
+  std::vector<lease> held;
+  for (int i = 0; i < 2; ++i) held.push_back(f.take());
+  f.wait("third");
+  f.drain();
+  CHECK(f.pool->status().expected_size == 4);
+}
+
+TEST_CASE("a size beyond all reason is refused", "[lease]") {
+  leased_pool f(1);
+  f.connect();
+  std::optional<error_code> done;
+  f.pool->async_resize([&](error_code failed) { done = failed; }, 1'000'000'000);
+  f.drain();
+  CHECK(done == boost::asio::error::invalid_argument);
+  CHECK(f.pool->status().expected_size == 1);
+}
