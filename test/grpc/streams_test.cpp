@@ -527,11 +527,13 @@ TEST_CASE("cancellation of each await cancels the RPC", "[streams]") {
   streams_fixture f;
   const auto type =
       GENERATE(asio::cancellation_type::terminal, asio::cancellation_type::partial, asio::cancellation_type::total);
+  bool waits = false;  // the operation to cancel is pending
   const auto cancels = [&](auto operation) -> asio::awaitable<void> {
     asio::cancellation_signal signal;
     bool ended = false;
     asio::co_spawn(f.io, std::move(operation),
                    asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { ended = true; }));
+    while (!waits) co_await asio::post(f.io, asio::use_awaitable);
     co_await f.until_open(1);
     CHECK_FALSE(ended);
     signal.emit(type);
@@ -549,6 +551,7 @@ TEST_CASE("cancellation of each await cancels the RPC", "[streams]") {
           co_await all_types();
           auto in = conn_grpc::open(*f.stub, &methods::Countdown, context, countdown_from(0, Then::HANG));
           CountdownReply reply;
+          waits = true;
           const bool read = co_await in.read(reply);
           CHECK_FALSE(read);
           const auto status = co_await in.finish();
@@ -561,6 +564,7 @@ TEST_CASE("cancellation of each await cancels the RPC", "[streams]") {
           CollectReply reply;
           auto out = conn_grpc::open(*f.stub, &methods::Collect, context, reply);
           (void)co_await out.write(collected(1, Then::HANG));
+          waits = true;
           const bool sent = co_await out.write(collected(2, Then::GO_ON, too_much));
           CHECK_FALSE(sent);
           const auto status = co_await out.finish();
@@ -573,6 +577,7 @@ TEST_CASE("cancellation of each await cancels the RPC", "[streams]") {
           CollectReply reply;
           auto out = conn_grpc::open(*f.stub, &methods::Collect, context, reply);
           (void)co_await out.write(collected(1, Then::HANG));
+          waits = true;
           const auto status = co_await out.finish();
           CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
         }));
