@@ -56,7 +56,8 @@ _RPC_ROW = Row(
     "The target is missed because a coroutine resumes on its own executor, so each RPC makes a hop to another thread. "
     "Bare callbacks on gRPC's thread make none. The rest is a get, a stub, and what makes `unary` cancellable. The "
     "plot also compares with callers that make the hop: callbacks that are posted to an `io_context`, or awaited there "
-    "by a coroutine.",
+    "by a coroutine. With gRPC 1.83 these callers lost nearly as much "
+    "([appendix](benchmarks/appendix.md#with-grpc-1830)).",
     Curves("rpc.svg", "RPCs per second through the pool, compared with other callers", "RPCs in flight", "ratio", tuple(
         Curve(f"to {against}, {n.split()[0]} conn.", "rpc", f"{series}, {n}: RPC/s, ratio", colour, dashed)
         for series, against, colour in ((_CALLS, "callback API", 0),
