@@ -57,7 +57,11 @@ class published {
       if (!next) return;
       retired_list fresh(1);
       current_.store(next.get(), std::memory_order_release);
-      reads_.fetch_add(0, std::memory_order_acq_rel);  // the writer's turn at the turnstile
+      // The writer's turn at the turnstile. The zero is volatile, because clang makes of a
+      // constant zero a mere compiler barrier on x86. Then the marks could be read before
+      // the new value is stored.
+      const volatile std::uint64_t zero = 0;
+      reads_.fetch_add(zero, std::memory_order_acq_rel);
       fresh.front().readers.begin();
       fresh.front().value = std::exchange(value_, std::move(next));
       retired_.splice(retired_.end(), fresh);
