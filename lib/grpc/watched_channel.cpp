@@ -270,14 +270,20 @@ void watched_channel::report_loss() {
 // When the server itself has sent the words of a loss, the RPCs of the connection that end
 // within this time complete that much later.
 void watched_channel::await_loss(const std::function<void()>& then) {
-  const auto channel = current();
+  auto channel = current();
   if (!channel) return then();
   auto pending = std::make_unique<loss_watch>(shared_from_this(), then);
   const bool is_pending =
       completion_thread::instance().submit(std::move(pending), [&](::grpc::CompletionQueue* queue, void* tag) {
         channel->NotifyOnStateChange(GRPC_CHANNEL_READY, after(time_to_notice_loss), queue, tag);
       });
-  if (!is_pending) then();  // the process is exiting
+  if (!is_pending) return then();  // the process is exiting
+  // The caller of the RPC may have continued meanwhile, and destroyed every other owner of the
+  // channel. Its destructor waits for gRPC's callback threads, and this may be one of them.
+  try {
+    completion_thread::instance().call_later({}, [released = std::move(channel)] {});
+  } catch (const std::bad_alloc&) {  // then it is released here
+  }
 }
 
 void watched_channel::end(connection_state outcome, std::string failure) {

@@ -241,7 +241,9 @@ TEST_CASE("one thread reads and another one writes", "[streams]") {
   const auto listen = [&]() -> asio::awaitable<int> {
     ChatMessage message;
     int heard = 0;
-    while (co_await both.read(message)) CHECK(message.text() == std::to_string(heard++));
+    // No CHECK here: Catch2's assertions are for one thread at a time.
+    while (co_await both.read(message))
+      if (message.text() == std::to_string(heard)) ++heard;
     co_return heard;
   };
   const auto talk = [&]() -> asio::awaitable<int> {
