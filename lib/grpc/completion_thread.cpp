@@ -17,6 +17,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
+
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -152,6 +155,13 @@ bool completion_thread::call_later(std::chrono::milliseconds delay, std::functio
   auto call = std::make_unique<delayed_call>(std::move(called));
   auto& waits = *call;
   return submit(std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { waits.set(delay, queue, tag); });
+}
+
+void completion_thread::call_off_grpc_threads(std::function<void()> called) {
+  if (const auto session = current())
+    call_later({}, std::move(called));
+  else
+    boost::asio::post(boost::asio::system_executor(), std::move(called));
 }
 
 void completion_thread::run() {

@@ -99,6 +99,11 @@ class completion_thread {
   /// @returns false without a session, as while the process is exiting: then `called` is not called.
   bool call_later(std::chrono::milliseconds delay, std::function<void()> called);
 
+  /// Calls `called`, and destroys it, on a thread that is not gRPC's: this one, or without a
+  /// session Asio's system executor. For a callback of gRPC's that may be the last owner of a
+  /// channel, whose destructor waits for gRPC's callback threads.
+  void call_off_grpc_threads(std::function<void()> called);
+
  private:
   completion_thread();
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/detail/stream_call.hpp>
 
+#include "grpc/completion_thread.hpp"
 #include "grpc/monitored_call.hpp"
 #include "runtime/bound_operation.hpp"
 #include "runtime/closable.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/post.hpp>
 
 #include <atomic>
 #include <functional>
@@ -281,9 +281,8 @@ void stream_call::done(const grpc::Status& status) noexcept {
     complete(finished, status);
     s.call.completed();
   }
-  // The context may be the last owner of the gRPC channel, whose destructor waits for
-  // gRPC's threads: it would wait for this one.
-  if (context_is_unused) asio::post(asio::system_executor(), [self] { self->state_->context.close(); });
+  // The context may be the last owner of the gRPC channel.
+  if (context_is_unused) completion_thread::instance().call_off_grpc_threads([self] { self->state_->context.close(); });
 }
 
 void stream_call::never_begun(grpc::Status status) {

@@ -279,9 +279,9 @@ void watched_channel::await_loss(const std::function<void()>& then) {
       });
   if (!is_pending) return then();  // the process is exiting
   // The caller of the RPC may have continued meanwhile, and destroyed every other owner of the
-  // channel. Its destructor waits for gRPC's callback threads, and this may be one of them.
+  // channel.
   try {
-    completion_thread::instance().call_later({}, [released = std::move(channel)] {});
+    completion_thread::instance().call_off_grpc_threads([released = std::move(channel)] {});
   } catch (const std::bad_alloc&) {  // then it is released here
   }
 }
