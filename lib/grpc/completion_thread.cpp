@@ -120,19 +120,27 @@ completion_thread::completion_thread() {
                    [] { instance().after_fork_in_child(); });
 }
 
-std::shared_ptr<grpc_session> completion_thread::use() {
+std::shared_ptr<const grpc_session_use> completion_thread::use() {
   const std::lock_guard lock(mutex_);
   if (forked_after_)
     throw unavailable(std::string("the process was forked after ") + forked_after_ +
                       " was started, and gRPC does not work in the child: fork before the first async_run, or exec");
-  if (auto running = current_.lock()) return running;
+  if (auto shared = use_.lock()) return shared;
+  auto running = current_.lock();
+  const auto use = std::make_shared<const grpc_session_use>(running ? std::move(running) : begin());
+  use_ = use;
+  used_ = true;
+  return use;
+}
+
+std::shared_ptr<grpc_session> completion_thread::begin() {
   check_descriptors();
   sessions_.push_back(std::make_unique<grpc_session>());
   try {
     if (!running_) {
       if (thread_.joinable()) thread_.join();  // it has left run()
       thread_ = runtime::quiet_thread([this] { run(); });
-      running_ = used_ = true;
+      running_ = true;
     }
   } catch (const std::system_error& e) {
     sessions_.pop_back();
@@ -211,15 +219,15 @@ void completion_thread::at_exit() {
 
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
-  if (used_ && current_.expired()) {
-    // The last pool may have been destroyed a moment ago. Then the thread is ending, and
-    // gRPC shuts down on threads of its own. That takes milliseconds, unless the program
-    // uses gRPC itself.
+  if (used_ && use_.expired()) {
+    // The last pool may have been destroyed a moment ago. Then what was pending completes,
+    // the thread ends, and gRPC shuts down on threads of its own. That takes milliseconds,
+    // unless the program uses gRPC itself, or has kept a channel.
     join_if_ended(lock, 1s);
     const auto end = std::chrono::steady_clock::now() + 500ms;
     while (!running_ && ::grpc_is_initialized() != 0 && std::chrono::steady_clock::now() < end)
       std::this_thread::sleep_for(1ms);
-    used_ = running_;
+    used_ = false;  // the next fork does not wait again
   }
   in_use_at_fork_ = running_ ? "conn_grpc" : ::grpc_is_initialized() != 0 ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over

@@ -38,6 +38,12 @@ struct grpc_session {
   std::once_flag keeps_callback_threads;
 };
 
+/// Held by who may begin something in the session, as a pool does. What is pending when the
+/// last use has ended will be over in a moment.
+struct grpc_session_use {
+  std::shared_ptr<grpc_session> session;
+};
+
 /// A completion that is awaited. gRPC owns it from its start until `complete()`, which is
 /// called exactly once.
 class pending_completion {
@@ -76,11 +82,11 @@ class completion_thread {
   /// static storage is destroyed before the thread is awaited.
   static completion_thread& instance();
 
-  /// The session. It exists at least as long as the result is held. Starts a session when
-  /// there is none.
+  /// The session, which exists at least as long as the result is held. Starts a session
+  /// when there is none.
   /// @throws unavailable: no descriptors are free for gRPC, the thread cannot be started,
   /// or the process was forked while gRPC was in use.
-  [[nodiscard]] std::shared_ptr<grpc_session> use();
+  [[nodiscard]] std::shared_ptr<const grpc_session_use> use();
 
   /// Calls `start(queue, tag)`, after which the queue will return the tag. The caller
   /// holds the session.
@@ -109,6 +115,7 @@ class completion_thread {
 
   void run();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
+  [[nodiscard]] std::shared_ptr<grpc_session> begin();
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
   void at_exit();
@@ -118,10 +125,11 @@ class completion_thread {
   std::mutex mutex_;
   std::condition_variable ended_;
   std::weak_ptr<grpc_session> current_;
+  std::weak_ptr<const grpc_session_use> use_;          // of the current session
   std::list<std::unique_ptr<grpc_session>> sessions_;  // all but the last are ending; the thread serves the first
   std::thread thread_;
   bool running_ = false;  // the thread has sessions
-  bool used_ = false;     // the thread has run since the last fork
+  bool used_ = false;     // the session was used since the last fork
   std::atomic<bool> exiting_{false};
   const char* in_use_at_fork_ = nullptr;  // what was in use, while the process is being forked
   const char* forked_after_ = nullptr;    // what was in use when this process was forked

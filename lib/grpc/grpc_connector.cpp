@@ -199,7 +199,7 @@ std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& 
                                                              runtime::connection_observer changed,
                                                              std::shared_ptr<void> reused) const {
   try {
-    session_ = completion_thread::instance().use();
+    use_ = completion_thread::instance().use();
   } catch (const completion_thread::unavailable& e) {
     return std::make_unique<grpc_connection>(std::make_shared<watched_channel>(address, e.what(), watch_options_));
   }
@@ -210,8 +210,8 @@ std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& 
 }
 
 monitored_channel grpc_connector::create(const std::string& address) const {
-  const auto& credentials = credentials_ ? credentials_ : session_->insecure;
-  if (!create_channel_) return create_monitored_channel(session_, address, credentials, arguments_, calls_);
+  const auto& credentials = credentials_ ? credentials_ : use_->session->insecure;
+  if (!create_channel_) return create_monitored_channel(use_->session, address, credentials, arguments_, calls_);
   auto channel = create_channel_(address, credentials, arguments_);
   if (!channel) throw std::invalid_argument("create_channel returned null");
   return {.channel = std::move(channel), .monitor = nullptr};

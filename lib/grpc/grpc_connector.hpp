@@ -12,7 +12,7 @@
 
 namespace conn_grpc::detail {
 
-struct grpc_session;
+struct grpc_session_use;
 
 /// The time after which an attempt is abandoned. gRPC itself ends name resolution, and
 /// the attempt at each address, after `connect_timeout`. The limit leaves time for eight
@@ -51,7 +51,7 @@ class grpc_connector final : public runtime::connector {
   ::grpc::ChannelArguments arguments_;
   decltype(channel_options::create_channel) create_channel_;
   std::shared_ptr<const watch_options> watch_options_;
-  mutable std::shared_ptr<grpc_session> session_;  // from the first attempt on
+  mutable std::shared_ptr<const grpc_session_use> use_;  // from the first attempt on
   const std::shared_ptr<call_count> calls_ = std::make_shared<call_count>(0);
 };
 
