@@ -22,6 +22,7 @@
 
 #include "support/catch.hpp"
 #include "support/late_server.hpp"
+#include "support/sanitizers.hpp"
 
 using namespace conn_grpc::test;
 
@@ -206,7 +207,7 @@ TEST_CASE("the completion thread receives no signals", "[process]") {
 
 // UBSan needs a descriptor, for a pipe through which it checks an object before it
 // reports it.
-#ifndef __SANITIZE_ADDRESS__
+#ifndef CONN_GRPC_TEST_ADDRESS_SANITIZER
 TEST_CASE("without a free descriptor the first attempt fails, and a later one connects", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   CHECK(in_child([&] {

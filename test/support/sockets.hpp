@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "support/sanitizers.hpp"
+
 namespace conn_grpc::test {
 
 /// The TCP connections of this process to that port of the loopback, in state
@@ -19,7 +21,7 @@ std::size_t threads_named(const std::string& name);
 
 /// The resident memory of this process, in KiB. AddressSanitizer holds freed memory back,
 /// so nothing can be measured then.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CONN_GRPC_TEST_ADDRESS_SANITIZER
 inline constexpr bool memory_is_measurable = false;
 #else
 inline constexpr bool memory_is_measurable = true;
