@@ -43,7 +43,8 @@ class read_stream {
   /// @endcond
 
   /// Reads the next reply. The completion signature is void(bool). It is false when there
-  /// are no more replies, for whatever reason, and `reply` is then unchanged. One read at a
+  /// are no more replies, for whatever reason, and `reply` is then unchanged. From the first
+  /// read on, gRPC reads ahead: up to 16 replies, of together 64 KiB, or one larger reply. One read at a
   /// time: a second one is false, and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status. If a reply cannot be parsed, the read is
@@ -168,9 +169,11 @@ class write_stream {
   explicit write_stream(std::shared_ptr<detail::stream_call> call) : handle_(std::move(call)) {}
   /// @endcond
 
-  /// Writes a request. The completion signature is void(bool). It is true when gRPC accepts
-  /// the next request: it has passed this one to the connection, within the server's flow
-  /// control. It is false when the RPC has ended, for whatever reason. One write at a time,
+  /// Writes a request. The completion signature is void(bool). It is true when the stream
+  /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
+  /// gRPC writes them one by one, within the server's flow control. A larger request waits
+  /// alone, until gRPC has passed it to the connection. The result is false when the RPC
+  /// has ended, for whatever reason. One write at a time,
   /// and none after `async_writes_done`: such a write is false, and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status.
@@ -202,9 +205,9 @@ class write_stream {
                                                detail::outgoing_message{.moved = &request});
   }
 
-  /// Writes a request: `bool sent = co_await out.write(request)`. True when gRPC accepts the
-  /// next request, and false when the RPC has ended, for whatever reason. One write at a
-  /// time, and none after `writes_done`.
+  /// Writes a request: `bool sent = co_await out.write(request)`. True when the stream
+  /// has room for the next request, as for `async_write`, and false when the RPC has ended,
+  /// for whatever reason. One write at a time, and none after `writes_done`.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///
@@ -342,7 +345,8 @@ class bidi_stream {
   /// @endcond
 
   /// Reads the next reply. The completion signature is void(bool). It is false when there
-  /// are no more replies, for whatever reason, and `reply` is then unchanged. One read at a
+  /// are no more replies, for whatever reason, and `reply` is then unchanged. From the first
+  /// read on, gRPC reads ahead: up to 16 replies, of together 64 KiB, or one larger reply. One read at a
   /// time: a second one is false, and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status. If a reply cannot be parsed, the read is
@@ -390,9 +394,11 @@ class bidi_stream {
     return async_read(reply, asio::use_awaitable_t<Executor>());
   }
 
-  /// Writes a request. The completion signature is void(bool). It is true when gRPC accepts
-  /// the next request: it has passed this one to the connection, within the server's flow
-  /// control. It is false when the RPC has ended, for whatever reason. Replies that the
+  /// Writes a request. The completion signature is void(bool). It is true when the stream
+  /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
+  /// gRPC writes them one by one, within the server's flow control. A larger request waits
+  /// alone, until gRPC has passed it to the connection. The result is false when the RPC
+  /// has ended, for whatever reason. Replies that the
   /// server sent before may then still be read. One write at a time, and none after
   /// `async_writes_done`: such a write is false, and changes nothing.
   ///
@@ -425,8 +431,9 @@ class bidi_stream {
                                                detail::outgoing_message{.moved = &request});
   }
 
-  /// Writes a request. True when gRPC accepts the next request, and false when the RPC has
-  /// ended, for whatever reason. One write at a time, and none after `writes_done`.
+  /// Writes a request. True when the stream has room for the next request, as for
+  /// `async_write`, and false when the RPC has ended, for whatever reason. One write at a
+  /// time, and none after `writes_done`.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/detail/stream_call.hpp>
 
+#include "core/message_buffer.hpp"
 #include "grpc/completion_thread.hpp"
 #include "grpc/monitored_call.hpp"
 #include "runtime/bound_operation.hpp"
@@ -9,6 +10,7 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -57,6 +59,16 @@ void complete(const std::shared_ptr<Operation>& pending, Result result) {
 
 }  // namespace
 
+/// What is to be done without the mutex.
+struct stream_call::steps {
+  std::optional<std::size_t> read;   // into this slot
+  std::optional<std::size_t> write;  // from this slot
+  bool half_close = false;
+  bool discard = false;
+  bool cancel = false;
+  bool unhold = false;
+};
+
 // gRPC may end the call once nothing holds it: neither the user, who could begin an
 // operation, nor a thread that is beginning one. Callbacks need no hold.
 //
@@ -69,6 +81,32 @@ struct stream_call::state {
   /// The user begins no more operations. True when the caller is to give up the user's hold.
   bool release() { return !std::exchange(released, true); }
 
+  /// The slot for a reply that gRPC is to read now, if it is to read one.
+  std::optional<std::size_t> begin_read() {
+    if (released || receiving || discards || !replies.has_room()) return std::nullopt;
+    receiving = true;
+    return replies.next();
+  }
+
+  /// The same on a thread of the user's.
+  void begin_read_outside(steps& next) {
+    next.read = begin_read();
+    next.unhold = next.read.has_value();
+    if (next.unhold) holds.fetch_add(1);
+  }
+
+  /// There are no more requests. True when the caller is to tell gRPC. False when that
+  /// follows, after the requests that wait.
+  bool end_requests() {
+    half_close_follows = sending;
+    if (!sending) sending = half_closed = true;
+    return !half_close_follows;
+  }
+
+  [[nodiscard]] bool accepts_requests() const {
+    return !released && !write_begun && !half_closed && !half_close_follows && !write_failed;
+  }
+
   const bool reads;
   grpc::ClientContext& used_context;
   const bool owns_context;
@@ -77,32 +115,30 @@ struct stream_call::state {
   std::shared_ptr<void> owner;
   std::shared_ptr<stream_call> self;  // while gRPC has the call
   std::atomic<int> holds{1};
-  std::atomic<bool> done{false};          // changes with the mutex held
-  std::atomic<bool> dropped{false};       // changes with the mutex held
-  std::atomic<bool> reply_in_use{false};  // from the start of a read until its reply has been taken
+  std::atomic<bool> done{false};     // changes with the mutex held
+  std::atomic<bool> dropped{false};  // changes with the mutex held
 
   std::mutex mutex;
   // All that follows is guarded by the mutex.
+  core::message_buffer<slots> replies;   // not taken yet; the user's thread alone pops, and may look at the front
+  core::message_buffer<slots> requests;  // not written yet; gRPC writes the first
   std::shared_ptr<bool_operation> reading;
-  std::shared_ptr<bool_operation> writing;
+  std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
+  std::shared_ptr<bool_operation> ending;   // the requests
   std::shared_ptr<status_operation> finishing;
   bool released = false;
+  bool reply_in_use = false;  // from the start of a read until its reply has been taken
+  bool receiving = false;     // gRPC reads a message
+  bool write_begun = false;   // by the user, and not completed
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
   bool half_closed = false;         // the end of the messages has been written, or is
-  bool half_close_follows = false;  // it will be, after the message that gRPC writes
+  bool half_close_follows = false;  // it will be, after the messages that wait
   bool discards = false;            // what is still unread
+  bool discarding = false;          // the message that gRPC reads
   bool finish_called = false;
   bool awaits_loss = false;  // the end of the call may be the loss of its connection, not yet reported
   grpc::Status status;       // once done
-};
-
-/// What is to be done without the mutex.
-struct stream_call::steps {
-  bool half_close = false;
-  bool discard = false;
-  bool cancel = false;
-  bool unhold = false;
 };
 
 stream_call::stream_call(kind what, call_context context)
@@ -129,16 +165,25 @@ void stream_call::read(bool_handler handler, asio::execution_context& handler_co
   auto operation =
       bool_operation::make(std::move(handler), handler_context, shared_from_this(), [](stream_call& c) { c.cancel(); });
   auto& s = *state_;
-  const auto claimed = [&] {
+  std::optional<bool> ok;  // unless a reply is to be awaited
+  steps next;
+  {
     const std::lock_guard lock(s.mutex);
-    if (s.released || s.reply_in_use.exchange(true)) return false;
-    s.holds.fetch_add(1);
-    s.reading = operation;
-    return true;
-  }();
-  if (!claimed) return operation->complete(false);
-  start_read();
-  unhold();
+    const bool waits = !s.replies.empty();
+    if (s.reply_in_use || s.finish_called || (s.released && !waits)) {
+      ok = false;
+    } else {
+      s.reply_in_use = true;
+      if (waits) {
+        ok = true;
+      } else {
+        s.reading = operation;
+        s.begin_read_outside(next);
+      }
+    }
+  }
+  carry_out(next);
+  if (ok) operation->complete(*ok);
 }
 
 void stream_call::got(bool ok) noexcept {
@@ -147,46 +192,81 @@ void stream_call::got(bool ok) noexcept {
   steps next;
   {
     const std::lock_guard lock(s.mutex);
+    s.receiving = false;
     operation = std::move(s.reading);
     next.unhold = !ok && s.release();
-    next.discard = ok && s.discards;
+    if (ok && !s.discarding) s.replies.push(reply_size(s.replies.next()));
+    if (ok && s.discards)
+      s.receiving = s.discarding = next.discard = true;
+    else
+      next.read = s.begin_read();
   }
   carry_out(next);
   complete(operation, ok);
 }
 
 bool stream_call::take_reply(void* reply) {
-  if (state_->dropped) return false;
-  move_reply(reply);
-  state_->reply_in_use = false;
+  auto& s = *state_;
+  if (s.dropped) return false;
+  move_reply(s.replies.front(), reply);
+  steps next;
+  {
+    const std::lock_guard lock(s.mutex);
+    s.replies.pop();
+    s.reply_in_use = false;
+    if (s.replies.is_half_empty()) s.begin_read_outside(next);
+  }
+  carry_out(next);
   return true;
+}
+
+void stream_call::take_only_reply() {
+  if (!state_->dropped) move_only_reply();
 }
 
 void stream_call::write(bool_handler handler, asio::execution_context& handler_context, outgoing_message message) {
   auto operation =
       bool_operation::make(std::move(handler), handler_context, shared_from_this(), [](stream_call& c) { c.cancel(); });
   auto& s = *state_;
-  const auto claimed = [&] {
+  const auto slot = [&]() -> std::optional<std::size_t> {
     const std::lock_guard lock(s.mutex);
-    if (s.released || s.sending || s.half_closed || s.write_failed) return false;
+    if (!s.accepts_requests()) return std::nullopt;
     s.holds.fetch_add(1);
-    s.sending = true;
-    s.writing = operation;
-    return true;
+    s.write_begun = true;
+    return s.requests.next();
   }();
-  if (!claimed) return operation->complete(false);
-  try {
-    start_write(message);
-  } catch (...) {  // the message could not be copied
-    {
-      const std::lock_guard lock(s.mutex);
-      s.sending = false;
-      s.writing.reset();
+  if (!slot) return operation->complete(false);
+  const auto size = [&] {
+    try {
+      return store(*slot, message);
+    } catch (...) {  // the message could not be copied
+      {
+        const std::lock_guard lock(s.mutex);
+        s.write_begun = false;
+      }
+      unhold();
+      throw;
     }
-    unhold();
-    throw;
+  }();
+  std::optional<bool> ok;  // unless it waits for room
+  steps next;
+  {
+    const std::lock_guard lock(s.mutex);
+    if (s.write_failed) {
+      ok = false;
+    } else {
+      s.requests.push(size);
+      if (!std::exchange(s.sending, true)) next.write = s.requests.front();
+      if (s.requests.has_room())
+        ok = true;
+      else
+        s.writing = operation;
+    }
+    if (ok) s.write_begun = false;
+    next.unhold = true;
   }
-  unhold();
+  carry_out(next);
+  if (ok) operation->complete(*ok);
 }
 
 void stream_call::writes_done(bool_handler handler, asio::execution_context& handler_context) {
@@ -194,39 +274,52 @@ void stream_call::writes_done(bool_handler handler, asio::execution_context& han
       bool_operation::make(std::move(handler), handler_context, shared_from_this(), [](stream_call& c) { c.cancel(); });
   auto& s = *state_;
   steps next;
-  {
+  const auto accepted = [&] {
     const std::lock_guard lock(s.mutex);
-    next.half_close = !s.released && !s.sending && !s.half_closed && !s.write_failed;
-    if (next.half_close) {
-      s.holds.fetch_add(1);
-      s.sending = true;
-      s.half_closed = true;
-      s.writing = operation;
-      // Without reads the user has nothing more to begin.
-      next.unhold = !s.reads && s.release();
-    }
-  }
-  if (!next.half_close) return operation->complete(false);
+    if (!s.accepts_requests()) return false;
+    s.ending = operation;
+    next.half_close = s.end_requests();
+    // Without reads the user has nothing more to begin.
+    next.unhold = s.reads || s.release();
+    if (s.reads) s.holds.fetch_add(1);
+    return true;
+  }();
+  if (!accepted) return operation->complete(false);
   carry_out(next);
-  unhold();
 }
 
+/// A message, or the end of the messages.
 void stream_call::wrote(bool ok) noexcept {
   auto& s = *state_;
-  std::shared_ptr<bool_operation> operation;
+  std::shared_ptr<bool_operation> written;
+  std::shared_ptr<bool_operation> ended;
   steps next;
   {
     const std::lock_guard lock(s.mutex);
-    operation = std::move(s.writing);
     s.sending = false;
-    if (!ok) s.write_failed = true;
-    next.half_close = ok && std::exchange(s.half_close_follows, false);
-    if (next.half_close) s.sending = s.half_closed = true;
-    // Messages of the server may still be read.
-    next.unhold = !ok && !s.reads && s.release();
+    if (s.half_closed || !ok) ended = std::move(s.ending);
+    if (!ok) {
+      s.write_failed = true;
+      s.requests.clear();
+      // Messages of the server may still be read.
+      next.unhold = !s.reads && s.release();
+    } else if (!s.half_closed) {
+      s.requests.pop();
+      if (!s.requests.empty()) {
+        s.sending = true;
+        next.write = s.requests.front();
+      } else if (s.half_close_follows) {
+        next.half_close = s.end_requests();
+      }
+    }
+    if (s.writing && (!ok || s.requests.is_half_empty())) {
+      written = std::move(s.writing);
+      s.write_begun = false;
+    }
   }
   carry_out(next);
-  complete(operation, ok);
+  complete(written, ok);
+  complete(ended, ok);
 }
 
 void stream_call::finish(status_handler handler, asio::execution_context& handler_context) {
@@ -243,13 +336,15 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
       status = std::move(s.status);
     } else {
       s.finishing = std::move(operation);
-      if (!s.released && !s.reads && s.sending) s.half_close_follows = true;
-      if (!s.released && !s.reads && !s.sending) next.half_close = s.sending = s.half_closed = true;
+      if (!s.released && !s.reads) next.half_close = s.end_requests();
       // After a failed write the server has ended the call, and its status follows its
       // messages.
-      if (!s.released && s.reads && s.write_failed) next.discard = s.discards = true;
+      if (!s.released && s.reads && s.write_failed) {
+        s.discards = true;
+        next.discard = !s.receiving;  // otherwise it follows when gRPC has read
+        if (next.discard) s.receiving = s.discarding = true;
+      }
       if (!s.released && s.reads && !s.write_failed) next.cancel = true;
-      if (s.reading) next.discard = false;  // that follows when gRPC has read
       next.unhold = s.release();
     }
     s.finish_called = true;
@@ -322,6 +417,8 @@ void stream_call::drop() noexcept {
 }
 
 void stream_call::carry_out(const steps& now) {
+  if (now.read) start_read(*now.read);
+  if (now.write) start_write(*now.write);
   if (now.half_close) start_writes_done();
   if (now.discard) start_discarding_read();
   if (now.cancel) cancel();

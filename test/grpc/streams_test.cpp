@@ -182,6 +182,52 @@ TEST_CASE("a stream of requests is answered once", "[streams]") {
   }());
 }
 
+TEST_CASE("a slow reader gets each reply, in order", "[streams]") {
+  streams_fixture f;
+  const int bytes = GENERATE(10, 10'000, 100'000);
+  constexpr int replies = 60;
+  run(f.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    auto in = conn_grpc::open(*f.stub, &methods::Countdown, context, countdown_from(replies, Then::GO_ON, bytes));
+    CountdownReply reply;
+    int next = replies;
+    while (co_await in.read(reply)) {
+      CHECK(reply.number() == next--);
+      CHECK(reply.payload().size() == static_cast<std::size_t>(bytes));
+      (void)co_await f.count_streams();  // meanwhile others arrive
+    }
+    CHECK(next == 0);
+    const auto status = co_await in.finish();
+    CHECK(status.ok());
+  }());
+}
+
+TEST_CASE("requests that wait are sent before the end of the requests", "[streams]") {
+  streams_fixture f;
+  const std::size_t bytes = GENERATE(10U, 10'000U, 100'000U);
+  const bool says_done = GENERATE(false, true);
+  constexpr int requests = 40;
+  run(f.io, [&]() -> asio::awaitable<void> {
+    for (int begun = 1; begun <= requests; ++begun) {
+      grpc::ClientContext context;
+      CollectReply reply;
+      auto out = conn_grpc::open(*f.stub, &methods::Collect, context, reply);
+      for (int i = 0; i < begun; ++i) {
+        const bool sent = co_await out.write(collected(i, Then::GO_ON, bytes));
+        CHECK(sent);
+      }
+      if (says_done) {
+        const bool done = co_await out.writes_done();
+        CHECK(done);
+      }
+      const auto status = co_await out.finish();
+      CHECK(status.ok());
+      CHECK(reply.count() == begun);
+      CHECK(reply.sum() == begun * (begun - 1) / 2);
+    }
+  }());
+}
+
 TEST_CASE("finish() may be called while the last write is pending", "[streams]") {
   streams_fixture f;
   run(f.io, [&]() -> asio::awaitable<void> {

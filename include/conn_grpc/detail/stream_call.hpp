@@ -16,7 +16,10 @@
 #include <conn_grpc/detail/initiation.hpp>
 #include <conn_grpc/detail/posted_handler.hpp>
 
+#include <array>
+#include <cstddef>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -64,9 +67,11 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   void writes_done(bool_handler handler, asio::execution_context& handler_context);
   void finish(status_handler handler, asio::execution_context& handler_context);
 
-  /// Moves the reply that has arrived to the user's. Does nothing, and returns false, once
-  /// the call has been dropped: the user's reply may be gone.
+  /// Moves the first reply that has arrived to the user's. Does nothing, and returns false,
+  /// once the call has been dropped: the user's reply may be gone.
   bool take_reply(void* reply);
+  /// The same for the reply of a call with one, which knows the user's.
+  void take_only_reply();
 
   /// The user has no handle any more. Cancels the call unless it has ended. Waits until
   /// gRPC does not use the context any more, if the context is the user's.
@@ -77,6 +82,13 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
 
  protected:
   enum class kind { reads, only_writes };
+
+  /// So many messages wait at most, in each direction: between gRPC, which runs on threads
+  /// of its own, and the user. So it is not for each message that a thread waits for
+  /// another one.
+  static constexpr std::size_t slots = 16;
+  template <class Message>
+  using buffer = std::array<Message, slots>;
 
   stream_call(kind what, call_context context);
 
@@ -97,13 +109,17 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   struct steps;
 
   // What gRPC's reactor does. Kinds of streams leave out what they have not.
-  virtual void start_read() {}
+  virtual void start_read(std::size_t /*slot*/) {}
   virtual void start_discarding_read() {}
-  virtual void start_write(outgoing_message) {}
+  virtual void start_write(std::size_t /*slot*/) {}
   virtual void start_writes_done() {}
   virtual void remove_hold() {}
-  /// Moves the last message that `start_read` has got.
-  virtual void move_reply(void*) {}
+  /// The size of the message that `start_read` has got.
+  [[nodiscard]] virtual std::size_t reply_size(std::size_t /*slot*/) const { return 0; }
+  virtual void move_reply(std::size_t /*slot*/, void* /*to*/) {}
+  virtual void move_only_reply() {}
+  /// Copies or moves a message, and returns its size.
+  virtual std::size_t store(std::size_t /*slot*/, outgoing_message) { return 0; }
 
   void carry_out(const steps& now);
   void cancel() noexcept;
@@ -118,12 +134,24 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
 /// the status.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<stream_call> make_failed_stream(call_context context, grpc::Status status);
 
+/// The size of the message on the connection. When it is not known, no other message waits
+/// beside it.
 template <class Message>
-void store(Message& stored, outgoing_message message) {
+[[nodiscard]] std::size_t size_of(const Message& message) {
+  if constexpr (requires { std::size_t{message.ByteSizeLong()}; })
+    return message.ByteSizeLong();
+  else
+    return (std::numeric_limits<std::size_t>::max)() / 2;
+}
+
+/// Copies or moves a message, and returns its size.
+template <class Message>
+std::size_t store_in(Message& stored, outgoing_message message) {
   if (message.moved != nullptr)
     stored = std::move(*static_cast<Message*>(message.moved));
   else if constexpr (std::is_copy_assignable_v<Message>)
     stored = *static_cast<const Message*>(message.copied);
+  return size_of(stored);
 }
 
 template <class Request, class Reply>
@@ -147,12 +175,13 @@ class read_call final : public stream_call, private grpc::ClientReadReactor<Repl
   void OnReadDone(bool ok) override { got(ok); }
   void OnDone(const grpc::Status& status) override { done(status); }
 
-  void start_read() override { this->StartRead(&reply_); }
+  void start_read(std::size_t slot) override { this->StartRead(&replies_[slot]); }
   void remove_hold() override { this->RemoveHold(); }
-  void move_reply(void* reply) override { *static_cast<Reply*>(reply) = std::move(reply_); }
+  [[nodiscard]] std::size_t reply_size(std::size_t slot) const override { return size_of(replies_[slot]); }
+  void move_reply(std::size_t slot, void* reply) override { *static_cast<Reply*>(reply) = std::move(replies_[slot]); }
 
   Request request_;  // an interceptor may delay the sending
-  Reply reply_;
+  stream_call::buffer<Reply> replies_;
 };
 
 template <class Request, class Reply>
@@ -176,15 +205,13 @@ class write_call final : public stream_call, private grpc::ClientWriteReactor<Re
   void OnWritesDoneDone(bool ok) override { wrote(ok); }
   void OnDone(const grpc::Status& status) override { done(status); }
 
-  void start_write(outgoing_message message) override {
-    store(request_, message);
-    this->StartWrite(&request_);
-  }
+  void start_write(std::size_t slot) override { this->StartWrite(&requests_[slot]); }
   void start_writes_done() override { this->StartWritesDone(); }
   void remove_hold() override { this->RemoveHold(); }
-  void move_reply(void*) override { users_reply_ = std::move(reply_); }
+  std::size_t store(std::size_t slot, outgoing_message message) override { return store_in(requests_[slot], message); }
+  void move_only_reply() override { users_reply_ = std::move(reply_); }
 
-  Request request_;
+  stream_call::buffer<Request> requests_;
   Reply reply_;
   Reply& users_reply_;
 };
@@ -210,18 +237,17 @@ class bidi_call final : public stream_call, private grpc::ClientBidiReactor<Requ
   void OnWritesDoneDone(bool ok) override { wrote(ok); }
   void OnDone(const grpc::Status& status) override { done(status); }
 
-  void start_read() override { this->StartRead(&reply_); }
+  void start_read(std::size_t slot) override { this->StartRead(&replies_[slot]); }
   void start_discarding_read() override { this->StartRead(&discarded_); }
-  void start_write(outgoing_message message) override {
-    store(request_, message);
-    this->StartWrite(&request_);
-  }
+  void start_write(std::size_t slot) override { this->StartWrite(&requests_[slot]); }
   void start_writes_done() override { this->StartWritesDone(); }
   void remove_hold() override { this->RemoveHold(); }
-  void move_reply(void* reply) override { *static_cast<Reply*>(reply) = std::move(reply_); }
+  [[nodiscard]] std::size_t reply_size(std::size_t slot) const override { return size_of(replies_[slot]); }
+  void move_reply(std::size_t slot, void* reply) override { *static_cast<Reply*>(reply) = std::move(replies_[slot]); }
+  std::size_t store(std::size_t slot, outgoing_message message) override { return store_in(requests_[slot], message); }
 
-  Request request_;
-  Reply reply_;
+  stream_call::buffer<Request> requests_;
+  stream_call::buffer<Reply> replies_;
   Reply discarded_;
 };
 
@@ -257,17 +283,15 @@ class taking_handler {
   [[nodiscard]] const Handler& handler() const noexcept { return handler_; }
 
   void operator()(bool ok) {
-    const bool taken = ok && take();
+    const bool taken = ok && std::exchange(call_, nullptr)->take_reply(reply_);
     std::move(handler_)(taken);
   }
   void operator()(grpc::Status status) {
-    if (status.ok()) take();
+    if (status.ok()) std::exchange(call_, nullptr)->take_only_reply();
     std::move(handler_)(std::move(status));
   }
 
  private:
-  bool take() { return std::exchange(call_, nullptr)->take_reply(reply_); }
-
   Handler handler_;
   std::shared_ptr<stream_call> call_;
   void* reply_;

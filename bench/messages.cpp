@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSL-1.0
+// What does a message of a stream cost?
+//
+// messages GREETER_SERVER: messages per second of one stream, on one connection, with
+// messages of 16 bytes. A coroutine on an io_context with one thread reads, writes, or
+// writes and awaits the answer in turn. It is compared with gRPC's own reactors, whose
+// callbacks begin the next operation on gRPC's thread. A program that has an io_context
+// cannot do that: it has to bring each message there.
+//
+// The client and the server want both of two CPUs, so one round can be a third faster
+// than the next. So there are many short rounds.
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <conn_grpc/streams.hpp>
+#include <cstddef>
+#include <cstdio>
+#include <functional>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "greeter.grpc.pb.h"
+#include "main.hpp"
+#include "process.hpp"
+#include "support.hpp"
+
+namespace {
+
+using namespace conn_grpc::bench;
+using namespace conn_grpc::test;
+namespace asio = boost::asio;
+using methods = class Greeter::Stub::async;
+
+constexpr int messages = 5'000, turns = 500;  // per round
+constexpr std::size_t rounds = 41;
+constexpr std::size_t bytes = 16;
+
+CountdownRequest countdown() {
+  CountdownRequest request;
+  request.set_from(messages);
+  request.set_size(bytes);
+  return request;
+}
+
+CollectRequest collected() {
+  CollectRequest request;
+  request.set_payload(std::string(bytes, 'x'));
+  return request;
+}
+
+ChatMessage said() {
+  ChatMessage message;
+  message.set_text(std::string(bytes, 'x'));
+  return message;
+}
+
+/// A reactor of gRPC's, and the end of its RPC.
+template <class Reactor>
+class bare : public Reactor {
+ public:
+  void await() {
+    if (!ended_.get_future().get().ok()) throw std::runtime_error("the RPC has failed");
+  }
+
+ protected:
+  grpc::ClientContext context_;
+
+ private:
+  void OnDone(const grpc::Status& status) override { ended_.set_value(status); }
+
+  std::promise<grpc::Status> ended_;
+};
+
+class bare_reads final : public bare<grpc::ClientReadReactor<CountdownReply>> {
+ public:
+  explicit bare_reads(Greeter::Stub& stub) {
+    stub.async()->Countdown(&context_, &request_, this);
+    StartRead(&reply_);
+    StartCall();
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (ok) StartRead(&reply_);
+  }
+
+  const CountdownRequest request_ = countdown();
+  CountdownReply reply_;
+};
+
+class bare_writes final : public bare<grpc::ClientWriteReactor<CollectRequest>> {
+ public:
+  explicit bare_writes(Greeter::Stub& stub) {
+    stub.async()->Collect(&context_, &reply_, this);
+    StartWrite(&request_);
+    StartCall();
+  }
+
+ private:
+  void OnWriteDone(bool ok) override {
+    if (!ok) return;
+    if (--left_ > 0)
+      StartWrite(&request_);
+    else
+      StartWritesDone();
+  }
+
+  const CollectRequest request_ = collected();
+  CollectReply reply_;
+  int left_ = messages;
+};
+
+class bare_turns final : public bare<grpc::ClientBidiReactor<ChatMessage, ChatMessage>> {
+ public:
+  explicit bare_turns(Greeter::Stub& stub) {
+    stub.async()->Chat(&context_, this);
+    StartWrite(&request_);
+    StartCall();
+  }
+
+ private:
+  void OnWriteDone(bool ok) override {
+    if (ok) StartRead(&reply_);
+  }
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    if (--left_ > 0)
+      StartWrite(&request_);
+    else
+      StartWritesDone();
+  }
+
+  const ChatMessage request_ = said();
+  ChatMessage reply_;
+  int left_ = turns;
+};
+
+template <class Reactor>
+void run_bare(Greeter::Stub& stub) {
+  Reactor(stub).await();
+}
+
+asio::awaitable<void> reads(Greeter::Stub& stub) {
+  auto in = conn_grpc::open(stub, &methods::Countdown, std::make_unique<grpc::ClientContext>(), countdown());
+  CountdownReply reply;
+  while (co_await in.read(reply)) keep(reply);
+  const auto status = co_await in.finish();
+  if (!status.ok()) throw std::runtime_error("the RPC has failed");
+}
+
+asio::awaitable<void> writes(Greeter::Stub& stub) {
+  CollectReply reply;
+  auto out = conn_grpc::open(stub, &methods::Collect, std::make_unique<grpc::ClientContext>(), reply);
+  const auto request = collected();
+  for (int i = 0; i < messages; ++i) (void)co_await out.write(request);
+  const auto status = co_await out.finish();
+  if (!status.ok()) throw std::runtime_error("the RPC has failed");
+}
+
+asio::awaitable<void> takes_turns(Greeter::Stub& stub) {
+  auto both = conn_grpc::open(stub, &methods::Chat, std::make_unique<grpc::ClientContext>());
+  const auto request = said();
+  ChatMessage reply;
+  for (int i = 0; i < turns; ++i) {
+    (void)co_await both.write(request);
+    (void)co_await both.read(reply);
+  }
+  (void)co_await both.writes_done();
+  while (co_await both.read(reply)) keep(reply);
+  const auto status = co_await both.finish();
+  if (!status.ok()) throw std::runtime_error("the RPC has failed");
+}
+
+void run_on_context(asio::awaitable<void> task) {
+  asio::io_context io;
+  auto ended = asio::co_spawn(io, std::move(task), asio::use_future);
+  io.run();
+  ended.get();
+}
+
+struct subject {
+  const char* name;
+  int messages;
+  std::function<void()> bare, ours;
+};
+
+void compare(const std::string& address) {
+  const auto stub = Greeter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const subject subjects[] = {
+      {"read", messages, [&] { run_bare<bare_reads>(*stub); }, [&] { run_on_context(reads(*stub)); }},
+      {"written", messages, [&] { run_bare<bare_writes>(*stub); }, [&] { run_on_context(writes(*stub)); }},
+      {"written, and answered", turns, [&] { run_bare<bare_turns>(*stub); },
+       [&] { run_on_context(takes_turns(*stub)); }},
+  };
+  table result({"messages", "reactors: per second", "CPU us", "streams: per second", "CPU us", "x", "CPU x"});
+  for (const auto& s : subjects) {
+    samples per_second[2], cpu_us[2];
+    const auto measure = [&](std::size_t which, const std::function<void()>& run) {
+      const auto before = usage::now();
+      const stopwatch watch;
+      run();
+      per_second[which].push_back(s.messages / watch.ms() * 1e3);
+      cpu_us[which].push_back((usage::now() - before).cpu_ms / s.messages * 1e3);
+    };
+    s.bare();
+    s.ours();
+    for (std::size_t round = 0; round < rounds; ++round) {
+      measure(0, s.bare);
+      measure(1, s.ours);
+    }
+    const auto ratio = typical_ratio(per_second[1], per_second[0]);
+    const auto cpu_ratio = typical_ratio(cpu_us[1], cpu_us[0]);
+    result.add({s.name, number(median(per_second[0]), 0), number(median(cpu_us[0]), 1),
+                number(median(per_second[1]), 0), number(median(cpu_us[1]), 1), number(ratio, 2),
+                number(cpu_ratio, 2)});
+    record("messages", std::string(s.name) + ": of reactors", 1, ratio);
+    record("messages", std::string(s.name) + ": CPU of reactors", 1, cpu_ratio);
+  }
+  result.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_benchmark_with_server("messages", argc, argv, [](const std::string& address) {
+    std::printf("medians of %zu rounds of %d messages, or of %d turns; the server shares this machine's CPUs\n", rounds,
+                messages, turns);
+    compare(address);
+  });
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+namespace conn_grpc::core {
+
+/// Which slots of a fixed number hold messages that wait, first in, first out, and how
+/// large these are. The messages themselves are elsewhere. Not thread-safe.
+template <std::size_t Slots>
+class message_buffer {
+ public:
+  /// As much as a connection has in flight at first: HTTP/2's initial window.
+  static constexpr std::size_t most_bytes = 65'535;
+
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+
+  /// Another message may be put in. Any size is allowed then, so a larger message than the
+  /// limit waits alone.
+  [[nodiscard]] bool has_room() const noexcept { return count_ < Slots && bytes_ < most_bytes; }
+
+  /// So much room that it is worth the while to wake the other side.
+  [[nodiscard]] bool is_half_empty() const noexcept { return count_ <= Slots / 2 && bytes_ <= most_bytes / 2; }
+
+  /// The slot for the next message. There must be a free one.
+  [[nodiscard]] std::size_t next() const noexcept { return (first_ + count_) % Slots; }
+
+  /// The slot of the message that has waited longest. There must be one.
+  [[nodiscard]] std::size_t front() const noexcept { return first_; }
+
+  void push(std::size_t bytes) noexcept {
+    sizes_[next()] = bytes;
+    bytes_ += bytes;
+    ++count_;
+  }
+
+  void pop() noexcept {
+    bytes_ -= sizes_[first_];
+    first_ = (first_ + 1) % Slots;
+    --count_;
+  }
+
+  void clear() noexcept {
+    while (!empty()) pop();
+  }
+
+ private:
+  std::array<std::size_t, Slots> sizes_{};
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace conn_grpc::core
