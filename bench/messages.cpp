@@ -221,8 +221,11 @@ void compare(const std::string& address) {
     result.add({s.name, number(median(per_second[0]), 0), number(median(cpu_us[0]), 1),
                 number(median(per_second[1]), 0), number(median(cpu_us[1]), 1), number(ratio, 2),
                 number(cpu_ratio, 2)});
-    record("messages", std::string(s.name) + ": of reactors", 1, ratio);
-    record("messages", std::string(s.name) + ": CPU of reactors", 1, cpu_ratio);
+    const auto series = [&](const char* what) { return std::string(s.name) + ": " + what; };
+    record("messages", series("reactors, per second"), 1, median(per_second[0]));
+    record("messages", series("streams, per second"), 1, median(per_second[1]));
+    record("messages", series("of reactors"), 1, ratio);
+    record("messages", series("CPU of reactors"), 1, cpu_ratio);
   }
   result.print();
 }

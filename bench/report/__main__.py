@@ -11,8 +11,8 @@ import rpc_sections
 from data import load_all
 from page import appendix, front
 
-SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.STREAMS,
-            lifecycle_section.SECTION, footprint_section.SECTION, backends_section.SECTION]
+SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.MESSAGES,
+            rpc_sections.STREAMS, lifecycle_section.SECTION, footprint_section.SECTION, backends_section.SECTION]
 
 
 def main() -> None:

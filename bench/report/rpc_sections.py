@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""bench/waiting.cpp, bench/rpc.cpp and bench/streams.cpp: from the connection to the answer."""
+"""bench/waiting.cpp, rpc.cpp, messages.cpp and streams.cpp: from the connection to the answer."""
 from curves import Curve, Curves
 from question import Question, Section
 from row import Comparison, Row
@@ -84,6 +84,22 @@ RPC = Section(
               "and one connection carries many RPCs at a time. Two CPUs do all that, and run the server. The next "
               "section shows what more connections are for."),),
     (), (_RPC_ROW,))
+
+_MESSAGES = ("read", "written", "written, and answered")
+
+MESSAGES = Section(
+    "messages", "What does a message of a stream cost?",
+    "One stream on one connection, messages of 16 bytes. A coroutine on an `io_context` with one thread reads them, "
+    "writes them, or writes one and reads the answer in turn. gRPC's own reactors do the same in their callbacks, on "
+    "gRPC's thread.",
+    (),
+    (), (Row(
+        "A message of a stream", "messages per second", "gRPC's own reactors", "≥ 0.9",
+        tuple(Comparison(case, "messages", (1,), f"{case}: streams, per second", f"{case}: reactors, per second",
+                         f"{case}: of reactors", "", at_least(0.9), 0) for case in _MESSAGES),
+        "A stream has a buffer between gRPC's thread and the coroutine's, so that a thread is woken for many messages "
+        "and not for each. A coroutine that takes turns with the server gains nothing from it: each turn makes the hop "
+        "to another thread, as an RPC does."),))
 
 STREAMS = Section(
     "streams", "What do more connections give?",
