@@ -21,12 +21,7 @@
 
 namespace conn_grpc {
 
-/// The replies of an RPC with one request and a stream of replies. Made by
-/// conn_grpc::open.
-///
-///     auto in = conn_grpc::open(*stub, &Greeter::Stub::async::Countdown, context, request);
-///     while (co_await in.read(reply)) use(reply);
-///     grpc::Status status = co_await in.finish();
+/// A streaming RPC, of any kind.
 ///
 /// *Lifetime*: A stream may be destroyed at any point. That cancels the RPC unless it has
 /// ended, and pending operations complete with false, or with the status. If the stream
@@ -34,248 +29,21 @@ namespace conn_grpc {
 /// RPC. That takes gRPC no longer than a cancellation, because it waits for neither the
 /// server nor the io_context. It must not run on a thread of gRPC's.
 ///
-/// *Thread safety*: none, but the cancellation of an operation.
-template <class Reply>
-class read_stream {
+/// *Thread safety*: One thread may read while another one writes. All else is for one thread
+/// at a time, but the cancellation of an operation.
+class stream_base {
  public:
-  /// @cond
-  explicit read_stream(std::shared_ptr<detail::stream_call> call) : handle_(std::move(call)) {}
-  /// @endcond
-
-  /// Reads the next reply. The completion signature is void(bool). It is false when there
-  /// are no more replies, for whatever reason, and `reply` is then unchanged. From the first
-  /// read on, gRPC reads ahead: up to 16 replies, of together 64 KiB, or one larger reply. One read at a
-  /// time: a second one is false, and changes nothing.
+  /// Waits for the end of the RPC. The completion signature is void(grpc::Status). Called
+  /// once; the status of a second call is FAILED_PRECONDITION.
   ///
-  /// *Errors*: `async_finish` has the status. If a reply cannot be parsed, the read is
-  /// false, too.
-  ///
-  /// *Cancellation*: Any type cancels the RPC. The read is false, unless a reply had
-  /// already arrived.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
-  ///
-  /// *Lifetime*: `reply` must live until the operation completes, or until the stream is
-  /// destroyed. It is written to on the handler's executor. If the handler's execution
-  /// context is destroyed first, the RPC is cancelled, and the handler is destroyed
-  /// uncalled.
-  ///
-  /// *Allocator*: As for conn_grpc::async_unary.
-  template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_read(Reply& reply, Token&& token = {}) {
-    return detail::async_taking_reply<void(bool)>(handle_.call(), &detail::stream_call::read, &reply,
-                                                  std::forward<Token>(token));
-  }
-
-  /// Reads the next reply: `while (co_await in.read(reply))`. False when there are no more
-  /// replies, for whatever reason. One read at a time.
-  ///
-  /// *Errors*: `finish` has the status. Cancellation does not throw.
-  ///
-  /// *Cancellation*: Any type cancels the RPC. The read is false, unless a reply had
-  /// already arrived.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The coroutine stays on its own executor.
-  ///
-  /// *Lifetime*: `reply` must live until the read completes, or until the stream is
-  /// destroyed.
-  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
-  /// asio::any_io_executor.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<bool, Executor> read(Reply& reply) {
-    return async_read(reply, asio::use_awaitable_t<Executor>());
-  }
-
-  /// Ends the RPC. The completion signature is void(grpc::Status). After a read that was
-  /// false, the status is the server's, or says what ended the RPC. Before that, the RPC is
-  /// cancelled, and the status is CANCELLED unless the server had ended the RPC: so it
-  /// waits for no reply that nobody reads. Called once; the status of a second call is
-  /// FAILED_PRECONDITION.
-  ///
-  /// If the RPC ends because its connection is lost, the pool withdraws the channel before
-  /// this operation completes, as for conn_grpc::async_unary.
-  ///
-  /// *Errors*: The grpc::Status has the error.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
-  ///
-  /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
-  /// cancelled, and the handler is destroyed uncalled.
-  ///
-  /// *Allocator*: As for conn_grpc::async_unary.
-  template <asio::completion_token_for<void(grpc::Status)> Token = asio::deferred_t>
-  auto async_finish(Token&& token = {}) {
-    return detail::async_on_stream<void(grpc::Status)>(handle_.call(), &detail::stream_call::finish,
-                                                       std::forward<Token>(token));
-  }
-
-  /// Ends the RPC, and returns its status. After a read that was false, the status is the
+  /// If there are replies to read: After a read or a write that was false, the status is the
   /// server's, or says what ended the RPC. Before that, the RPC is cancelled, and the status
-  /// is CANCELLED unless the server had ended the RPC. Called once.
+  /// is CANCELLED unless the server had ended the RPC. So it waits for no reply that nobody
+  /// reads: read until a read is false.
   ///
-  /// *Errors*: The grpc::Status has the error. Cancellation does not throw.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The coroutine stays on its own executor.
-  ///
-  /// *Lifetime*: If the coroutine's execution context is destroyed first, the RPC is
-  /// cancelled.
-  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
-  /// asio::any_io_executor.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<grpc::Status, Executor> finish() {
-    return async_finish(asio::use_awaitable_t<Executor>());
-  }
-
-  /// Returns the context of the RPC, for example for its metadata.
-  ///
-  /// *Lifetime*: A context that the stream owns exists as long as the stream.
-  [[nodiscard]] grpc::ClientContext& context() const noexcept { return handle_.call()->context(); }
-
- private:
-  detail::stream_handle handle_;
-};
-
-/// The requests of an RPC with a stream of requests and one reply. Made by
-/// conn_grpc::open.
-///
-///     auto out = conn_grpc::open(*stub, &Greeter::Stub::async::Collect, context, reply);
-///     bool sent = co_await out.write(request);
-///     grpc::Status status = co_await out.finish();
-///
-/// *Lifetime*: As for read_stream. The reply must live until `finish` completes, or until
-/// the stream is destroyed.
-///
-/// *Thread safety*: none, but the cancellation of an operation.
-template <class Request>
-class write_stream {
- public:
-  /// @cond
-  explicit write_stream(std::shared_ptr<detail::stream_call> call) : handle_(std::move(call)) {}
-  /// @endcond
-
-  /// Writes a request. The completion signature is void(bool). It is true when the stream
-  /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
-  /// gRPC writes them one by one, within the server's flow control. A larger request waits
-  /// alone, until gRPC has passed it to the connection. The result is false when the RPC
-  /// has ended, for whatever reason. One write at a time,
-  /// and none after `async_writes_done`: such a write is false, and changes nothing.
-  ///
-  /// *Errors*: `async_finish` has the status.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
-  ///
-  /// *Lifetime*: `request` must live until the operation has begun, which copies it. If the
-  /// handler's execution context is destroyed first, the RPC is cancelled, and the handler
-  /// is destroyed uncalled.
-  ///
-  /// *Allocator*: As for conn_grpc::async_unary.
-  template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_write(const Request& request, Token&& token = {}) {
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
-                                               detail::outgoing_message{.copied = &request});
-  }
-
-  /// Writes a request as above, and moves it when the operation begins. A write that is
-  /// refused leaves it unchanged.
-  template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_write(Request&& request, Token&& token = {}) {  // NOLINT(*-rvalue-reference-param-not-moved): later
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
-                                               detail::outgoing_message{.moved = &request});
-  }
-
-  /// Writes a request: `bool sent = co_await out.write(request)`. True when the stream
-  /// has room for the next request, as for `async_write`, and false when the RPC has ended,
-  /// for whatever reason. One write at a time, and none after `writes_done`.
-  ///
-  /// *Errors*: `finish` has the status. Cancellation does not throw.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The coroutine stays on its own executor.
-  ///
-  /// *Lifetime*: `request` must live until the result is awaited, which copies it.
-  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
-  /// asio::any_io_executor.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<bool, Executor> write(const Request& request) {
-    return async_write(request, asio::use_awaitable_t<Executor>());
-  }
-
-  /// Writes a request as above, and moves it when the result is awaited.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<bool, Executor> write(Request&& request) {
-    return async_write(std::move(request), asio::use_awaitable_t<Executor>());
-  }
-
-  /// Tells the server that there are no more requests. The completion signature is
-  /// void(bool). It is false when the RPC has ended, for whatever reason, and while a write
-  /// is pending. Called once.
-  ///
-  /// *Errors*: `async_finish` has the status.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
-  ///
-  /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
-  /// cancelled, and the handler is destroyed uncalled.
-  ///
-  /// *Allocator*: As for conn_grpc::async_unary.
-  template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
-  auto async_writes_done(Token&& token = {}) {
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::writes_done,
-                                               std::forward<Token>(token));
-  }
-
-  /// Tells the server that there are no more requests. False when the RPC has ended, for
-  /// whatever reason. Called once.
-  ///
-  /// *Errors*: `finish` has the status. Cancellation does not throw.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The coroutine stays on its own executor.
-  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
-  /// asio::any_io_executor.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<bool, Executor> writes_done() {
-    return async_writes_done(asio::use_awaitable_t<Executor>());
-  }
-
-  /// Waits for the server's reply and status. The completion signature is
-  /// void(grpc::Status). If the status is OK, the reply has been moved to the object that
-  /// the stream was opened with. Does what `async_writes_done` does, if that was not called
-  /// before. Called once; the status of a second call is FAILED_PRECONDITION.
+  /// If there are requests alone: Does what `async_writes_done` does, if that was not called
+  /// before. If the status is OK, the reply has been moved to the object that the stream was
+  /// opened with.
   ///
   /// If the RPC ends because its connection is lost, the pool withdraws the channel before
   /// this operation completes, as for conn_grpc::async_unary.
@@ -300,8 +68,8 @@ class write_stream {
                                                           std::forward<Token>(token));
   }
 
-  /// Waits for the server's reply, and returns the status. Does what `writes_done` does, if
-  /// that was not called before. Called once.
+  /// Waits for the end of the RPC, and returns its status, as `async_finish` does. Called
+  /// once.
   ///
   /// *Errors*: The grpc::Status has the error. Cancellation does not throw.
   ///
@@ -325,29 +93,26 @@ class write_stream {
   /// *Lifetime*: A context that the stream owns exists as long as the stream.
   [[nodiscard]] grpc::ClientContext& context() const noexcept { return handle_.call()->context(); }
 
+ protected:
+  /// @cond
+  explicit stream_base(std::shared_ptr<detail::stream_call> call) : handle_(std::move(call)) {}
+
+  [[nodiscard]] const std::shared_ptr<detail::stream_call>& call() const noexcept { return handle_.call(); }
+  /// @endcond
+
  private:
   detail::stream_handle handle_;
 };
 
-/// An RPC with a stream of requests and a stream of replies. Made by conn_grpc::open.
-///
-///     auto both = conn_grpc::open(*stub, &Greeter::Stub::async::Chat, context);
-///
-/// *Lifetime*: As for read_stream.
-///
-/// *Thread safety*: A read and a write may overlap, and may be begun by two threads at the
-/// same time. All else is for one thread at a time, but the cancellation of an operation.
-template <class Request, class Reply>
-class bidi_stream {
+/// A stream with replies to read.
+/// @tparam Base What else it is.
+template <class Reply, class Base = stream_base>
+class readable : public Base {
  public:
-  /// @cond
-  explicit bidi_stream(std::shared_ptr<detail::stream_call> call) : handle_(std::move(call)) {}
-  /// @endcond
-
   /// Reads the next reply. The completion signature is void(bool). It is false when there
-  /// are no more replies, for whatever reason, and `reply` is then unchanged. From the first
-  /// read on, gRPC reads ahead: up to 16 replies, of together 64 KiB, or one larger reply. One read at a
-  /// time: a second one is false, and changes nothing.
+  /// are no more replies, for whatever reason, and `reply` is then unchanged. One read at a
+  /// time: a second one is false, and changes nothing. From the first read on gRPC reads
+  /// ahead: up to 16 replies of together 64 KiB, or one larger reply.
   ///
   /// *Errors*: `async_finish` has the status. If a reply cannot be parsed, the read is
   /// false, too.
@@ -355,7 +120,7 @@ class bidi_stream {
   /// *Cancellation*: Any type cancels the RPC. The read is false, unless a reply had
   /// already arrived.
   ///
-  /// *Thread safety*: A write may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a write at the same time.
   ///
   /// *Executor*: The completion is posted to the handler's associated executor. **A handler
   /// without an executor is called by another thread**, which belongs to Asio's system
@@ -369,19 +134,19 @@ class bidi_stream {
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
   auto async_read(Reply& reply, Token&& token = {}) {
-    return detail::async_taking_reply<void(bool)>(handle_.call(), &detail::stream_call::read, &reply,
+    return detail::async_taking_reply<void(bool)>(this->call(), &detail::stream_call::read, &reply,
                                                   std::forward<Token>(token));
   }
 
-  /// Reads the next reply. False when there are no more replies, for whatever reason. One
-  /// read at a time.
+  /// Reads the next reply: `while (co_await in.read(reply))`. False when there are no more
+  /// replies, for whatever reason. One read at a time.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///
   /// *Cancellation*: Any type cancels the RPC. The read is false, unless a reply had
   /// already arrived.
   ///
-  /// *Thread safety*: A write may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a write at the same time.
   ///
   /// *Executor*: The coroutine stays on its own executor.
   ///
@@ -394,19 +159,28 @@ class bidi_stream {
     return async_read(reply, asio::use_awaitable_t<Executor>());
   }
 
+ protected:
+  using Base::Base;
+};
+
+/// A stream with requests to write.
+/// @tparam Base What else it is.
+template <class Request, class Base = stream_base>
+class writable : public Base {
+ public:
   /// Writes a request. The completion signature is void(bool). It is true when the stream
   /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
   /// gRPC writes them one by one, within the server's flow control. A larger request waits
   /// alone, until gRPC has passed it to the connection. The result is false when the RPC
-  /// has ended, for whatever reason. Replies that the
-  /// server sent before may then still be read. One write at a time, and none after
-  /// `async_writes_done`: such a write is false, and changes nothing.
+  /// has ended, for whatever reason. Replies that the server sent before may then still be
+  /// read. One write at a time, and none after `async_writes_done`: such a write is false,
+  /// and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status.
   ///
   /// *Cancellation*: Any type cancels the RPC.
   ///
-  /// *Thread safety*: A read may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a read at the same time.
   ///
   /// *Executor*: The completion is posted to the handler's associated executor. **A handler
   /// without an executor is called by another thread**, which belongs to Asio's system
@@ -419,7 +193,7 @@ class bidi_stream {
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
   auto async_write(const Request& request, Token&& token = {}) {
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
+    return detail::async_on_stream<void(bool)>(this->call(), &detail::stream_call::write, std::forward<Token>(token),
                                                detail::outgoing_message{.copied = &request});
   }
 
@@ -427,19 +201,19 @@ class bidi_stream {
   /// refused leaves it unchanged.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
   auto async_write(Request&& request, Token&& token = {}) {  // NOLINT(*-rvalue-reference-param-not-moved): later
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::write, std::forward<Token>(token),
+    return detail::async_on_stream<void(bool)>(this->call(), &detail::stream_call::write, std::forward<Token>(token),
                                                detail::outgoing_message{.moved = &request});
   }
 
-  /// Writes a request. True when the stream has room for the next request, as for
-  /// `async_write`, and false when the RPC has ended, for whatever reason. One write at a
-  /// time, and none after `writes_done`.
+  /// Writes a request: `bool sent = co_await out.write(request)`. True when the stream has
+  /// room for the next request, as for `async_write`, and false when the RPC has ended, for
+  /// whatever reason. One write at a time, and none after `writes_done`.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///
   /// *Cancellation*: Any type cancels the RPC.
   ///
-  /// *Thread safety*: A read may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a read at the same time.
   ///
   /// *Executor*: The coroutine stays on its own executor.
   ///
@@ -465,7 +239,7 @@ class bidi_stream {
   ///
   /// *Cancellation*: Any type cancels the RPC.
   ///
-  /// *Thread safety*: A read may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a read at the same time.
   ///
   /// *Executor*: The completion is posted to the handler's associated executor. **A handler
   /// without an executor is called by another thread**, which belongs to Asio's system
@@ -477,7 +251,7 @@ class bidi_stream {
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
   auto async_writes_done(Token&& token = {}) {
-    return detail::async_on_stream<void(bool)>(handle_.call(), &detail::stream_call::writes_done,
+    return detail::async_on_stream<void(bool)>(this->call(), &detail::stream_call::writes_done,
                                                std::forward<Token>(token));
   }
 
@@ -488,7 +262,7 @@ class bidi_stream {
   ///
   /// *Cancellation*: Any type cancels the RPC.
   ///
-  /// *Thread safety*: A read may be begun by another thread at the same time.
+  /// *Thread safety*: Another thread may begin a read at the same time.
   ///
   /// *Executor*: The coroutine stays on its own executor.
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
@@ -498,64 +272,51 @@ class bidi_stream {
     return async_writes_done(asio::use_awaitable_t<Executor>());
   }
 
-  /// Ends the RPC. The completion signature is void(grpc::Status). After a read or a write
-  /// that was false, the status is the server's, or says what ended the RPC. Before that,
-  /// the RPC is cancelled, and the status is CANCELLED unless the server had ended the RPC.
-  /// So read until a read is false. Called once; the status of a second call is
-  /// FAILED_PRECONDITION.
-  ///
-  /// If the RPC ends because its connection is lost, the pool withdraws the channel before
-  /// this operation completes, as for conn_grpc::async_unary.
-  ///
-  /// *Errors*: The grpc::Status has the error.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
-  ///
-  /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
-  /// cancelled, and the handler is destroyed uncalled.
-  ///
-  /// *Allocator*: As for conn_grpc::async_unary.
-  template <asio::completion_token_for<void(grpc::Status)> Token = asio::deferred_t>
-  auto async_finish(Token&& token = {}) {
-    return detail::async_on_stream<void(grpc::Status)>(handle_.call(), &detail::stream_call::finish,
-                                                       std::forward<Token>(token));
-  }
+ protected:
+  using Base::Base;
+};
 
-  /// Ends the RPC, and returns its status. After a read or a write that was false, the
-  /// status is the server's, or says what ended the RPC. Before that, the RPC is cancelled,
-  /// and the status is CANCELLED unless the server had ended the RPC. So read until a read
-  /// is false. Called once.
-  ///
-  /// *Errors*: The grpc::Status has the error. Cancellation does not throw.
-  ///
-  /// *Cancellation*: Any type cancels the RPC.
-  ///
-  /// *Thread safety*: none.
-  ///
-  /// *Executor*: The coroutine stays on its own executor.
-  ///
-  /// *Lifetime*: If the coroutine's execution context is destroyed first, the RPC is
-  /// cancelled.
-  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
-  /// asio::any_io_executor.
-  template <class Executor = asio::any_io_executor>
-  [[nodiscard]] asio::awaitable<grpc::Status, Executor> finish() {
-    return async_finish(asio::use_awaitable_t<Executor>());
-  }
+/// The replies of an RPC with one request and a stream of replies. Made by
+/// conn_grpc::open.
+///
+///     auto in = conn_grpc::open(*stub, &Greeter::Stub::async::Countdown, context, request);
+///     while (co_await in.read(reply)) use(reply);
+///     grpc::Status status = co_await in.finish();
+template <class Reply>
+class read_stream : public readable<Reply> {
+ public:
+  /// @cond
+  explicit read_stream(std::shared_ptr<detail::stream_call> call) : readable<Reply>(std::move(call)) {}
+  /// @endcond
+};
 
-  /// Returns the context of the RPC, for example for its metadata.
-  ///
-  /// *Lifetime*: A context that the stream owns exists as long as the stream.
-  [[nodiscard]] grpc::ClientContext& context() const noexcept { return handle_.call()->context(); }
+/// The requests of an RPC with a stream of requests and one reply. Made by
+/// conn_grpc::open.
+///
+///     auto out = conn_grpc::open(*stub, &Greeter::Stub::async::Collect, context, reply);
+///     bool sent = co_await out.write(request);
+///     grpc::Status status = co_await out.finish();
+///
+/// *Lifetime*: The reply must live until `finish` completes, or until the stream is
+/// destroyed.
+template <class Request>
+class write_stream : public writable<Request> {
+ public:
+  /// @cond
+  explicit write_stream(std::shared_ptr<detail::stream_call> call) : writable<Request>(std::move(call)) {}
+  /// @endcond
+};
 
- private:
-  detail::stream_handle handle_;
+/// An RPC with a stream of requests and a stream of replies. Made by conn_grpc::open.
+///
+///     auto both = conn_grpc::open(*stub, &Greeter::Stub::async::Chat, context);
+template <class Request, class Reply>
+class bidi_stream : public readable<Reply, writable<Request>> {
+ public:
+  /// @cond
+  explicit bidi_stream(std::shared_ptr<detail::stream_call> call)
+      : readable<Reply, writable<Request>>(std::move(call)) {}
+  /// @endcond
 };
 
 /// A method of a generated stub with a stream of replies, in the form of gRPC's callback
