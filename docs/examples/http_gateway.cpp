@@ -72,7 +72,7 @@ http_response answer(const http_request& to, http::status status, std::string_vi
   return result;
 }
 
-/// The reason names backends. A gateway for strangers writes it to its log instead.
+/// The reason names backends: a public gateway should log it instead.
 http_response answer(const http_request& to, const grpc::Status& failed) {
   return answer(to, http_status(failed.error_code()), failed.error_message());
 }
@@ -147,7 +147,7 @@ asio::awaitable<void> gone(tcp_stream::socket_type& client) {
 }
 
 //[stream
-// Whichever ends first cancels the other. A client that is gone so cancels the RPC.
+// The one that ends first cancels the other: a client that is gone cancels the RPC.
 asio::awaitable<void> countdown(const conn_grpc::client<Greeter>& greeter, tcp_stream& client, const http_request& to,
                                 int from) {
   CountdownRequest request;
