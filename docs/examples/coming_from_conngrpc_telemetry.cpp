@@ -28,6 +28,7 @@ void handle_event(const conn_grpc::telemetry_event& e) {
     case event::channel_connection_failed:
     case event::channel_get:
     case event::pool_get_channel:
+    case event::call_ended:
       std::cout << to_string(e.name) << ' ' << e.pool_name << ' ' << e.channel_name << ' ' << e.duration.count()
                 << " ns " << e.error << '\n';
   }

@@ -12,12 +12,15 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <utility>
 
 #include "example_test.hpp"
+#include "greeter.grpc.pb.h"
 #include "support/server_process.hpp"
 
 namespace {
@@ -64,8 +67,9 @@ void export_latency(conn_grpc::telemetry& source, std::shared_ptr<spdlog::logger
         return log->info("{}: {} of {} connected, {} gets of {} ns", e.pool_name, e.current_size, e.expected_size,
                          count, mean);
       }
-      case event::channel_get:
-        return;  // not attached: a pool's get is pool_get_channel, too
+      case event::channel_get:  // a pool's get is pool_get_channel, too
+      case event::call_ended:
+        return;  // not attached
     }
   };
   source.attach_many("export_latency",
@@ -82,6 +86,22 @@ std::shared_ptr<const std::atomic<int>> count_losses(conn_grpc::telemetry& sourc
   source.attach("count_losses", conn_grpc::event::channel_disconnected,
                 [losses](const conn_grpc::telemetry_event& e) { *losses += e.error == "stopped" ? 0 : 1; });
   return losses;
+}
+//]
+
+//[calls
+/// Counts the calls of all clients that report to `source`, by method and status code.
+struct call_counts {
+  std::mutex mutex;
+  std::map<std::pair<std::string, grpc::StatusCode>, int> counts;
+};
+std::shared_ptr<call_counts> count_calls(conn_grpc::telemetry& source) {
+  auto seen = std::make_shared<call_counts>();
+  source.attach("count_calls", conn_grpc::event::call_ended, [seen](const conn_grpc::telemetry_event& e) {
+    const std::lock_guard lock(seen->mutex);
+    ++seen->counts[{std::string(e.method), e.status_code}];
+  });
+  return seen;
 }
 //]
 
@@ -155,6 +175,35 @@ void stop_while_connected(const std::string& executable) {
   require(*losses == 0);
 }
 
+void call_before_and_after_the_start(const std::string& executable) {
+  using conn_grpc::test::Greeter;
+  const conn_grpc::test::reserved_port port;
+  const conn_grpc::test::server_process server(executable, port.address());
+  const auto events = std::make_shared<conn_grpc::telemetry>();
+  const auto calls = count_calls(*events);
+  asio::io_context io;
+  conn_grpc::pool pool(io, {.name = "greeter", .channel = {.address = port.address(), .telemetry = events}});
+  const auto body = [&]() -> asio::awaitable<void> {
+    const conn_grpc::client<Greeter> greeter(pool);
+    const conn_grpc::test::HelloRequest request;
+    conn_grpc::test::HelloReply reply;
+    const auto early = co_await greeter.call(&Greeter::Stub::async::SayHello, request, reply);
+    require(early.error_code() == grpc::StatusCode::UNAVAILABLE);
+    pool.async_run(asio::detached);
+    for (int i = 0; i < 2; ++i) {
+      const auto status = co_await greeter.call(&Greeter::Stub::async::SayHello, request, reply, {.timeout = 20s});
+      require(status.ok());
+    }
+    pool.stop();
+  };
+  asio::co_spawn(io, body, rethrow);
+  io.run();
+  const std::string method = "/conn_grpc.test.Greeter/SayHello";
+  require(calls->counts[{method, grpc::StatusCode::UNAVAILABLE}] == 1);
+  require(calls->counts[{method, grpc::StatusCode::OK}] == 2);
+  require(calls->counts.size() == 2);
+}
+
 void page_somebody() {
   const conn_grpc::test::reserved_port nobody_there;
   const auto address = nobody_there.address();
@@ -186,5 +235,6 @@ int main(int argc, char** argv) {
   end_within_a_minute();
   live_through_an_outage(argv[1]);
   stop_while_connected(argv[1]);
+  call_before_and_after_the_start(argv[1]);
   page_somebody();
 }

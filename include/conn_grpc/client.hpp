@@ -15,6 +15,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/result.hpp>
 #include <conn_grpc/detail/get.hpp>
+#include <conn_grpc/detail/method_name.hpp>
 #include <conn_grpc/lease.hpp>
 #include <conn_grpc/lifecycle.hpp>
 #include <conn_grpc/streams.hpp>
@@ -24,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -71,10 +73,30 @@ struct call_options {
 /// @cond
 namespace detail {
 
-/// The attempts of one call: when there is another one, and how each begins.
+class call_report;
+
+/// The lease of a stream.
+class leased_stream : public stream_owner {
+ public:
+  explicit leased_stream(lease leased) : leased_(std::move(leased)) {}
+  [[nodiscard]] const lease& leased() const noexcept { return leased_; }
+  void ended(const grpc::Status&) noexcept override { leased_ = lease(); }
+
+ private:
+  lease leased_;
+};
+
+/// The attempts of one call: when there is another one, and how each begins. Reports the
+/// call to telemetry when it is destroyed, unless a stream goes on with it.
 class call_attempts {
  public:
   CONN_GRPC_API call_attempts(std::shared_ptr<pool_impl> pool, call_options options);
+
+  /// Reports the call to telemetry, if a handler is attached.
+  template <class Service, class Method>
+  void report_as(Method method) {
+    if (is_reported()) report_as(name_of<Service>(method));
+  }
 
   /// Lets the pool make retries for it.
   CONN_GRPC_API void count_call();
@@ -85,9 +107,16 @@ class call_attempts {
   [[nodiscard]] const std::shared_ptr<pool_impl>& pool() const noexcept { return pool_; }
 
   /// The status of a call that gets no lease.
-  [[nodiscard]] CONN_GRPC_API grpc::Status without_lease(error_code failed) const;
+  [[nodiscard]] CONN_GRPC_API grpc::Status without_lease(error_code failed);
 
   CONN_GRPC_API void prepare(grpc::ClientContext& context);
+
+  /// An RPC begins.
+  void begin(const lease& of) {
+    if (report_) report_attempt(of);
+  }
+  /// The RPC of a stream begins. The stream owns the result, and reports its end.
+  [[nodiscard]] CONN_GRPC_API std::shared_ptr<leased_stream> begin_stream(lease of);
 
   /// True when there is to be another attempt, after `pause()`.
   /// @param is_cancelled by the caller.
@@ -95,10 +124,21 @@ class call_attempts {
                                          const lease& of, bool is_cancelled);
   [[nodiscard]] std::chrono::nanoseconds pause() const noexcept { return pause_; }
 
+  /// The call ends with the exception that is being handled.
+  void threw() {
+    if (report_) report_exception();
+  }
+
  private:
   using clock = std::chrono::steady_clock;
 
+  [[nodiscard]] CONN_GRPC_API bool is_reported() const noexcept;
+  CONN_GRPC_API void report_as(std::string_view method);
+  CONN_GRPC_API void report_attempt(const lease& of);
+  CONN_GRPC_API void report_exception();
+  grpc::Status reported(grpc::Status status);
   [[nodiscard]] bool has_limit() const noexcept { return options_.timeout.count() != 0; }
+  bool plans_another(const grpc::Status& status, const grpc::ClientContext& context, const lease& of);
   [[nodiscard]] bool may_retry(const grpc::Status& status, const grpc::ClientContext& context) const;
   [[nodiscard]] bool had_time_for(const grpc::Status& status) const;
 
@@ -111,6 +151,7 @@ class call_attempts {
   grpc::Status last_;         // of the last attempt
   channel_ptr last_channel_;  // keeps what the next attempt avoids
   const lease_target* avoided_ = nullptr;
+  std::shared_ptr<call_report> report_;  // null: no handler was attached
 };
 
 /// Waits for the lease of the next attempt.
@@ -131,28 +172,35 @@ asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
                                              unary_method<Async, Request, Reply> method, const Request& request,
                                              Reply& reply, call_options options) {
   call_attempts attempts(std::move(pool), std::move(options));
-  attempts.count_call();
-  for (;;) {
-    if (is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return attempts.without_lease(asio::error::operation_aborted);
-    auto leased = attempts.try_lease();
-    if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
-    if (!leased) co_return attempts.without_lease(leased.error());
-    {
-      grpc::ClientContext context;
-      attempts.prepare(context);  // user code, which may cancel
+  attempts.report_as<Service>(method);
+  try {
+    attempts.count_call();
+    for (;;) {
       if (is_cancelled(co_await asio::this_coro::cancellation_state))
         co_return attempts.without_lease(asio::error::operation_aborted);
-      auto& stub = leased->template stub<Service>();
-      const grpc::Status status = co_await async_unary(stub, method, context, request, reply, asio::deferred);
-      const bool cancelled = is_cancelled(co_await asio::this_coro::cancellation_state);
-      if (!attempts.ended(status, context, *leased, cancelled)) co_return status;
+      auto leased = attempts.try_lease();
+      if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
+      if (!leased) co_return attempts.without_lease(leased.error());
+      {
+        grpc::ClientContext context;
+        attempts.prepare(context);  // user code, which may cancel
+        if (is_cancelled(co_await asio::this_coro::cancellation_state))
+          co_return attempts.without_lease(asio::error::operation_aborted);
+        auto& stub = leased->template stub<Service>();
+        attempts.begin(*leased);
+        const grpc::Status status = co_await async_unary(stub, method, context, request, reply, asio::deferred);
+        const bool cancelled = is_cancelled(co_await asio::this_coro::cancellation_state);
+        if (!attempts.ended(status, context, *leased, cancelled)) co_return status;
+      }
+      leased = lease();
+      if (attempts.pause() > std::chrono::nanoseconds::zero()) {
+        asio::steady_timer timer(co_await asio::this_coro::executor, attempts.pause());
+        co_await timer.async_wait(asio::as_tuple(asio::deferred));
+      }
     }
-    leased = lease();
-    if (attempts.pause() > std::chrono::nanoseconds::zero()) {
-      asio::steady_timer timer(co_await asio::this_coro::executor, attempts.pause());
-      co_await timer.async_wait(asio::as_tuple(asio::deferred));
-    }
+  } catch (...) {
+    attempts.threw();
+    throw;
   }
 }
 
@@ -161,16 +209,22 @@ template <class Stream, class Service, class Executor, class Call, class Method>
 asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<pool_impl> pool, std::shared_ptr<Call> prepared,
                                               Method method, call_options options) {
   call_attempts attempts(std::move(pool), std::move(options));
-  boost::system::result<lease> leased = asio::error::operation_aborted;
-  if (!is_cancelled(co_await asio::this_coro::cancellation_state)) leased = attempts.try_lease();
-  if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
-  if (!leased)
-    co_return Stream(
-        make_failed_stream(std::make_unique<grpc::ClientContext>(), attempts.without_lease(leased.error())));
-  attempts.prepare(prepared->context());
-  const auto owner = std::make_shared<lease>(*std::move(leased));
-  prepared->open(owner->template stub<Service>(), method, owner);
-  co_return Stream(std::move(prepared));
+  attempts.report_as<Service>(method);
+  try {
+    boost::system::result<lease> leased = asio::error::operation_aborted;
+    if (!is_cancelled(co_await asio::this_coro::cancellation_state)) leased = attempts.try_lease();
+    if (!leased && leased.error() == asio::error::would_block) leased = co_await wait_for_lease<Executor>(attempts);
+    if (!leased)
+      co_return Stream(
+          make_failed_stream(std::make_unique<grpc::ClientContext>(), attempts.without_lease(leased.error())));
+    attempts.prepare(prepared->context());
+    const auto owner = attempts.begin_stream(*std::move(leased));
+    prepared->open(owner->leased().template stub<Service>(), method, owner);
+    co_return Stream(std::move(prepared));
+  } catch (...) {
+    attempts.threw();
+    throw;
+  }
 }
 
 }  // namespace detail

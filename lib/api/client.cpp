@@ -2,17 +2,64 @@
 #include <conn_grpc/client.hpp>
 
 #include "api/pool_impl.hpp"
+#include "core/exception_text.hpp"
 #include "core/jitter.hpp"
 #include "grpc/unsent.hpp"
+#include "runtime/call_report.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
 namespace conn_grpc::detail {
+
+class call_report final : public runtime::call_report<std::chrono::steady_clock> {
+ public:
+  using runtime::call_report<std::chrono::steady_clock>::call_report;
+};
+
 namespace {
 
 using runtime::if_none;
+
+// Handlers may destroy a pool, and so must not run on gRPC's thread. The report is for the
+// pool's strand; if that is gone, for the system executor.
+class reported_stream final : public leased_stream {
+ public:
+  reported_stream(lease leased, std::shared_ptr<call_report> report, std::shared_ptr<runtime::closable_strand> strand)
+      : leased_stream(std::move(leased)), report_(std::move(report)), strand_(std::move(strand)) {}
+
+  void ended(const grpc::Status& status) noexcept override {
+    leased_stream::ended(status);
+    try {
+      report_->ended(status.error_code(), status.error_message());
+    } catch (...) {  // no memory for the text
+    }
+    if (!emit_on_strand()) emit_elsewhere();
+  }
+
+ private:
+  bool emit_on_strand() noexcept {
+    try {
+      return strand_->post([report = report_](const runtime::strand_type&) { report->emit(); });
+    } catch (...) {  // no memory, or the user's executor threw
+      return false;
+    }
+  }
+
+  void emit_elsewhere() noexcept {
+    try {
+      asio::post(asio::system_executor(), [report = std::move(report_)] { report->emit(); });
+    } catch (...) {  // no memory: the last owner reports it
+    }
+  }
+
+  std::shared_ptr<call_report> report_;
+  const std::shared_ptr<runtime::closable_strand> strand_;
+};
 
 // The first retry is made at once, because it uses another channel.
 std::chrono::nanoseconds pause_before_retry(int number) {
@@ -32,12 +79,20 @@ call_attempts::call_attempts(std::shared_ptr<pool_impl> pool, call_options optio
 
 void call_attempts::count_call() { pool_->retries().count_call(); }
 
+bool call_attempts::is_reported() const noexcept { return call_report::is_wanted(pool_->options()); }
+
+void call_attempts::report_as(std::string_view method) {
+  report_ = std::make_shared<call_report>(pool_->options(), method);
+}
+
 boost::system::result<lease> call_attempts::try_lease() {
   if (has_limit() && time_left() <= std::chrono::nanoseconds::zero()) return errc::not_connected;
   const auto* const avoided = avoided_ != nullptr ? &runtime::member_of(*avoided_) : nullptr;
-  if (has_limit()) return pool_->lease_channel<if_none::wait>(avoided);
-  auto leased = pool_->lease_channel<if_none::fail>(avoided);
-  if (!leased && leased.error() == pool_impl::leases_type::all_are_full()) return asio::error::would_block;
+  auto leased =
+      has_limit() ? pool_->lease_channel<if_none::wait>(avoided) : pool_->lease_channel<if_none::fail>(avoided);
+  if (!leased && leased.error() == pool_impl::leases_type::all_are_full())
+    leased = error_code(asio::error::would_block);
+  if (report_ && !leased && leased.error() == asio::error::would_block) report_->waits();
   return leased;
 }
 
@@ -45,18 +100,36 @@ std::chrono::nanoseconds call_attempts::time_left() const {
   return has_limit() ? deadline_ - clock::now() : no_timeout;
 }
 
-grpc::Status call_attempts::without_lease(error_code failed) const {
-  if (failed == asio::error::operation_aborted) return {grpc::StatusCode::CANCELLED, "the call was cancelled"};
+grpc::Status call_attempts::without_lease(error_code failed) {
+  if (report_) report_->wait_ended();
+  if (failed == asio::error::operation_aborted)
+    return reported({grpc::StatusCode::CANCELLED, "the call was cancelled"});
   std::string text = pool_->unavailable_text(failed) + ": " + failed.message();
   if (has_limit() && time_left() <= std::chrono::nanoseconds::zero()) {
     text += " within " + std::to_string(options_.timeout.count()) + " ms";
     if (attempts_ > 0) text += "; the last attempt ended with \"" + last_.error_message() + "\"";
-    return {grpc::StatusCode::DEADLINE_EXCEEDED, text};
+    return reported({grpc::StatusCode::DEADLINE_EXCEEDED, text});
   }
-  return attempts_ > 0 ? last_ : grpc::Status(grpc::StatusCode::UNAVAILABLE, text);
+  return reported(attempts_ > 0 ? last_ : grpc::Status(grpc::StatusCode::UNAVAILABLE, text));
+}
+
+grpc::Status call_attempts::reported(grpc::Status status) {
+  if (report_) report_->ended(status.error_code(), status.error_message());
+  return status;
+}
+
+void call_attempts::report_attempt(const lease& of) { report_->attempt(pool_->channel_of(of)); }
+
+void call_attempts::report_exception() { report_->ended(grpc::StatusCode::UNKNOWN, core::current_exception_text()); }
+
+std::shared_ptr<leased_stream> call_attempts::begin_stream(lease of) {
+  begin(of);
+  if (report_) return std::make_shared<reported_stream>(std::move(of), report_, pool_->strand());
+  return std::make_shared<leased_stream>(std::move(of));
 }
 
 void call_attempts::prepare(grpc::ClientContext& context) {
+  if (report_) report_->wait_ended();
   begun_ = clock::now();
   constexpr auto longest = std::chrono::years(100);  // fits into the time_points of clocks
   if (const auto left = time_left(); left < longest)
@@ -70,7 +143,13 @@ bool call_attempts::ended(const grpc::Status& status, const grpc::ClientContext&
                           bool is_cancelled) {
   ++attempts_;
   if (!is_cancelled && had_time_for(status)) of.report(status);
-  if (status.ok() || is_cancelled || attempts_ >= options_.max_attempts || !may_retry(status, context)) return false;
+  if (!is_cancelled && plans_another(status, context, of)) return true;
+  if (report_) report_->ended(status.error_code(), status.error_message());
+  return false;
+}
+
+bool call_attempts::plans_another(const grpc::Status& status, const grpc::ClientContext& context, const lease& of) {
+  if (status.ok() || attempts_ >= options_.max_attempts || !may_retry(status, context)) return false;
   pause_ = pause_before_retry(attempts_);
   if (pause_ >= time_left() || !pool_->retries().spend(clock::now())) return false;
   last_ = status;

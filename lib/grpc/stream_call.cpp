@@ -112,7 +112,7 @@ struct stream_call::state {
   const bool owns_context;
   runtime::closable<call_context> context;  // used for cancelling, and closed when gRPC and the user have ended
   monitored_call call;
-  std::shared_ptr<void> owner;
+  std::shared_ptr<stream_owner> owner;
   std::shared_ptr<stream_call> self;  // while gRPC has the call
   std::atomic<int> holds{1};
   std::atomic<bool> done{false};     // changes with the mutex held
@@ -148,7 +148,7 @@ stream_call::~stream_call() = default;
 
 grpc::ClientContext& stream_call::context() const noexcept { return state_->used_context; }
 
-void stream_call::start(std::shared_ptr<void> owner, const std::function<void(grpc::ClientContext&)>& begin) {
+void stream_call::start(std::shared_ptr<stream_owner> owner, const std::function<void(grpc::ClientContext&)>& begin) {
   state_->owner = std::move(owner);
   state_->self = shared_from_this();
   auto& context = state_->used_context;
@@ -358,6 +358,7 @@ void stream_call::done(const grpc::Status& status) noexcept {
   auto& s = *state_;
   const auto self = std::move(s.self);
   const bool awaits_loss = s.call.ended(status);
+  if (s.owner) s.owner->ended(status);
   s.owner.reset();
   std::shared_ptr<status_operation> finished;
   bool context_is_unused = false;

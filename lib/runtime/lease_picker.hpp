@@ -84,6 +84,11 @@ class lease_picker {
 
   static error_code all_are_full() { return boost::asio::error::try_again; }
 
+  /// The channel of a lease. Null when the user's mock returned it.
+  [[nodiscard]] std::shared_ptr<const channel_identity> channel_of(const lease& leased) const {
+    return picker_.is_mocked() ? nullptr : member_of(*leased.target()).identity;
+  }
+
   /// See `channel_picker::wait_for_channel`.
   [[nodiscard]] bool wait(ticket mine, std::shared_ptr<parked_type> parked, time_point deadline) {
     const waiter joining{this, Picker::now(), std::move(parked)};
@@ -179,9 +184,8 @@ class lease_picker {
 
   result_type report(result_type leased, time_point begin) {
     if (picker_.probe().wants_gets()) {
-      const auto* const its =
-          leased && !picker_.is_mocked() ? runtime::member_of(*leased->target()).identity.get() : nullptr;
-      picker_.probe().report_get(Picker::now() - begin, its, leased ? std::string() : leased.error().message());
+      const auto its = leased ? channel_of(*leased) : nullptr;
+      picker_.probe().report_get(Picker::now() - begin, its.get(), leased ? std::string() : leased.error().message());
     }
     return leased;
   }

@@ -125,6 +125,11 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     return leased;
   }
 
+  /// The channel of a lease of this pool. Null when the user's mock returned it.
+  [[nodiscard]] std::shared_ptr<const channel_identity> channel_of(const lease& leased) const {
+    return picker_.leases().channel_of(leased);
+  }
+
   /// Success when there are that many channels. Null when the caller has to wait for them.
   [[nodiscard]] auto size_unless_waiting(std::size_t needed) const { return picker_.size_unless_waiting(needed); }
 
@@ -226,6 +231,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     const auto look_up = options_.resolve ? look_up_text(all->empty()) : why_no_channel(all->empty());
     return with_unavailable_reason(std::move(text), why, *all, look_up);
   }
+
+  /// For what is to be called on the strand, also by what outlives the pool.
+  [[nodiscard]] const std::shared_ptr<closable_strand>& strand() const { return strand_; }
 
   /// The retries of the pool's RPCs.
   [[nodiscard]] core::retry_budget<typename Clock::time_point>& retries() { return retries_; }

@@ -15,6 +15,10 @@ namespace {
 
 constinit thread_local bool inside_a_handler = false;
 
+bool is_made_by_users(event name) {
+  return name == event::channel_get || name == event::pool_get_channel || name == event::call_ended;
+}
+
 void report(std::string_view id, event name, std::string_view thrown, spdlog::logger* log) {
   const auto line =
       fmt::format("conn_grpc: telemetry handler \"{}\" threw on {} and was detached: {}", id, to_string(name), thrown);
@@ -47,6 +51,8 @@ std::string_view to_string(event name) noexcept {
       return "pool_get_channel";
     case event::pool_status:
       return "pool_status";
+    case event::call_ended:
+      return "call_ended";
   }
   return "unknown";
 }
@@ -82,9 +88,8 @@ bool telemetry::detach(std::string_view id) {
 
 void telemetry::emit(const telemetry_event& happened, spdlog::logger* log) noexcept {
   if (!wants(happened.name)) return;
-  // A handler that makes a get would be called for that get, without end.
-  const bool is_get = happened.name == event::channel_get || happened.name == event::pool_get_channel;
-  if (inside_a_handler && is_get) return;
+  // A handler that makes a get, or a call, would be called for that, without end.
+  if (inside_a_handler && is_made_by_users(happened.name)) return;
   const auto now = [this] {
     const std::lock_guard lock(mutex_);
     return list_;

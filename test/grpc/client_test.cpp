@@ -11,12 +11,16 @@
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/client.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/telemetry.hpp>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "greeter.grpc.pb.h"
@@ -379,4 +383,311 @@ TEST_CASE("no call of an idempotent method fails while servers are killed and re
   CHECK(f.next > 1'000);
   CHECK(f.failures == std::map<std::string, int>());
   CHECK(f.in_flight() == 0);
+}
+
+namespace {
+
+/// The calls that telemetry reported.
+class recorded_calls {
+ public:
+  struct call {
+    explicit call(const conn_grpc::telemetry_event& e)
+        : error(e.error),
+          channel_name(e.channel_name),
+          pool_name(e.pool_name),
+          address(e.address),
+          method(e.method),
+          status_code(e.status_code),
+          attempts(e.attempts),
+          duration(e.duration),
+          waited(e.waited),
+          thread(std::this_thread::get_id()) {}
+
+    std::string error, channel_name, pool_name, address, method;
+    StatusCode status_code;
+    int attempts;
+    std::chrono::nanoseconds duration, waited;
+    std::thread::id thread;
+  };
+
+  recorded_calls() {
+    source->attach("record", conn_grpc::event::call_ended, [kept = kept_](const conn_grpc::telemetry_event& e) {
+      const std::lock_guard lock(kept->mutex);
+      kept->calls.emplace_back(e);
+    });
+  }
+
+  [[nodiscard]] std::size_t count() const {
+    const std::lock_guard lock(kept_->mutex);
+    return kept_->calls.size();
+  }
+  /// The only one since the last time.
+  [[nodiscard]] call only() {
+    const std::lock_guard lock(kept_->mutex);
+    REQUIRE(kept_->calls.size() == 1);
+    auto taken = std::move(kept_->calls.front());
+    kept_->calls.clear();
+    return taken;
+  }
+
+  const std::shared_ptr<conn_grpc::telemetry> source = std::make_shared<conn_grpc::telemetry>();
+
+ private:
+  struct shared {
+    std::mutex mutex;
+    std::vector<call> calls;
+  };
+  const std::shared_ptr<shared> kept_ = std::make_shared<shared>();
+};
+
+conn_grpc::pool_options recorded(const recorded_calls& calls, std::size_t max_in_flight = 0) {
+  conn_grpc::pool_options options{.name = "greeter", .max_in_flight = max_in_flight};
+  options.channel.telemetry = calls.source;
+  return options;
+}
+
+/// A service that was written by hand. Its methods must not be called for their names.
+struct handmade {
+  struct async {
+    void Hello(grpc::ClientContext*, const HelloRequest*, HelloReply*, std::function<void(grpc::Status)>) {
+      throw std::logic_error("called");
+    }
+  };
+};
+
+}  // namespace
+
+TEST_CASE("a call is reported with its method, channel, status, attempts and times", "[client]") {
+  recorded_calls calls;
+  served_client f(1, recorded(calls));
+  auto request = hello("Ada");
+  const auto call = [&](const conn_grpc::call_options& options) {
+    run(f.io, [&]() -> asio::awaitable<void> {
+      HelloReply reply;
+      (void)co_await f.greeter->call(say_hello, request, reply, options);
+    }());
+    return calls.only();
+  };
+  const auto good = call({.timeout = 20s});
+  CHECK(good.method == "/conn_grpc.test.Greeter/SayHello");
+  CHECK(good.pool_name == "greeter");
+  CHECK(good.channel_name == "greeter/" + f.ports[0]->address() + "/0");
+  CHECK(good.address == f.ports[0]->address());
+  CHECK(good.status_code == StatusCode::OK);
+  CHECK(good.error.empty());
+  CHECK(good.attempts == 1);
+  CHECK(good.duration > 0ns);
+  CHECK(good.waited == 0ns);
+  CHECK(good.thread == std::this_thread::get_id());
+
+  request.set_fail_with("busy");
+  const auto failed = call({.timeout = 20s, .retries = retry::idempotent});
+  CHECK(failed.status_code == StatusCode::UNAVAILABLE);
+  CHECK(failed.error == "busy");
+  CHECK(failed.attempts == 3);
+  CHECK(failed.address == f.ports[0]->address());
+  CHECK(failed.duration > 0ns);
+  CHECK(failed.waited == 0ns);
+
+  const auto late = call({.timeout = -1ms});
+  CHECK(late.status_code == StatusCode::DEADLINE_EXCEEDED);
+  CHECK(late.attempts == 0);
+
+  CHECK(calls.source->detach("record"));
+  run(f.io, [&]() -> asio::awaitable<void> {
+    HelloReply reply;
+    (void)co_await f.greeter->call(say_hello, request, reply);
+  }());
+  CHECK(calls.count() == 0);
+}
+
+TEST_CASE("a call that throws is reported with the text of the exception", "[client]") {
+  recorded_calls calls;
+  served_client f(1, recorded(calls));
+  const conn_grpc::call_options options{
+      .timeout = 20s, .prepare = [](grpc::ClientContext&) { throw std::runtime_error("unprepared"); }};
+  const bool is_stream = GENERATE(true, false);
+  CHECK_THROWS_WITH(run(f.io,
+                        [&]() -> asio::awaitable<void> {
+                          HelloReply reply;
+                          const auto request = hello("Ada");
+                          if (is_stream)
+                            (void)co_await f.greeter->open(&Greeter::Stub::async::Chat, options);
+                          else
+                            (void)co_await f.greeter->call(say_hello, request, reply, options);
+                        }()),
+                    "unprepared");
+  const auto thrown = calls.only();
+  CHECK(thrown.status_code == StatusCode::UNKNOWN);
+  CHECK(thrown.error == "unprepared");
+  CHECK(thrown.attempts == 0);
+  CHECK(thrown.address.empty());
+}
+
+TEST_CASE("a call that is cancelled, and a call whose coroutine is destroyed, are reported", "[client]") {
+  recorded_calls calls;
+  served_client f(1, recorded(calls, 1));
+  const auto call = [&]() -> asio::awaitable<void> {
+    HelloReply reply;
+    const auto request = hello("slow", 20s);
+    (void)co_await f.greeter->call(say_hello, request, reply);
+    f.seen.changed.notify();
+  };
+  auto abandoned = std::make_unique<asio::io_context>();
+  asio::co_spawn(*abandoned, call(), asio::detached);
+  abandoned->poll();
+  CHECK(f.in_flight() == 1);
+  asio::cancellation_signal signal;
+  asio::co_spawn(f.io, call(), asio::bind_cancellation_slot(signal.slot(), asio::detached));
+  run(f.io, [&]() -> asio::awaitable<void> {
+    while (f.pool->status().waiting < 1) co_await asio::post(asio::deferred);
+    signal.emit(asio::cancellation_type::terminal);
+    co_await f.seen.until([&] { return calls.count() == 1; });
+  }());
+  const auto cancelled = calls.only();
+  CHECK(cancelled.status_code == StatusCode::CANCELLED);
+  CHECK(cancelled.error == "the call was cancelled");
+  CHECK(cancelled.attempts == 0);
+  CHECK(cancelled.address.empty());
+  CHECK(cancelled.channel_name.empty());
+  CHECK(cancelled.waited > 0ns);
+  CHECK(cancelled.waited <= cancelled.duration);
+
+  abandoned.reset();
+  const auto destroyed = calls.only();
+  CHECK(destroyed.status_code == StatusCode::CANCELLED);
+  CHECK(destroyed.error == "the call was abandoned");
+  CHECK(destroyed.attempts == 1);
+  CHECK(destroyed.address == f.ports[0]->address());
+}
+
+TEST_CASE("the event of a call has the method's name, with and without a channel", "[client]") {
+  recorded_calls calls;
+  std::optional<served_client> f;
+  asio::io_context nowhere;
+  std::optional<conn_grpc::channel> unconnected;
+  const bool is_connected = GENERATE(true, false);
+  if (is_connected)
+    f.emplace(1, recorded(calls));
+  else
+    unconnected.emplace(
+        nowhere, conn_grpc::channel_options{.name = "single", .address = "127.0.0.1:1", .telemetry = calls.source});
+  const auto greeter = is_connected ? *f->greeter : conn_grpc::client<Greeter>(*unconnected);
+  run(is_connected ? f->io : nowhere, [&]() -> asio::awaitable<void> {
+    const auto check = [&](const std::string& method) {
+      const auto call = calls.only();
+      CHECK(call.method == "/conn_grpc.test.Greeter/" + method);
+      CHECK(call.status_code == (is_connected ? StatusCode::OK : StatusCode::UNAVAILABLE));
+      CHECK(call.attempts == (is_connected ? 1 : 0));
+      CHECK(call.address == (is_connected ? f->ports[0]->address() : ""));
+      CHECK(call.pool_name == (is_connected ? "greeter" : ""));
+      CHECK(call.channel_name == (is_connected ? "greeter/" + f->ports[0]->address() + "/0" : "single"));
+      CHECK(call.error.empty() == is_connected);
+      CHECK(call.thread == std::this_thread::get_id());
+    };
+    const auto reported = [&] { return calls.count() == 1; };
+    {
+      HelloReply reply;
+      const auto request = hello("Ada");
+      (void)co_await greeter.call(say_hello, request, reply);
+      check("SayHello");
+    }
+    {
+      CountStreamsRequest request;
+      StreamCounts reply;
+      (void)co_await greeter.call(&Greeter::Stub::async::CountStreams, request, reply);
+      check("CountStreams");
+    }
+    {
+      CountdownRequest request;
+      request.set_from(2);
+      auto in = co_await greeter.open(&Greeter::Stub::async::Countdown, request);
+      CountdownReply reply;
+      while (co_await in.read(reply)) continue;
+      (void)co_await in.finish();
+      co_await observer::poll_until(reported);
+      check("Countdown");
+    }
+    {
+      CollectReply reply;
+      auto out = co_await greeter.open(&Greeter::Stub::async::Collect, reply);
+      (void)co_await out.finish();
+      co_await observer::poll_until(reported);
+      check("Collect");
+    }
+    {
+      auto both = co_await greeter.open(&Greeter::Stub::async::Chat);
+      (void)co_await both.writes_done();
+      ChatMessage message;
+      while (co_await both.read(message)) continue;
+      (void)co_await both.finish();
+      co_await observer::poll_until(reported);
+      check("Chat");
+    }
+  }());
+  CHECK(conn_grpc::detail::name_of<handmade>(&handmade::async::Hello).empty());
+}
+
+TEST_CASE("a stream that is dropped is reported when gRPC has ended its RPC", "[client]") {
+  recorded_calls calls;
+  served_client f(1, recorded(calls));
+  run(f.io, [&]() -> asio::awaitable<void> {
+    {
+      auto both = co_await f.greeter->open(&Greeter::Stub::async::Chat, {.timeout = 20s});
+      ChatMessage message;
+      message.set_text("hello");
+      (void)co_await both.write(message);
+      (void)co_await both.read(message);
+      CHECK(calls.count() == 0);
+    }
+    co_await observer::poll_until([&] { return calls.count() == 1; });
+  }());
+  const auto dropped = calls.only();
+  CHECK(dropped.status_code == StatusCode::CANCELLED);
+  CHECK(dropped.attempts == 1);
+  CHECK(dropped.address == f.ports[0]->address());
+  CHECK(dropped.thread == std::this_thread::get_id());  // that of the pool's executor
+  CHECK(f.in_flight() == 0);
+}
+
+TEST_CASE("a stream that outlives its pool and the execution context is reported", "[client]") {
+  recorded_calls calls;
+  std::optional<served_client> f(std::in_place, 1, recorded(calls));
+  const auto processes = std::move(f->processes);
+  std::optional<conn_grpc::bidi_stream<ChatMessage, ChatMessage>> kept;
+  run(f->io,
+      [&]() -> asio::awaitable<void> { kept.emplace(co_await f->greeter->open(&Greeter::Stub::async::Chat)); }());
+  f.reset();
+  CHECK(calls.count() == 0);
+  kept.reset();
+  while (calls.count() == 0) std::this_thread::yield();
+  const auto late = calls.only();
+  CHECK(late.method == "/conn_grpc.test.Greeter/Chat");
+  CHECK(late.pool_name == "greeter");
+  CHECK(late.status_code == StatusCode::CANCELLED);
+  CHECK(late.thread != std::this_thread::get_id());
+}
+
+TEST_CASE("a call over a channel of a mock is reported without an address", "[client]") {
+  recorded_calls calls;
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  const auto address = "127.0.0.1:" + std::to_string(server.port());
+  asio::io_context io;
+  conn_grpc::channel channel(
+      io, {.name = "single",
+           .address = address,
+           .mock = [made = grpc::CreateChannel(address, grpc::InsecureChannelCredentials())] { return made; },
+           .telemetry = calls.source});
+  const conn_grpc::client<Greeter> greeter(channel);
+  run(io, [&]() -> asio::awaitable<void> {
+    HelloReply reply;
+    const auto request = hello("Ada");
+    (void)co_await greeter.call(say_hello, request, reply);
+  }());
+  const auto mocked = calls.only();
+  CHECK(mocked.method == "/conn_grpc.test.Greeter/SayHello");
+  CHECK(mocked.status_code == StatusCode::OK);
+  CHECK(mocked.attempts == 1);
+  CHECK(mocked.channel_name == "single");
+  CHECK(mocked.address.empty());
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The telemetry events of a pool: which, when, with which durations and names.
+#include "runtime/call_report.hpp"
 #include "support/catch.hpp"
 #include "support/pool_fixture.hpp"
 
@@ -7,6 +8,7 @@ using namespace conn_grpc::test;
 using conn_grpc::event;
 using conn_grpc::telemetry_event;
 using trace = std::vector<std::string>;
+using call_report = conn_grpc::runtime::call_report<manual_clock>;
 
 namespace {
 
@@ -17,6 +19,10 @@ std::string text(const telemetry_event& e) {
                    std::string(e.pool_name);
   line += " " + std::to_string(e.duration / 1ms) + "ms pool=" + std::string(e.pool_name);
   line += " channel=" + std::string(e.channel_name);
+  if (e.name == event::call_ended)
+    line += " address=" + std::string(e.address) + " method=" + std::string(e.method) +
+            " code=" + std::to_string(e.status_code) + " attempts=" + std::to_string(e.attempts) +
+            " waited=" + std::to_string(e.waited / 1ms) + "ms";
   if (!e.error.empty()) line += " error=" + std::string(e.error);
   return line;
 }
@@ -30,6 +36,12 @@ struct listening_fixture : pool_fixture {
                                    [this](const telemetry_event& e) { trace.push_back(text(e)); });
   }
 };
+
+std::shared_ptr<const conn_grpc::runtime::channel_identity> channel_named(const std::string& name,
+                                                                          const std::string& address) {
+  return std::make_shared<conn_grpc::runtime::channel_identity>(
+      conn_grpc::runtime::channel_identity{.slot = 0, .name = name, .address = address});
+}
 
 constexpr auto gets = {event::channel_get, event::pool_get_channel};
 constexpr auto connections = {event::channel_connected, event::channel_connection_failed, event::channel_disconnected};
@@ -215,6 +227,9 @@ TEST_CASE("a handler may stop and destroy the pool", "[events]") {
       f.connector.attempt(a).succeed();
     f.drain();
     if (kept) (void)kept->pick<conn_grpc::runtime::if_none::fail>();
+    {
+      const call_report call(f.options, "/test.Greeter/SayHello");
+    }
     if (a > 0) f.connector.attempt(a).lose();
     f.advance(100ms);
   }
@@ -228,6 +243,53 @@ TEST_CASE("a handler may destroy the pool whose get it is called for", "[events]
   f.make_pool();
   CHECK(f.next().error() == conn_grpc::errc::not_started);
   CHECK_FALSE(f.pool);
+}
+
+TEST_CASE("a call is emitted once, with the channel of its last attempt and the time that it waited", "[events]") {
+  listening_fixture f;
+  f.listen({event::call_ended});
+  CHECK(call_report::is_wanted(f.options));
+  {
+    call_report call(f.options, "/test.Greeter/SayHello");
+    call.waits();
+    f.advance(5ms);
+    call.wait_ended();
+    call.attempt(channel_named("pool/0", "first"));
+    f.advance(7ms);
+    call.waits();
+    f.advance(2ms);
+    call.wait_ended();
+    call.wait_ended();
+    call.attempt(channel_named("pool/1", "second"));
+    f.advance(1ms);
+    call.ended(grpc::StatusCode::ABORTED, "no");
+    f.advance(100ms);  // until the strand runs
+    call.emit();
+    CHECK(f.happened() == trace{"call_ended 15ms pool=pool channel=pool/1 address=second "
+                                "method=/test.Greeter/SayHello code=10 attempts=2 waited=7ms error=no"});
+  }
+  CHECK(f.happened().empty());
+}
+
+TEST_CASE("a call that is abandoned while it waits is emitted as cancelled", "[events]") {
+  listening_fixture f;
+  f.listen({event::call_ended});
+  f.options.status_interval.reset();  // a channel on its own
+  {
+    call_report call(f.options, "/test.Greeter/SayHello");
+    f.advance(1ms);
+    call.waits();
+    f.advance(5ms);
+  }
+  CHECK(f.happened() == trace{"call_ended 6ms pool= channel=pool address= method=/test.Greeter/SayHello code=1 "
+                              "attempts=0 waited=5ms error=the call was abandoned"});
+}
+
+TEST_CASE("nothing wants to know about a call unless a handler is attached to call_ended", "[events]") {
+  listening_fixture f;
+  CHECK_FALSE(call_report::is_wanted(f.options));
+  f.listen(gets);
+  CHECK_FALSE(call_report::is_wanted(f.options));
 }
 
 TEST_CASE("a mock answers every get, and the channel connects nevertheless", "[mock]") {

@@ -68,7 +68,7 @@ TEST_CASE("all events can be attached to at once, and have names", "[telemetry]"
   CHECK(t.attach_many("all", conn_grpc::all_events, recording(received, "h")));
   for (const event e : conn_grpc::all_events) t.emit({.name = e});
   CHECK(received == names{"h channel_get", "h channel_connected", "h channel_connection_failed",
-                          "h channel_disconnected", "h pool_get_channel", "h pool_status"});
+                          "h channel_disconnected", "h pool_get_channel", "h pool_status", "h call_ended"});
 }
 
 TEST_CASE("an empty handler is refused", "[telemetry]") {
@@ -97,14 +97,16 @@ TEST_CASE("handlers attach and detach from inside handlers", "[telemetry]") {
   CHECK(received == names{"self", "new channel_get"});
 }
 
-TEST_CASE("a get that a handler makes is not emitted", "[telemetry]") {
+TEST_CASE("a get that a handler makes is not emitted, and neither is a call that ends inside a handler",
+          "[telemetry]") {
   telemetry t;
+  const event name = GENERATE(event::channel_get, event::pool_get_channel, event::call_ended);
   int calls = 0;
-  t.attach("get in a get", event::channel_get, [&](const telemetry_event& e) {
+  t.attach("itself", name, [&](const telemetry_event& e) {
     ++calls;
     t.emit(e);
   });
-  t.emit({.name = event::channel_get});
+  t.emit({.name = name});
   CHECK(calls == 1);
 }
 

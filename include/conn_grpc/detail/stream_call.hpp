@@ -47,6 +47,18 @@ struct outgoing_message {
   void* moved = nullptr;
 };
 
+/// What a stream owns until gRPC has ended the RPC.
+class stream_owner {
+ public:
+  stream_owner() = default;
+  virtual ~stream_owner() = default;
+  stream_owner(const stream_owner&) = delete;
+  stream_owner& operator=(const stream_owner&) = delete;
+
+  /// gRPC has ended the RPC. Called once, on a thread of gRPC's.
+  virtual void ended(const grpc::Status& status) noexcept = 0;
+};
+
 /// A streaming RPC, from its start until gRPC has ended it and the user has dropped it.
 /// gRPC and the user's handle share its ownership.
 ///
@@ -94,7 +106,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
 
   /// Calls `begin`, which makes gRPC bind the reactor, add a hold, and start the call.
   /// @param owner Released when gRPC has ended the call, before `finish` completes.
-  void start(std::shared_ptr<void> owner, const std::function<void(grpc::ClientContext&)>& begin);
+  void start(std::shared_ptr<stream_owner> owner, const std::function<void(grpc::ClientContext&)>& begin);
 
   /// Instead of `start`: there is no call.
   void never_begun(grpc::Status status);
@@ -162,7 +174,7 @@ class read_call final : public stream_call, private grpc::ClientReadReactor<Repl
       : stream_call(kind::reads, std::move(context)), request_(std::forward<Given>(request)) {}
 
   template <class Stub, class Method>
-  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+  void open(Stub& stub, Method method, std::shared_ptr<stream_owner> owner) {
     auto begin = [&](grpc::ClientContext& context) {
       (stub.async()->*method)(&context, &request_, this);
       this->AddHold();
@@ -191,7 +203,7 @@ class write_call final : public stream_call, private grpc::ClientWriteReactor<Re
       : stream_call(kind::only_writes, std::move(context)), users_reply_(users) {}
 
   template <class Stub, class Method>
-  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+  void open(Stub& stub, Method method, std::shared_ptr<stream_owner> owner) {
     auto begin = [&](grpc::ClientContext& context) {
       (stub.async()->*method)(&context, &reply_, this);
       this->AddHold();
@@ -222,7 +234,7 @@ class bidi_call final : public stream_call, private grpc::ClientBidiReactor<Requ
   explicit bidi_call(call_context context) : stream_call(kind::reads, std::move(context)) {}
 
   template <class Stub, class Method>
-  void open(Stub& stub, Method method, std::shared_ptr<void> owner) {
+  void open(Stub& stub, Method method, std::shared_ptr<stream_owner> owner) {
     auto begin = [&](grpc::ClientContext& context) {
       (stub.async()->*method)(&context, this);
       this->AddHold();
