@@ -129,6 +129,7 @@ struct stream_call::state {
   bool released = false;
   bool reply_in_use = false;  // from the start of a read until its reply has been taken
   bool receiving = false;     // gRPC reads a message
+  bool end_was_read = false;  // by the user
   bool write_begun = false;   // by the user, and not completed
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
@@ -170,7 +171,10 @@ void stream_call::read(bool_handler handler, asio::execution_context& handler_co
   {
     const std::lock_guard lock(s.mutex);
     const bool waits = !s.replies.empty();
-    if (s.reply_in_use || s.finish_called || (s.released && !waits)) {
+    if (s.reply_in_use || s.finish_called) {
+      ok = false;
+    } else if (s.released && !waits) {
+      s.end_was_read = true;
       ok = false;
     } else {
       s.reply_in_use = true;
@@ -194,6 +198,7 @@ void stream_call::got(bool ok) noexcept {
     const std::lock_guard lock(s.mutex);
     s.receiving = false;
     operation = std::move(s.reading);
+    if (!ok && operation) s.end_was_read = true;
     next.unhold = !ok && s.release();
     if (ok && !s.discarding) s.replies.push(reply_size(s.replies.next()));
     if (ok && s.discards)
@@ -344,7 +349,8 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
         next.discard = !s.receiving;  // otherwise it follows when gRPC has read
         if (next.discard) s.receiving = s.discarding = true;
       }
-      if (!s.released && s.reads && !s.write_failed) next.cancel = true;
+      // gRPC may have read ahead to a reply that cannot be parsed, which does not end the call.
+      next.cancel = s.reads && !s.write_failed && !s.end_was_read;
       next.unhold = s.release();
     }
     s.finish_called = true;

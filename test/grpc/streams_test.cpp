@@ -2,6 +2,7 @@
 // RPCs with streams, against a server in a process of its own.
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_callback.h>
 
 #include <unistd.h>
 #include <boost/asio/as_tuple.hpp>
@@ -124,6 +125,58 @@ class either_context {
 };
 
 }  // namespace
+
+namespace {
+
+/// A reply of Countdown that is not protobuf's, and cannot be parsed when it has a certain
+/// number.
+struct fragile_reply {
+  static constexpr int broken_number = 3;
+  [[nodiscard]] static std::size_t ByteSizeLong() { return 1; }
+  int number = 0;
+};
+
+/// What is generated for the Greeter, for one message that is not protobuf's.
+template <class Message>
+class custom_stub {
+ public:
+  class async_methods {
+   public:
+    explicit async_methods(std::shared_ptr<grpc::ChannelInterface> channel) : channel_(std::move(channel)) {}
+
+    void Countdown(grpc::ClientContext* context, const CountdownRequest* request,
+                   grpc::ClientReadReactor<Message>* reactor) {
+      const auto method = method_of("/conn_grpc.test.Greeter/Countdown", grpc::internal::RpcMethod::SERVER_STREAMING);
+      grpc::internal::ClientCallbackReaderFactory<Message>::Create(channel_.get(), method, context, request, reactor);
+    }
+
+   private:
+    [[nodiscard]] grpc::internal::RpcMethod method_of(const char* name, grpc::internal::RpcMethod::RpcType type) const {
+      return {name, type, channel_};
+    }
+
+    const std::shared_ptr<grpc::ChannelInterface> channel_;
+  };
+
+  explicit custom_stub(std::shared_ptr<grpc::ChannelInterface> channel) : async_(std::move(channel)) {}
+  async_methods* async() { return &async_; }
+
+ private:
+  async_methods async_;
+};
+
+}  // namespace
+
+template <>
+class grpc::SerializationTraits<fragile_reply> {
+ public:
+  static Status Deserialize(ByteBuffer* bytes, fragile_reply* reply) {
+    CountdownReply parsed;
+    auto status = SerializationTraits<CountdownReply>::Deserialize(bytes, &parsed);
+    reply->number = parsed.number();
+    return reply->number == fragile_reply::broken_number ? Status(StatusCode::INTERNAL, "broken") : status;
+  }
+};
 
 TEST_CASE("a stream of replies is read to its end", "[streams]") {
   streams_fixture f;
@@ -845,4 +898,20 @@ TEST_CASE("streams take any token", "[streams]") {
     asio::co_spawn(asio::make_strand(f.io), use(), asio::detached);
     run(f.io, f.seen.until([&] { return ended; }));
   }
+}
+
+TEST_CASE("finish() cancels the RPC when a reply that gRPC has read ahead cannot be parsed", "[streams]") {
+  streams_fixture f;
+  custom_stub<fragile_reply> stub(*f.pool.try_get_channel());
+  run(f.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    auto in = conn_grpc::open(stub, &custom_stub<fragile_reply>::async_methods::Countdown, context,
+                              countdown_from(fragile_reply::broken_number + 2, Then::HANG));
+    fragile_reply reply;
+    const bool read = co_await in.read(reply);
+    CHECK(read);
+    for (int i = 0; i < 20; ++i) (void)co_await f.count_streams();  // meanwhile gRPC reads on
+    const auto status = co_await in.finish();
+    CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
+  }());
 }
