@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace conn_grpc::detail {
 namespace {
@@ -110,13 +111,13 @@ struct stream_call::state {
   const bool reads;
   grpc::ClientContext& used_context;
   const bool owns_context;
-  runtime::closable<call_context> context;  // used for cancelling, and closed when gRPC and the user have ended
+  runtime::closable<call_context> context;         // used for cancelling, and closed when gRPC and the user have ended
+  runtime::closable<std::monostate> users_memory;  // where replies go, until the call is dropped
   monitored_call call;
   std::shared_ptr<void> owner;
   std::shared_ptr<stream_call> self;  // while gRPC has the call
   std::atomic<int> holds{1};
-  std::atomic<bool> done{false};     // changes with the mutex held
-  std::atomic<bool> dropped{false};  // changes with the mutex held
+  std::atomic<bool> done{false};  // changes with the mutex held
 
   std::mutex mutex;
   // All that follows is guarded by the mutex.
@@ -126,6 +127,7 @@ struct stream_call::state {
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
   std::shared_ptr<bool_operation> ending;   // the requests
   std::shared_ptr<status_operation> finishing;
+  bool dropped = false;
   bool released = false;
   bool reply_in_use = false;  // from the start of a read until its reply has been taken
   bool receiving = false;     // gRPC reads a message
@@ -212,8 +214,11 @@ void stream_call::got(bool ok) noexcept {
 
 bool stream_call::take_reply(void* reply) {
   auto& s = *state_;
-  if (s.dropped) return false;
-  move_reply(s.replies.front(), reply);
+  {
+    const runtime::closable<std::monostate>::user writes(s.users_memory);
+    if (!writes) return false;
+    move_reply(s.replies.front(), reply);
+  }
   steps next;
   {
     const std::lock_guard lock(s.mutex);
@@ -226,7 +231,8 @@ bool stream_call::take_reply(void* reply) {
 }
 
 void stream_call::take_only_reply() {
-  if (!state_->dropped) move_only_reply();
+  const runtime::closable<std::monostate>::user writes(state_->users_memory);
+  if (writes) move_only_reply();
 }
 
 void stream_call::write(bool_handler handler, asio::execution_context& handler_context, outgoing_message message) {
@@ -417,6 +423,7 @@ void stream_call::drop() noexcept {
     next.cancel = !is_done;
     next.unhold = s.release() && !is_done;
   }
+  s.users_memory.close();  // waits for a thread that moves a reply
   carry_out(next);
   if (!s.owns_context) s.done.wait(false);
   if (!s.owns_context || is_done) s.context.close();

@@ -5,6 +5,7 @@
 #include <grpcpp/support/client_callback.h>
 
 #include <unistd.h>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -22,6 +23,7 @@
 #include <conn_grpc/unary.hpp>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -136,6 +138,21 @@ struct fragile_reply {
   int number = 0;
 };
 
+/// A reply of Countdown whose assignment takes a while.
+struct slow_reply {
+  slow_reply() = default;
+  slow_reply& operator=(slow_reply&&) noexcept {
+    is_written = true;
+    begins.set_value();
+    std::this_thread::sleep_for(50ms);
+    is_written = false;
+    return *this;
+  }
+
+  std::promise<void> begins;
+  std::atomic<bool> is_written{false};
+};
+
 /// What is generated for the Greeter, for one message that is not protobuf's.
 template <class Message>
 class custom_stub {
@@ -175,6 +192,15 @@ class grpc::SerializationTraits<fragile_reply> {
     auto status = SerializationTraits<CountdownReply>::Deserialize(bytes, &parsed);
     reply->number = parsed.number();
     return reply->number == fragile_reply::broken_number ? Status(StatusCode::INTERNAL, "broken") : status;
+  }
+};
+
+template <>
+class grpc::SerializationTraits<slow_reply> {
+ public:
+  static Status Deserialize(ByteBuffer* bytes, slow_reply*) {
+    bytes->Clear();
+    return Status::OK;
   }
 };
 
@@ -914,4 +940,18 @@ TEST_CASE("finish() cancels the RPC when a reply that gRPC has read ahead cannot
     const auto status = co_await in.finish();
     CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
   }());
+}
+
+TEST_CASE("a dropped stream does not write to a reply, whatever thread its handler runs on", "[streams]") {
+  streams_fixture f;
+  custom_stub<slow_reply> stub(*f.pool.try_get_channel());
+  grpc::ClientContext context;
+  slow_reply reply;
+  {
+    auto in = conn_grpc::open(stub, &custom_stub<slow_reply>::async_methods::Countdown, context,
+                              countdown_from(1, Then::HANG));
+    in.async_read(reply, [](bool) {});  // Asio's system executor
+    reply.begins.get_future().wait();
+  }
+  CHECK_FALSE(reply.is_written);
 }
