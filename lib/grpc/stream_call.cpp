@@ -86,7 +86,7 @@ struct stream_call::state {
   std::optional<std::size_t> begin_read() {
     if (released || receiving || discards || !replies.has_room()) return std::nullopt;
     receiving = true;
-    return replies.next();
+    return replies.begin();
   }
 
   /// The same on a thread of the user's.
@@ -244,7 +244,7 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
     if (!s.accepts_requests()) return std::nullopt;
     s.holds.fetch_add(1);
     s.write_begun = true;
-    return s.requests.next();
+    return s.requests.begin();
   }();
   if (!slot) return operation->complete(false);
   const auto size = [&] {

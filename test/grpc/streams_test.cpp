@@ -153,6 +153,11 @@ struct slow_reply {
   std::atomic<bool> is_written{false};
 };
 
+/// A request of Collect that shares its payload. Its size is not known.
+struct counted_request {
+  std::shared_ptr<std::string> payload;
+};
+
 /// What is generated for the Greeter, for one message that is not protobuf's.
 template <class Message>
 class custom_stub {
@@ -165,6 +170,10 @@ class custom_stub {
                    grpc::ClientReadReactor<Message>* reactor) {
       const auto method = method_of("/conn_grpc.test.Greeter/Countdown", grpc::internal::RpcMethod::SERVER_STREAMING);
       grpc::internal::ClientCallbackReaderFactory<Message>::Create(channel_.get(), method, context, request, reactor);
+    }
+    void Collect(grpc::ClientContext* context, CollectReply* reply, grpc::ClientWriteReactor<Message>* reactor) {
+      const auto method = method_of("/conn_grpc.test.Greeter/Collect", grpc::internal::RpcMethod::CLIENT_STREAMING);
+      grpc::internal::ClientCallbackWriterFactory<Message>::Create(channel_.get(), method, context, reply, reactor);
     }
 
    private:
@@ -201,6 +210,16 @@ class grpc::SerializationTraits<slow_reply> {
   static Status Deserialize(ByteBuffer* bytes, slow_reply*) {
     bytes->Clear();
     return Status::OK;
+  }
+};
+
+template <>
+class grpc::SerializationTraits<counted_request> {
+ public:
+  static Status Serialize(const counted_request& request, ByteBuffer* bytes, bool* owns) {
+    CollectRequest serialized;
+    serialized.set_payload(*request.payload);
+    return SerializationTraits<CollectRequest>::Serialize(serialized, bytes, owns);
   }
 };
 
@@ -954,4 +973,23 @@ TEST_CASE("a dropped stream does not write to a reply, whatever thread its handl
     reply.begins.get_future().wait();
   }
   CHECK_FALSE(reply.is_written);
+}
+
+TEST_CASE("a stream keeps one large request that it has sent", "[streams]") {
+  streams_fixture f;
+  custom_stub<counted_request> stub(*f.pool.try_get_channel());
+  run(f.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    CollectReply reply;
+    auto out = conn_grpc::open(stub, &custom_stub<counted_request>::async_methods::Collect, context, reply);
+    const auto payload = std::make_shared<std::string>(100'000, 'x');
+    for (int i = 0; i < 40; ++i) {
+      const bool sent = co_await out.write(counted_request{payload});
+      CHECK(sent);
+      CHECK(payload.use_count() <= 2);
+    }
+    const auto status = co_await out.finish();
+    CHECK(status.ok());
+    CHECK(reply.count() == 40);
+  }());
 }
