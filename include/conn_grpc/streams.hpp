@@ -112,7 +112,7 @@ class readable : public Base {
   /// Reads the next reply. The completion signature is void(bool). It is false when there
   /// are no more replies, for whatever reason, and `reply` is then unchanged. One read at a
   /// time: a second one is false, and changes nothing. From the first read on gRPC reads
-  /// ahead: up to 16 replies of together 64 KiB, or one larger reply.
+  /// ahead: up to 16 replies, while those that wait are together less than 64 KiB.
   ///
   /// *Errors*: `async_finish` has the status. If a reply cannot be parsed, the read is
   /// false, too.
@@ -170,8 +170,8 @@ class writable : public Base {
  public:
   /// Writes a request. The completion signature is void(bool). It is true when the stream
   /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
-  /// gRPC writes them one by one, within the server's flow control. A larger request waits
-  /// alone, until gRPC has passed it to the connection. The result is false when the RPC
+  /// gRPC writes them one by one, within the server's flow control. The write
+  /// of a larger request waits until gRPC has passed it to the connection. The result is false when the RPC
   /// has ended, for whatever reason. Replies that the server sent before may then still be
   /// read. One write at a time, and none after `async_writes_done`: such a write is false,
   /// and changes nothing.

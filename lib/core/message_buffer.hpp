@@ -16,15 +16,23 @@ class message_buffer {
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
 
-  /// Another message may be put in. Any size is allowed then, so a larger message than the
-  /// limit waits alone.
+  /// Another message may be put in. Any size is allowed then, and nothing after a message that
+  /// is larger than the limit.
   [[nodiscard]] bool has_room() const noexcept { return count_ < Slots && bytes_ < most_bytes; }
 
   /// So much room that it is worth the while to wake the other side.
   [[nodiscard]] bool is_half_empty() const noexcept { return count_ <= Slots / 2 && bytes_ <= most_bytes / 2; }
 
-  /// The slot for the next message. There must be a free one.
+  /// The slot for the next message. There must be a free one. It stays the same until `push`.
   [[nodiscard]] std::size_t next() const noexcept { return (first_ + count_) % Slots; }
+
+  /// The same, before the next message is begun. An empty buffer begins with its first slot:
+  /// messages that wait alone, as large ones do, use one slot, and leave no memory behind in
+  /// the others.
+  [[nodiscard]] std::size_t begin() noexcept {
+    if (empty()) first_ = 0;
+    return next();
+  }
 
   /// The slot of the message that has waited longest. There must be one.
   [[nodiscard]] std::size_t front() const noexcept { return first_; }

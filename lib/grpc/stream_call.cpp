@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace conn_grpc::detail {
 namespace {
@@ -85,7 +86,7 @@ struct stream_call::state {
   std::optional<std::size_t> begin_read() {
     if (released || receiving || discards || !replies.has_room()) return std::nullopt;
     receiving = true;
-    return replies.next();
+    return replies.begin();
   }
 
   /// The same on a thread of the user's.
@@ -110,13 +111,13 @@ struct stream_call::state {
   const bool reads;
   grpc::ClientContext& used_context;
   const bool owns_context;
-  runtime::closable<call_context> context;  // used for cancelling, and closed when gRPC and the user have ended
+  runtime::closable<call_context> context;         // used for cancelling, and closed when gRPC and the user have ended
+  runtime::closable<std::monostate> users_memory;  // where replies go, until the call is dropped
   monitored_call call;
   std::shared_ptr<stream_owner> owner;
   std::shared_ptr<stream_call> self;  // while gRPC has the call
   std::atomic<int> holds{1};
-  std::atomic<bool> done{false};     // changes with the mutex held
-  std::atomic<bool> dropped{false};  // changes with the mutex held
+  std::atomic<bool> done{false};  // changes with the mutex held
 
   std::mutex mutex;
   // All that follows is guarded by the mutex.
@@ -126,9 +127,11 @@ struct stream_call::state {
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
   std::shared_ptr<bool_operation> ending;   // the requests
   std::shared_ptr<status_operation> finishing;
+  bool dropped = false;
   bool released = false;
   bool reply_in_use = false;  // from the start of a read until its reply has been taken
   bool receiving = false;     // gRPC reads a message
+  bool end_was_read = false;  // by the user
   bool write_begun = false;   // by the user, and not completed
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
@@ -170,7 +173,10 @@ void stream_call::read(bool_handler handler, asio::execution_context& handler_co
   {
     const std::lock_guard lock(s.mutex);
     const bool waits = !s.replies.empty();
-    if (s.reply_in_use || s.finish_called || (s.released && !waits)) {
+    if (s.reply_in_use || s.finish_called) {
+      ok = false;
+    } else if (s.released && !waits) {
+      s.end_was_read = true;
       ok = false;
     } else {
       s.reply_in_use = true;
@@ -194,6 +200,7 @@ void stream_call::got(bool ok) noexcept {
     const std::lock_guard lock(s.mutex);
     s.receiving = false;
     operation = std::move(s.reading);
+    if (!ok && operation) s.end_was_read = true;
     next.unhold = !ok && s.release();
     if (ok && !s.discarding) s.replies.push(reply_size(s.replies.next()));
     if (ok && s.discards)
@@ -207,8 +214,11 @@ void stream_call::got(bool ok) noexcept {
 
 bool stream_call::take_reply(void* reply) {
   auto& s = *state_;
-  if (s.dropped) return false;
-  move_reply(s.replies.front(), reply);
+  {
+    const runtime::closable<std::monostate>::user writes(s.users_memory);
+    if (!writes) return false;
+    move_reply(s.replies.front(), reply);
+  }
   steps next;
   {
     const std::lock_guard lock(s.mutex);
@@ -221,7 +231,8 @@ bool stream_call::take_reply(void* reply) {
 }
 
 void stream_call::take_only_reply() {
-  if (!state_->dropped) move_only_reply();
+  const runtime::closable<std::monostate>::user writes(state_->users_memory);
+  if (writes) move_only_reply();
 }
 
 void stream_call::write(bool_handler handler, asio::execution_context& handler_context, outgoing_message message) {
@@ -233,7 +244,7 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
     if (!s.accepts_requests()) return std::nullopt;
     s.holds.fetch_add(1);
     s.write_begun = true;
-    return s.requests.next();
+    return s.requests.begin();
   }();
   if (!slot) return operation->complete(false);
   const auto size = [&] {
@@ -344,7 +355,8 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
         next.discard = !s.receiving;  // otherwise it follows when gRPC has read
         if (next.discard) s.receiving = s.discarding = true;
       }
-      if (!s.released && s.reads && !s.write_failed) next.cancel = true;
+      // gRPC may have read ahead to a reply that cannot be parsed, which does not end the call.
+      next.cancel = s.reads && !s.write_failed && !s.end_was_read;
       next.unhold = s.release();
     }
     s.finish_called = true;
@@ -412,6 +424,7 @@ void stream_call::drop() noexcept {
     next.cancel = !is_done;
     next.unhold = s.release() && !is_done;
   }
+  s.users_memory.close();  // waits for a thread that moves a reply
   carry_out(next);
   if (!s.owns_context) s.done.wait(false);
   if (!s.owns_context || is_done) s.context.close();

@@ -57,3 +57,21 @@ TEST_CASE("a buffer is full when its messages are large", "[message_buffer]") {
   waiting.pop();
   CHECK(waiting.has_room());
 }
+
+TEST_CASE("messages that wait alone use one slot", "[message_buffer]") {
+  buffer waiting;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(waiting.begin() == 0);
+    waiting.push(1);
+    CHECK(waiting.front() == 0);
+    waiting.pop();
+  }
+  CHECK(waiting.begin() == 0);
+  waiting.push(1);
+  const auto slot = waiting.begin();
+  CHECK(slot == 1);
+  waiting.pop();
+  CHECK(waiting.next() == slot);  // what was begun keeps its slot
+  waiting.push(1);
+  CHECK(waiting.front() == slot);
+}

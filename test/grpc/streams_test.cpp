@@ -2,8 +2,10 @@
 // RPCs with streams, against a server in a process of its own.
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/support/client_callback.h>
 
 #include <unistd.h>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -21,6 +23,7 @@
 #include <conn_grpc/unary.hpp>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -124,6 +127,101 @@ class either_context {
 };
 
 }  // namespace
+
+namespace {
+
+/// A reply of Countdown that is not protobuf's, and cannot be parsed when it has a certain
+/// number.
+struct fragile_reply {
+  static constexpr int broken_number = 3;
+  [[nodiscard]] static std::size_t ByteSizeLong() { return 1; }
+  int number = 0;
+};
+
+/// A reply of Countdown whose assignment takes a while.
+struct slow_reply {
+  slow_reply() = default;
+  slow_reply& operator=(slow_reply&&) noexcept {
+    is_written = true;
+    begins.set_value();
+    std::this_thread::sleep_for(50ms);
+    is_written = false;
+    return *this;
+  }
+
+  std::promise<void> begins;
+  std::atomic<bool> is_written{false};
+};
+
+/// A request of Collect that shares its payload. Its size is not known.
+struct counted_request {
+  std::shared_ptr<std::string> payload;
+};
+
+/// What is generated for the Greeter, for one message that is not protobuf's.
+template <class Message>
+class custom_stub {
+ public:
+  class async_methods {
+   public:
+    explicit async_methods(std::shared_ptr<grpc::ChannelInterface> channel) : channel_(std::move(channel)) {}
+
+    void Countdown(grpc::ClientContext* context, const CountdownRequest* request,
+                   grpc::ClientReadReactor<Message>* reactor) {
+      const auto method = method_of("/conn_grpc.test.Greeter/Countdown", grpc::internal::RpcMethod::SERVER_STREAMING);
+      grpc::internal::ClientCallbackReaderFactory<Message>::Create(channel_.get(), method, context, request, reactor);
+    }
+    void Collect(grpc::ClientContext* context, CollectReply* reply, grpc::ClientWriteReactor<Message>* reactor) {
+      const auto method = method_of("/conn_grpc.test.Greeter/Collect", grpc::internal::RpcMethod::CLIENT_STREAMING);
+      grpc::internal::ClientCallbackWriterFactory<Message>::Create(channel_.get(), method, context, reply, reactor);
+    }
+
+   private:
+    [[nodiscard]] grpc::internal::RpcMethod method_of(const char* name, grpc::internal::RpcMethod::RpcType type) const {
+      return {name, type, channel_};
+    }
+
+    const std::shared_ptr<grpc::ChannelInterface> channel_;
+  };
+
+  explicit custom_stub(std::shared_ptr<grpc::ChannelInterface> channel) : async_(std::move(channel)) {}
+  async_methods* async() { return &async_; }
+
+ private:
+  async_methods async_;
+};
+
+}  // namespace
+
+template <>
+class grpc::SerializationTraits<fragile_reply> {
+ public:
+  static Status Deserialize(ByteBuffer* bytes, fragile_reply* reply) {
+    CountdownReply parsed;
+    auto status = SerializationTraits<CountdownReply>::Deserialize(bytes, &parsed);
+    reply->number = parsed.number();
+    return reply->number == fragile_reply::broken_number ? Status(StatusCode::INTERNAL, "broken") : status;
+  }
+};
+
+template <>
+class grpc::SerializationTraits<slow_reply> {
+ public:
+  static Status Deserialize(ByteBuffer* bytes, slow_reply*) {
+    bytes->Clear();
+    return Status::OK;
+  }
+};
+
+template <>
+class grpc::SerializationTraits<counted_request> {
+ public:
+  static Status Serialize(const counted_request& request, ByteBuffer* bytes, bool* owns) {
+    CollectRequest serialized;
+    serialized.set_payload(*request.payload);
+    return SerializationTraits<CollectRequest>::Serialize(serialized, bytes, owns);
+  }
+};
 
 TEST_CASE("a stream of replies is read to its end", "[streams]") {
   streams_fixture f;
@@ -845,4 +943,53 @@ TEST_CASE("streams take any token", "[streams]") {
     asio::co_spawn(asio::make_strand(f.io), use(), asio::detached);
     run(f.io, f.seen.until([&] { return ended; }));
   }
+}
+
+TEST_CASE("finish() cancels the RPC when a reply that gRPC has read ahead cannot be parsed", "[streams]") {
+  streams_fixture f;
+  custom_stub<fragile_reply> stub(*f.pool.try_get_channel());
+  run(f.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    auto in = conn_grpc::open(stub, &custom_stub<fragile_reply>::async_methods::Countdown, context,
+                              countdown_from(fragile_reply::broken_number + 2, Then::HANG));
+    fragile_reply reply;
+    const bool read = co_await in.read(reply);
+    CHECK(read);
+    for (int i = 0; i < 20; ++i) (void)co_await f.count_streams();  // meanwhile gRPC reads on
+    const auto status = co_await in.finish();
+    CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
+  }());
+}
+
+TEST_CASE("a dropped stream does not write to a reply, whatever thread its handler runs on", "[streams]") {
+  streams_fixture f;
+  custom_stub<slow_reply> stub(*f.pool.try_get_channel());
+  grpc::ClientContext context;
+  slow_reply reply;
+  {
+    auto in = conn_grpc::open(stub, &custom_stub<slow_reply>::async_methods::Countdown, context,
+                              countdown_from(1, Then::HANG));
+    in.async_read(reply, [](bool) {});  // Asio's system executor
+    reply.begins.get_future().wait();
+  }
+  CHECK_FALSE(reply.is_written);
+}
+
+TEST_CASE("a stream keeps one large request that it has sent", "[streams]") {
+  streams_fixture f;
+  custom_stub<counted_request> stub(*f.pool.try_get_channel());
+  run(f.io, [&]() -> asio::awaitable<void> {
+    grpc::ClientContext context;
+    CollectReply reply;
+    auto out = conn_grpc::open(stub, &custom_stub<counted_request>::async_methods::Collect, context, reply);
+    const auto payload = std::make_shared<std::string>(100'000, 'x');
+    for (int i = 0; i < 40; ++i) {
+      const bool sent = co_await out.write(counted_request{payload});
+      CHECK(sent);
+      CHECK(payload.use_count() <= 2);
+    }
+    const auto status = co_await out.finish();
+    CHECK(status.ok());
+    CHECK(reply.count() == 40);
+  }());
 }
