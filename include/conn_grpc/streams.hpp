@@ -192,6 +192,7 @@ class writable : public Base {
   ///
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
+    requires std::is_copy_assignable_v<Request>
   auto async_write(const Request& request, Token&& token = {}) {
     return detail::async_on_stream<void(bool)>(this->call(), &detail::stream_call::write, std::forward<Token>(token),
                                                detail::outgoing_message{.copied = &request});
@@ -221,6 +222,7 @@ class writable : public Base {
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
   /// asio::any_io_executor.
   template <class Executor = asio::any_io_executor>
+    requires std::is_copy_assignable_v<Request>
   [[nodiscard]] asio::awaitable<bool, Executor> write(const Request& request) {
     return async_write(request, asio::use_awaitable_t<Executor>());
   }

@@ -86,10 +86,17 @@ struct stream_call::state {
   std::optional<std::size_t> begin_read() {
     if (released || receiving || discards || !replies.has_room()) return std::nullopt;
     receiving = true;
-    return replies.begin();
+    return receiving_into = replies.begin();
   }
 
-  /// The same on a thread of the user's.
+  /// gRPC is to read a message that nobody takes.
+  bool begin_discarding() {
+    receiving = true;
+    receiving_into.reset();
+    return true;
+  }
+
+  /// `begin_read` on a thread of the user's.
   void begin_read_outside(steps& next) {
     next.read = begin_read();
     next.unhold = next.read.has_value();
@@ -129,16 +136,16 @@ struct stream_call::state {
   std::shared_ptr<status_operation> finishing;
   bool dropped = false;
   bool released = false;
-  bool reply_in_use = false;  // from the start of a read until its reply has been taken
-  bool receiving = false;     // gRPC reads a message
-  bool end_was_read = false;  // by the user
-  bool write_begun = false;   // by the user, and not completed
+  bool reply_in_use = false;                  // from the start of a read until its reply has been taken
+  bool receiving = false;                     // gRPC reads a message
+  std::optional<std::size_t> receiving_into;  // this slot, or null for a message that is discarded
+  bool end_was_read = false;                  // by the user
+  bool write_begun = false;                   // by the user, and not completed
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
   bool half_closed = false;         // the end of the messages has been written, or is
   bool half_close_follows = false;  // it will be, after the messages that wait
   bool discards = false;            // what is still unread
-  bool discarding = false;          // the message that gRPC reads
   bool finish_called = false;
   bool awaits_loss = false;  // the end of the call may be the loss of its connection, not yet reported
   grpc::Status status;       // once done
@@ -196,15 +203,19 @@ void stream_call::got(bool ok) noexcept {
   auto& s = *state_;
   std::shared_ptr<bool_operation> operation;
   steps next;
+  // Both without the mutex: the user's thread does not change the slot while gRPC reads, and
+  // the message's type may be the user's.
+  const auto slot = s.receiving_into;
+  const auto size = ok && slot ? reply_size(*slot) : 0;
   {
     const std::lock_guard lock(s.mutex);
     s.receiving = false;
     operation = std::move(s.reading);
     if (!ok && operation) s.end_was_read = true;
     next.unhold = !ok && s.release();
-    if (ok && !s.discarding) s.replies.push(reply_size(s.replies.next()));
+    if (ok && slot) s.replies.push(size);
     if (ok && s.discards)
-      s.receiving = s.discarding = next.discard = true;
+      next.discard = s.begin_discarding();
     else
       next.read = s.begin_read();
   }
@@ -214,11 +225,20 @@ void stream_call::got(bool ok) noexcept {
 
 bool stream_call::take_reply(void* reply) {
   auto& s = *state_;
-  {
+  try {
     const runtime::closable<std::monostate>::user writes(s.users_memory);
     if (!writes) return false;
     move_reply(s.replies.front(), reply);
+  } catch (...) {
+    reply_is_taken();
+    throw;
   }
+  reply_is_taken();
+  return true;
+}
+
+void stream_call::reply_is_taken() {
+  auto& s = *state_;
   steps next;
   {
     const std::lock_guard lock(s.mutex);
@@ -227,7 +247,6 @@ bool stream_call::take_reply(void* reply) {
     if (s.replies.is_half_empty()) s.begin_read_outside(next);
   }
   carry_out(next);
-  return true;
 }
 
 void stream_call::take_only_reply() {
@@ -352,8 +371,7 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
       // messages.
       if (!s.released && s.reads && s.write_failed) {
         s.discards = true;
-        next.discard = !s.receiving;  // otherwise it follows when gRPC has read
-        if (next.discard) s.receiving = s.discarding = true;
+        if (!s.receiving) next.discard = s.begin_discarding();  // otherwise it follows when gRPC has read
       }
       // gRPC may have read ahead to a reply that cannot be parsed, which does not end the call.
       next.cancel = s.reads && !s.write_failed && !s.end_was_read;

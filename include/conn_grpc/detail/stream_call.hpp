@@ -134,6 +134,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   virtual std::size_t store(std::size_t /*slot*/, outgoing_message) { return 0; }
 
   void carry_out(const steps& now);
+  void reply_is_taken();
   void cancel() noexcept;
   void cancel_finish() noexcept;
   void loss_reported();
@@ -161,7 +162,7 @@ template <class Message>
 std::size_t store_in(Message& stored, outgoing_message message) {
   if (message.moved != nullptr)
     stored = std::move(*static_cast<Message*>(message.moved));
-  else if constexpr (std::is_copy_assignable_v<Message>)
+  else if constexpr (std::is_copy_assignable_v<Message>)  // otherwise there is nothing to copy: see writable
     stored = *static_cast<const Message*>(message.copied);
   return size_of(stored);
 }
