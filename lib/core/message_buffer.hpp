@@ -16,6 +16,8 @@ class message_buffer {
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
 
+  [[nodiscard]] bool has_several() const noexcept { return count_ > 1; }
+
   /// Another message may be put in. Any size is allowed then, and nothing after a message that
   /// is larger than the limit.
   [[nodiscard]] bool has_room() const noexcept { return count_ < Slots && bytes_ < most_bytes; }

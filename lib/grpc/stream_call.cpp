@@ -64,6 +64,7 @@ void complete(const std::shared_ptr<Operation>& pending, Result result) {
 struct stream_call::steps {
   std::optional<std::size_t> read;   // into this slot
   std::optional<std::size_t> write;  // from this slot
+  bool more_follow = false;          // of these, at once
   bool half_close = false;
   bool discard = false;
   bool cancel = false;
@@ -338,6 +339,7 @@ void stream_call::wrote(bool ok) noexcept {
       if (!s.requests.empty()) {
         s.sending = true;
         next.write = s.requests.front();
+        next.more_follow = s.requests.has_several();
       } else if (s.half_close_follows) {
         next.half_close = s.end_requests();
       }
@@ -450,7 +452,7 @@ void stream_call::drop() noexcept {
 
 void stream_call::carry_out(const steps& now) {
   if (now.read) start_read(*now.read);
-  if (now.write) start_write(*now.write);
+  if (now.write) start_write(*now.write, now.more_follow);
   if (now.half_close) start_writes_done();
   if (now.discard) start_discarding_read();
   if (now.cancel) cancel();

@@ -123,7 +123,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   // What gRPC's reactor does. Kinds of streams leave out what they have not.
   virtual void start_read(std::size_t /*slot*/) {}
   virtual void start_discarding_read() {}
-  virtual void start_write(std::size_t /*slot*/) {}
+  virtual void start_write(std::size_t /*slot*/, bool /*more_follow*/) {}
   virtual void start_writes_done() {}
   virtual void remove_hold() {}
   /// The size of the message that `start_read` has got.
@@ -155,6 +155,13 @@ template <class Message>
     return message.ByteSizeLong();
   else
     return (std::numeric_limits<std::size_t>::max)() / 2;
+}
+
+/// gRPC need not send a message by itself when more of them follow at once.
+[[nodiscard]] inline grpc::WriteOptions hint(bool more_follow) {
+  grpc::WriteOptions options;
+  if (more_follow) options.set_buffer_hint();
+  return options;
 }
 
 /// Copies or moves a message, and returns its size.
@@ -218,7 +225,9 @@ class write_call final : public stream_call, private grpc::ClientWriteReactor<Re
   void OnWritesDoneDone(bool ok) override { wrote(ok); }
   void OnDone(const grpc::Status& status) override { done(status); }
 
-  void start_write(std::size_t slot) override { this->StartWrite(&requests_[slot]); }
+  void start_write(std::size_t slot, bool more_follow) override {
+    this->StartWrite(&requests_[slot], hint(more_follow));
+  }
   void start_writes_done() override { this->StartWritesDone(); }
   void remove_hold() override { this->RemoveHold(); }
   std::size_t store(std::size_t slot, outgoing_message message) override { return store_in(requests_[slot], message); }
@@ -252,7 +261,9 @@ class bidi_call final : public stream_call, private grpc::ClientBidiReactor<Requ
 
   void start_read(std::size_t slot) override { this->StartRead(&replies_[slot]); }
   void start_discarding_read() override { this->StartRead(&discarded_); }
-  void start_write(std::size_t slot) override { this->StartWrite(&requests_[slot]); }
+  void start_write(std::size_t slot, bool more_follow) override {
+    this->StartWrite(&requests_[slot], hint(more_follow));
+  }
   void start_writes_done() override { this->StartWritesDone(); }
   void remove_hold() override { this->RemoveHold(); }
   [[nodiscard]] std::size_t reply_size(std::size_t slot) const override { return size_of(replies_[slot]); }
