@@ -3,7 +3,7 @@
 // free port. On SIGTERM or SIGINT the requests in flight have GRACE_MS to end.
 //   GET /hello/NAME   a unary RPC
 //   GET /countdown/N  a stream of replies, one chunk of the answer for each of them
-//   GET /ready        200 while a channel is connected, 503 otherwise and once the gateway stops
+//   GET /ready        200 while a channel is connected; 503 otherwise, and after the signal
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -43,7 +43,7 @@ using conn_grpc::test::HelloRequest;
 using namespace asio::experimental::awaitable_operators;
 using namespace std::chrono_literals;
 
-// Operations of these return a tuple with an error_code, and do not throw.
+// Operations of these types return a tuple with an error_code, and do not throw.
 using no_throw = asio::as_tuple_t<asio::use_awaitable_t<>>;
 using tcp_acceptor = no_throw::as_default_on_t<tcp::acceptor>;
 using tcp_stream = no_throw::as_default_on_t<beast::tcp_stream>;
@@ -61,7 +61,7 @@ http::status http_status(grpc::StatusCode code) {
   return http::int_to_status(index < by_code.size() ? by_code.at(index) : 500U);
 }
 
-/// The connection closes after a 503, so that the client of a gateway that stops goes to another one.
+/// The connection closes after a 503, so that the client of a gateway that stops connects to another gateway.
 http_response answer(const http_request& to, http::status status, std::string_view text) {
   http_response result(status, to.version());
   result.set(http::field::content_type, "text/plain");
@@ -72,7 +72,7 @@ http_response answer(const http_request& to, http::status status, std::string_vi
   return result;
 }
 
-/// The reason names backends: a public gateway should log it instead.
+/// The text of the status contains addresses of backends. A public gateway should log it and not send it.
 http_response answer(const http_request& to, const grpc::Status& failed) {
   return answer(to, http_status(failed.error_code()), failed.error_message());
 }
@@ -108,7 +108,8 @@ asio::awaitable<http_response> hello(const conn_grpc::client<Greeter>& greeter, 
 //]
 
 //[chunks
-// One chunk for each message. The next message is read after that, so a slow client slows the backend down.
+// One chunk for each message. The next message is read when the chunk has been written, so a slow client slows the
+// backend down.
 asio::awaitable<void> send_chunks(tcp_stream& client, const http_request& to,
                                   conn_grpc::read_stream<CountdownReply>& in) {
   CountdownReply reply;
@@ -147,7 +148,7 @@ asio::awaitable<void> gone(tcp_stream::socket_type& client) {
 }
 
 //[stream
-// The one that ends first cancels the other: a client that is gone cancels the RPC.
+// The operation that ends first cancels the other. So the RPC is cancelled when its client has gone.
 asio::awaitable<void> countdown(const conn_grpc::client<Greeter>& greeter, tcp_stream& client, const http_request& to,
                                 int from) {
   CountdownRequest request;
@@ -242,14 +243,14 @@ asio::awaitable<void> accept(tcp_acceptor acceptor, gateway& gate) {
 asio::awaitable<void> drain(asio::signal_set& signals, gateway& gate, std::chrono::milliseconds grace) {
   co_await signals.async_wait(asio::use_awaitable);
   co_await gate.pool.drain(grace);  // /ready and new requests get a 503; RPCs in flight end, or the time is over
-  gate.finish_one();                // the last answers are written, and stop the io_context
+  gate.finish_one();                // the end of the last answer stops the io_context
   asio::steady_timer limit(gate.io, 1s);
   co_await limit.async_wait(asio::use_awaitable);
-  gate.io.stop();  // RPCs that are still in flight are cancelled when it is destroyed
+  gate.io.stop();  // RPCs that are still in flight are cancelled when the io_context is destroyed
 }
 //]
 
-/// What these coroutines throw (no memory) ends the process.
+/// An exception of these coroutines (no memory) ends the process.
 void terminate_if(const std::exception_ptr& thrown) noexcept {
   if (thrown) std::rethrow_exception(thrown);
 }

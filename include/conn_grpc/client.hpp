@@ -32,7 +32,7 @@
 
 namespace conn_grpc {
 
-/// Which RPCs that failed a `client` makes again.
+/// The failed RPCs that a `client` makes again.
 enum class retry {
   /// None.
   never,
@@ -46,26 +46,27 @@ enum class retry {
 
 /// How a `client` makes an RPC. In a designated initializer, name the fields in this order.
 struct call_options {
-  /// The limit for the whole call: the waiting for a channel, all attempts, and the pauses
-  /// between them. Each attempt gets what is left as its deadline.
+  /// The limit for the whole call: the wait for a channel, all attempts, and the pauses
+  /// between them. The deadline of each attempt is the end of this time.
   ///
-  /// Below zero, the time is over. Zero means that there is no limit. Then the call does not wait for a connection:
-  /// while no channel is connected it fails at once with UNAVAILABLE. It still waits for room, while each connected
-  /// channel has `pool_options::max_in_flight` leases.
+  /// If it is negative, the time is over before the call begins. Zero means that there is no
+  /// limit. Then the call does not wait for a connection: while no channel is connected, it
+  /// fails at once with UNAVAILABLE. It still waits for room while each connected channel
+  /// has `pool_options::max_in_flight` leases.
   std::chrono::milliseconds timeout{0};
 
   /// Metadata that is sent with each attempt.
   std::vector<std::pair<std::string, std::string>> metadata{};
 
-  /// Called with the context of each attempt, for anything else: credentials, compression.
-  /// What it throws, the call throws.
+  /// Called with the context of each attempt, to set up other things, for example
+  /// credentials and compression. The call throws what this function throws.
   std::function<void(grpc::ClientContext&)> prepare{};
 
-  /// Which failures are followed by another attempt. It uses another channel, to another
-  /// address if there is one.
+  /// The failures after which the client makes another attempt. That attempt uses another
+  /// channel, to another address if there is one.
   retry retries = retry::unsent;
 
-  /// How many attempts there may be in all. In an outage, the retries of all calls of a pool
+  /// The largest number of attempts of one call. In an outage, the retries of all calls of a pool
   /// are limited to a tenth of its calls, and 5 per second.
   int max_attempts = 3;
 };
@@ -86,22 +87,23 @@ class leased_stream : public stream_owner {
   lease leased_;
 };
 
-/// The attempts of one call: when there is another one, and how each begins. Reports the
-/// call to telemetry when it is destroyed, unless a stream goes on with it.
+/// The attempts of one call. Decides whether there is another attempt, and prepares each.
+/// Its destructor reports the call to telemetry, unless a stream shares the report.
 class call_attempts {
  public:
   CONN_GRPC_API call_attempts(std::shared_ptr<pool_impl> pool, call_options options);
 
-  /// Reports the call to telemetry, if a handler is attached.
+  /// From now on the call is reported to telemetry, if a handler is attached.
   template <class Service, class Method>
   void report_as(Method method) {
     if (is_reported()) report_as(name_of<Service>(method));
   }
 
-  /// Lets the pool make retries for it.
+  /// Counts the call in the pool's budget of retries.
   CONN_GRPC_API void count_call();
 
-  /// asio::error::would_block when the call has to wait for `time_left()`.
+  /// Returns a lease, or asio::error::would_block when the call has to wait, for
+  /// `time_left()` at most.
   [[nodiscard]] CONN_GRPC_API boost::system::result<lease> try_lease();
   [[nodiscard]] CONN_GRPC_API std::chrono::nanoseconds time_left() const;
   [[nodiscard]] const std::shared_ptr<pool_impl>& pool() const noexcept { return pool_; }
@@ -109,22 +111,26 @@ class call_attempts {
   /// The status of a call that gets no lease.
   [[nodiscard]] CONN_GRPC_API grpc::Status without_lease(error_code failed);
 
+  /// Sets up the context of an attempt: its deadline, its metadata, and what the user's
+  /// `prepare` does.
   CONN_GRPC_API void prepare(grpc::ClientContext& context);
 
-  /// An RPC begins.
+  /// Call it when an RPC begins.
   void begin(const lease& of) {
     if (report_) report_attempt(of);
   }
-  /// The RPC of a stream begins. The stream owns the result, and reports its end.
+  /// Call it when the RPC of a stream begins. The stream owns the result until gRPC has ended
+  /// the RPC.
   [[nodiscard]] CONN_GRPC_API std::shared_ptr<leased_stream> begin_stream(lease of);
 
-  /// True when there is to be another attempt, after `pause()`.
-  /// @param is_cancelled by the caller.
+  /// Call it when an attempt has ended. Returns true if another attempt follows, after
+  /// `pause()`.
+  /// @param is_cancelled True if the caller has cancelled the call.
   [[nodiscard]] CONN_GRPC_API bool ended(const grpc::Status& status, const grpc::ClientContext& context,
                                          const lease& of, bool is_cancelled);
   [[nodiscard]] std::chrono::nanoseconds pause() const noexcept { return pause_; }
 
-  /// The call ends with the exception that is being handled.
+  /// Call it when the call ends with the exception that is being handled.
   void threw() {
     if (report_) report_exception();
   }
@@ -145,11 +151,11 @@ class call_attempts {
   const std::shared_ptr<pool_impl> pool_;
   const call_options options_;
   const clock::time_point deadline_;  // if there is a limit
-  clock::time_point begun_;           // the last attempt
+  clock::time_point begun_;           // when the last attempt began
   int attempts_ = 0;
   std::chrono::nanoseconds pause_{0};
   grpc::Status last_;         // of the last attempt
-  channel_ptr last_channel_;  // keeps what the next attempt avoids
+  channel_ptr last_channel_;  // keeps the target that the next attempt avoids
   const lease_target* avoided_ = nullptr;
   std::shared_ptr<call_report> report_;  // null: no handler was attached
 };
@@ -204,7 +210,7 @@ asio::awaitable<grpc::Status, Executor> call(std::shared_ptr<pool_impl> pool,
   }
 }
 
-/// @param prepared the call, not begun yet, with a context of its own.
+/// @param prepared A call that has not begun yet, with a context of its own.
 template <class Stream, class Service, class Executor, class Call, class Method>
 asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<pool_impl> pool, std::shared_ptr<Call> prepared,
                                               Method method, call_options options) {
@@ -236,8 +242,8 @@ asio::awaitable<Stream, Executor> open_leased(std::shared_ptr<pool_impl> pool, s
 ///     auto status = co_await greeter.call(
 ///         &Greeter::Stub::async::SayHello, request, reply, {.timeout = 300ms});
 ///
-/// It is cheap to copy, and shares the pool's state. Once the pool is stopped or destroyed,
-/// calls end with UNAVAILABLE.
+/// A client is cheap to copy, and shares the pool's state. Once the pool is stopped or
+/// destroyed, calls end with UNAVAILABLE.
 ///
 /// *Thread safety*: Any thread may call any function.
 /// @tparam Service The class that protoc generates for a service: `Greeter`.
@@ -250,9 +256,9 @@ class client {
   /// Makes a unary RPC: leases a channel, makes the attempt, reports its status to the
   /// lease, and makes other attempts as `options.retries` says.
   ///
-  /// *Errors*: The status. UNAVAILABLE with the reason if there is no channel, or
-  /// DEADLINE_EXCEEDED if `timeout` is over before there is one. Only what
-  /// `call_options::prepare` and `channel_options::mock` throw is thrown.
+  /// *Errors*: The status has the error. It is UNAVAILABLE with the reason if there is no
+  /// channel, or DEADLINE_EXCEEDED if `timeout` is over before there is a channel. The call
+  /// throws only what `call_options::prepare` and `channel_options::mock` throw.
   ///
   /// *Cancellation*: Any type ends the call with the status CANCELLED, unless it had already
   /// ended.
@@ -262,7 +268,7 @@ class client {
   /// *Executor*: The coroutine stays on its own executor.
   ///
   /// *Lifetime*: `request` and `reply` must live until the call ends. The client and the pool
-  /// may be destroyed before. As for `unary`, the library cancels the RPC if the coroutine's
+  /// may be destroyed before that. As for `unary`, the library cancels the RPC if the coroutine's
   /// execution context is destroyed.
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
   /// asio::any_io_executor.
@@ -275,12 +281,12 @@ class client {
   }
 
   /// Leases a channel, and begins an RPC with a stream of replies. The stream holds the lease
-  /// until gRPC has ended the RPC. It is not repeated: `options.retries` has no effect.
+  /// until gRPC has ended the RPC. The RPC is not made again: `options.retries` has no effect.
   ///
   /// *Errors*: If there is no channel, the first read of the stream is false, and `finish`
   /// has the status that `call` would have.
   ///
-  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  /// *Cancellation*: Any type ends the wait for a channel. Then the status is CANCELLED.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
@@ -298,12 +304,13 @@ class client {
         std::make_shared<detail::read_call<Request, Reply>>(new_context(), request), method, std::move(options));
   }
 
-  /// The same with a stream of requests.
+  /// Leases a channel, and begins an RPC with a stream of requests. The stream holds the lease
+  /// until gRPC has ended the RPC. The RPC is not made again: `options.retries` has no effect.
   ///
   /// *Errors*: If there is no channel, the first write of the stream is false, and `finish`
   /// has the status that `call` would have.
   ///
-  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  /// *Cancellation*: Any type ends the wait for a channel. Then the status is CANCELLED.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///
@@ -321,12 +328,14 @@ class client {
         std::make_shared<detail::write_call<Request, Reply>>(new_context(), reply), method, std::move(options));
   }
 
-  /// The same with streams in both directions.
+  /// Leases a channel, and begins an RPC with streams in both directions. The stream holds the
+  /// lease until gRPC has ended the RPC. The RPC is not made again: `options.retries` has no
+  /// effect.
   ///
   /// *Errors*: If there is no channel, the first read and write of the stream are false, and
   /// `finish` has the status that `call` would have.
   ///
-  /// *Cancellation*: Any type ends the waiting for a channel. Then the status is CANCELLED.
+  /// *Cancellation*: Any type ends the wait for a channel. Then the status is CANCELLED.
   ///
   /// *Thread safety*: Any thread may call this function.
   ///

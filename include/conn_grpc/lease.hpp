@@ -27,15 +27,15 @@ CONN_GRPC_API const std::string& address_of(const lease_target& target) noexcept
 
 /// A channel of a pool, counted as in use until the lease is destroyed.
 ///
-/// The count limits the use of a channel (`pool_options::max_in_flight`), chooses the less
-/// loaded one (`pool_options::pick`), and is what `pool::drain` waits for. One lease is
-/// meant for one RPC, or one stream.
+/// The pool uses the count to limit the leases of a channel (`pool_options::max_in_flight`),
+/// and to choose a less loaded channel (`pool_options::pick`). `pool::drain` waits for all
+/// leases. Use one lease for one RPC, or for one stream.
 ///
-/// A default-constructed lease, and one that was moved from, is empty.
+/// A default-constructed lease is empty, and so is a lease that was moved from.
 ///
 /// *Thread safety*: Different threads may use different leases. Any thread may destroy a
-/// lease, also after its pool and execution context have been destroyed. Destruction may
-/// complete the operation that waits next for a lease, by a post to its executor.
+/// lease, also after its pool and execution context have been destroyed. The destructor may
+/// complete the next operation that waits for a lease, by a post to its executor.
 class lease {
  public:
   lease() noexcept = default;
@@ -60,8 +60,8 @@ class lease {
 
   /// Returns the gRPC channel. Null for an empty lease.
   ///
-  /// *Lifetime*: A copy of the pointer stays valid after the lease, but is not counted any
-  /// more.
+  /// *Lifetime*: A copy of the pointer stays valid after the lease has been destroyed, but
+  /// is not counted any more.
   [[nodiscard]] const channel_ptr& channel() const noexcept { return channel_; }
 
   /// Returns the gRPC target to which the channel connects. The lease must not be empty.
@@ -81,13 +81,13 @@ class lease {
   /// Reports the status of an RPC that was made with this lease. After
   /// `pool_options::suspect_after` failures in a row on a connection, the pool replaces
   /// that connection, as `pool::suspect` does. A failure is DEADLINE_EXCEEDED or
-  /// UNAVAILABLE; any other status ends the row. The lease must not be empty.
+  /// UNAVAILABLE. Any other status ends the row. The lease must not be empty.
   ///
   /// *Thread safety*: Any thread may call this function.
   void report(const grpc::Status& status) const { detail::report_to(*target_, status); }
 
   /// @cond
-  /// Takes over a count of the target, which the channel keeps.
+  /// Takes over one count of the target. `channel` shares the ownership of the target.
   lease(channel_ptr channel, const detail::lease_target& target) noexcept
       : channel_(std::move(channel)), target_(&target) {}
   [[nodiscard]] const detail::lease_target* target() const noexcept { return target_; }

@@ -26,24 +26,25 @@ namespace conn_grpc {
 /// *Lifetime*: A stream may be destroyed at any point. That cancels the RPC unless it has
 /// ended, and pending operations complete with false, or with the status. If the stream
 /// was opened with a reference to a context, the destructor waits until gRPC has ended the
-/// RPC. That takes gRPC no longer than a cancellation, because it waits for neither the
+/// RPC. That takes gRPC no longer than a cancellation. The destructor waits for neither the
 /// server nor the io_context. It must not run on a thread of gRPC's.
 ///
-/// *Thread safety*: One thread may read while another one writes. All else is for one thread
-/// at a time, but the cancellation of an operation.
+/// *Thread safety*: One thread may read while another thread writes, or ends the requests.
+/// Only one thread at a time may call the other functions. Any thread may cancel an
+/// operation.
 class stream_base {
  public:
-  /// Waits for the end of the RPC. The completion signature is void(grpc::Status). Called
-  /// once; the status of a second call is FAILED_PRECONDITION.
+  /// Waits for the end of the RPC. The completion signature is void(grpc::Status). Call it
+  /// once. The status of a second call is FAILED_PRECONDITION.
   ///
-  /// If there are replies to read: After a read or a write that was false, the status is the
-  /// server's, or says what ended the RPC. Before that, the RPC is cancelled, and the status
-  /// is CANCELLED unless the server had ended the RPC. So it waits for no reply that nobody
-  /// reads: read until a read is false.
+  /// For a stream with replies: After a read or a write that was false, the status is the
+  /// server's, or says what ended the RPC. Before that, this operation cancels the RPC, and
+  /// the status is CANCELLED unless the server had ended the RPC. So read until a read is
+  /// false. The operation does not wait for replies that the caller does not read.
   ///
-  /// If there are requests alone: Does what `async_writes_done` does, if that was not called
-  /// before. If the status is OK, the reply has been moved to the object that the stream was
-  /// opened with.
+  /// For a stream that has only requests: Does what `async_writes_done` does, if that was
+  /// not called before. If the status is OK, the reply has been moved to the object that the
+  /// stream was opened with.
   ///
   /// If the RPC ends because its connection is lost, the pool withdraws the channel before
   /// this operation completes, as for conn_grpc::async_unary.
@@ -59,7 +60,7 @@ class stream_base {
   /// executor.
   ///
   /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
-  /// cancelled, and the handler is destroyed uncalled.
+  /// cancelled, and the handler is destroyed without a call.
   ///
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(grpc::Status)> Token = asio::deferred_t>
@@ -68,7 +69,7 @@ class stream_base {
                                                           std::forward<Token>(token));
   }
 
-  /// Waits for the end of the RPC, and returns its status, as `async_finish` does. Called
+  /// Waits for the end of the RPC, and returns its status, as `async_finish` does. Call it
   /// once.
   ///
   /// *Errors*: The grpc::Status has the error. Cancellation does not throw.
@@ -105,7 +106,7 @@ class stream_base {
 };
 
 /// A stream with replies to read.
-/// @tparam Base What else it is.
+/// @tparam Base `stream_base`, or `writable` if the stream also has requests.
 template <class Reply, class Base = stream_base>
 class readable : public Base {
  public:
@@ -128,8 +129,8 @@ class readable : public Base {
   ///
   /// *Lifetime*: `reply` must live until the operation completes, or until the stream is
   /// destroyed. It is written to on the handler's executor. If the handler's execution
-  /// context is destroyed first, the RPC is cancelled, and the handler is destroyed
-  /// uncalled.
+  /// context is destroyed first, the RPC is cancelled, and the handler is destroyed without
+  /// a call.
   ///
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
@@ -151,7 +152,8 @@ class readable : public Base {
   /// *Executor*: The coroutine stays on its own executor.
   ///
   /// *Lifetime*: `reply` must live until the read completes, or until the stream is
-  /// destroyed.
+  /// destroyed. If the coroutine's execution context is destroyed first, the RPC is
+  /// cancelled.
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
   /// asio::any_io_executor.
   template <class Executor = asio::any_io_executor>
@@ -164,17 +166,17 @@ class readable : public Base {
 };
 
 /// A stream with requests to write.
-/// @tparam Base What else it is.
+/// @tparam Base The base class.
 template <class Request, class Base = stream_base>
 class writable : public Base {
  public:
   /// Writes a request. The completion signature is void(bool). It is true when the stream
-  /// has room for the next request: its buffer takes 16 requests, of together 64 KiB, and
-  /// gRPC writes them one by one, within the server's flow control. The write
-  /// of a larger request waits until gRPC has passed it to the connection. The result is false when the RPC
-  /// has ended, for whatever reason. Replies that the server sent before may then still be
-  /// read. One write at a time, and none after `async_writes_done`: such a write is false,
-  /// and changes nothing.
+  /// has room for the next request. Its buffer takes 16 requests, of together 64 KiB, and
+  /// gRPC writes them one by one, within the server's flow control. The write of a larger
+  /// request completes when gRPC has passed it to the connection. The result is false when
+  /// the RPC has ended, for whatever reason. The user may then still read replies that the
+  /// server sent before. One write at a time, and none after `async_writes_done`: such a
+  /// write is false, and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status.
   ///
@@ -188,7 +190,7 @@ class writable : public Base {
   ///
   /// *Lifetime*: `request` must live until the operation has begun, which copies it. If the
   /// handler's execution context is destroyed first, the RPC is cancelled, and the handler
-  /// is destroyed uncalled.
+  /// is destroyed without a call.
   ///
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
@@ -198,8 +200,26 @@ class writable : public Base {
                                                detail::outgoing_message{.copied = &request});
   }
 
-  /// Writes a request as above, and moves it when the operation begins. A write that is
-  /// refused leaves it unchanged.
+  /// Writes a request as the other overload does, but moves it when the operation begins. A
+  /// second write, or one after `async_writes_done`, leaves the request unchanged. The completion signature is
+  /// void(bool). It is true when the stream has room for the next request, and false when
+  /// the RPC has ended.
+  ///
+  /// *Errors*: `async_finish` has the status.
+  ///
+  /// *Cancellation*: Any type cancels the RPC.
+  ///
+  /// *Thread safety*: Another thread may begin a read at the same time.
+  ///
+  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
+  /// without an executor is called by another thread**, which belongs to Asio's system
+  /// executor.
+  ///
+  /// *Lifetime*: `request` must live until the operation has begun, which moves it. If the
+  /// handler's execution context is destroyed first, the RPC is cancelled, and the handler
+  /// is destroyed without a call.
+  ///
+  /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
   auto async_write(Request&& request, Token&& token = {}) {  // NOLINT(*-rvalue-reference-param-not-moved): later
     return detail::async_on_stream<void(bool)>(this->call(), &detail::stream_call::write, std::forward<Token>(token),
@@ -218,7 +238,8 @@ class writable : public Base {
   ///
   /// *Executor*: The coroutine stays on its own executor.
   ///
-  /// *Lifetime*: `request` must live until the result is awaited, which copies it.
+  /// *Lifetime*: `request` must live until the result is awaited, which copies it. If the
+  /// coroutine's execution context is destroyed first, the RPC is cancelled.
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
   /// asio::any_io_executor.
   template <class Executor = asio::any_io_executor>
@@ -227,7 +248,22 @@ class writable : public Base {
     return async_write(request, asio::use_awaitable_t<Executor>());
   }
 
-  /// Writes a request as above, and moves it when the result is awaited.
+  /// Writes a request as the other overload does, but moves it when the result is awaited. A
+  /// second write, or one after `writes_done`, leaves the request unchanged. True when the stream has room for
+  /// the next request, and false when the RPC has ended.
+  ///
+  /// *Errors*: `finish` has the status. Cancellation does not throw.
+  ///
+  /// *Cancellation*: Any type cancels the RPC.
+  ///
+  /// *Thread safety*: Another thread may begin a read at the same time.
+  ///
+  /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: `request` must live until the result is awaited, which moves it. If the
+  /// coroutine's execution context is destroyed first, the RPC is cancelled.
+  /// @tparam Executor The executor type of the awaiting coroutine, if it is not
+  /// asio::any_io_executor.
   template <class Executor = asio::any_io_executor>
   [[nodiscard]] asio::awaitable<bool, Executor> write(Request&& request) {
     return async_write(std::move(request), asio::use_awaitable_t<Executor>());
@@ -235,7 +271,7 @@ class writable : public Base {
 
   /// Tells the server that there are no more requests. The completion signature is
   /// void(bool). It is false when the RPC has ended, for whatever reason, and while a write
-  /// is pending. Called once.
+  /// is pending. Call it once.
   ///
   /// *Errors*: `async_finish` has the status.
   ///
@@ -248,7 +284,7 @@ class writable : public Base {
   /// executor.
   ///
   /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
-  /// cancelled, and the handler is destroyed uncalled.
+  /// cancelled, and the handler is destroyed without a call.
   ///
   /// *Allocator*: As for conn_grpc::async_unary.
   template <asio::completion_token_for<void(bool)> Token = asio::deferred_t>
@@ -258,7 +294,7 @@ class writable : public Base {
   }
 
   /// Tells the server that there are no more requests. False when the RPC has ended, for
-  /// whatever reason. Called once.
+  /// whatever reason. Call it once.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///
@@ -267,6 +303,9 @@ class writable : public Base {
   /// *Thread safety*: Another thread may begin a read at the same time.
   ///
   /// *Executor*: The coroutine stays on its own executor.
+  ///
+  /// *Lifetime*: If the coroutine's execution context is destroyed first, the RPC is
+  /// cancelled.
   /// @tparam Executor The executor type of the awaiting coroutine, if it is not
   /// asio::any_io_executor.
   template <class Executor = asio::any_io_executor>
@@ -326,11 +365,13 @@ class bidi_stream : public readable<Reply, writable<Request>> {
 template <class Async, class Request, class Reply>
 using read_method = void (Async::*)(grpc::ClientContext*, const Request*, grpc::ClientReadReactor<Reply>*);
 
-/// The same with a stream of requests.
+/// A method of a generated stub with a stream of requests, in the form of gRPC's callback
+/// API: `&Greeter::Stub::async::Collect`.
 template <class Async, class Request, class Reply>
 using write_method = void (Async::*)(grpc::ClientContext*, Reply*, grpc::ClientWriteReactor<Request>*);
 
-/// The same with both.
+/// A method of a generated stub with streams in both directions, in the form of gRPC's
+/// callback API: `&Greeter::Stub::async::Chat`.
 template <class Async, class Request, class Reply>
 using bidi_method = void (Async::*)(grpc::ClientContext*, grpc::ClientBidiReactor<Request, Reply>*);
 
@@ -342,8 +383,8 @@ using bidi_method = void (Async::*)(grpc::ClientContext*, grpc::ClientBidiReacto
 ///
 /// *Lifetime*: `stub` and `request` must live until this function returns.
 /// @param context A grpc::ClientContext, which must live longer than the stream, or a
-/// std::unique_ptr<grpc::ClientContext>, which the stream owns. Its destructor does not
-/// wait then.
+/// std::unique_ptr<grpc::ClientContext>, which the stream owns. With a unique_ptr the
+/// destructor of the stream does not wait.
 template <class Stub, class Async, class Request, class Reply>
 [[nodiscard]] read_stream<Reply> open(Stub& stub, read_method<Async, Request, Reply> method,
                                       detail::call_context context, const std::type_identity_t<Request>& request) {
@@ -361,8 +402,8 @@ template <class Stub, class Async, class Request, class Reply>
 /// *Lifetime*: `stub` must live until this function returns, and `reply` until `finish`
 /// completes or the stream is destroyed.
 /// @param context A grpc::ClientContext, which must live longer than the stream, or a
-/// std::unique_ptr<grpc::ClientContext>, which the stream owns. Its destructor does not
-/// wait then.
+/// std::unique_ptr<grpc::ClientContext>, which the stream owns. With a unique_ptr the
+/// destructor of the stream does not wait.
 template <class Stub, class Async, class Request, class Reply>
 [[nodiscard]] write_stream<Request> open(Stub& stub, write_method<Async, Request, Reply> method,
                                          detail::call_context context, std::type_identity_t<Reply>& reply) {
@@ -379,8 +420,8 @@ template <class Stub, class Async, class Request, class Reply>
 ///
 /// *Lifetime*: `stub` must live until this function returns.
 /// @param context A grpc::ClientContext, which must live longer than the stream, or a
-/// std::unique_ptr<grpc::ClientContext>, which the stream owns. Its destructor does not
-/// wait then.
+/// std::unique_ptr<grpc::ClientContext>, which the stream owns. With a unique_ptr the
+/// destructor of the stream does not wait.
 template <class Stub, class Async, class Request, class Reply>
 [[nodiscard]] bidi_stream<Request, Reply> open(Stub& stub, bidi_method<Async, Request, Reply> method,
                                                detail::call_context context) {

@@ -6,31 +6,31 @@
 
 namespace conn_grpc::core {
 
-/// Which slots of a fixed number hold messages that wait, first in, first out, and how
-/// large these are. The messages themselves are elsewhere. Not thread-safe.
+/// Knows which of a fixed number of slots hold messages that wait, first in, first out, and
+/// the sizes of these messages. The messages themselves are elsewhere. Not thread-safe.
 template <std::size_t Slots>
 class message_buffer {
  public:
-  /// As much as a connection has in flight at first: HTTP/2's initial window.
+  /// HTTP/2's initial window: the most bytes that a connection has in flight at first.
   static constexpr std::size_t most_bytes = 65'535;
 
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
 
   [[nodiscard]] bool has_several() const noexcept { return count_ > 1; }
 
-  /// Another message may be put in. Any size is allowed then, and nothing after a message that
-  /// is larger than the limit.
+  /// True when another message may be put in, of any size. Behind a message that is larger
+  /// than the limit there is no room.
   [[nodiscard]] bool has_room() const noexcept { return count_ < Slots && bytes_ < most_bytes; }
 
-  /// So much room that it is worth the while to wake the other side.
+  /// There is enough room to make waking the other side worthwhile.
   [[nodiscard]] bool is_half_empty() const noexcept { return count_ <= Slots / 2 && bytes_ <= most_bytes / 2; }
 
   /// The slot for the next message. There must be a free one. It stays the same until `push`.
   [[nodiscard]] std::size_t next() const noexcept { return (first_ + count_) % Slots; }
 
-  /// The same, before the next message is begun. An empty buffer begins with its first slot:
-  /// messages that wait alone, as large ones do, use one slot, and leave no memory behind in
-  /// the others.
+  /// The same, to call before the next message is begun. An empty buffer begins with its
+  /// first slot. So messages that wait alone, as large messages do, use one slot, and leave
+  /// no memory behind in the others.
   [[nodiscard]] std::size_t begin() noexcept {
     if (empty()) first_ = 0;
     return next();

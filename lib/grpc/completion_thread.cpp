@@ -145,7 +145,7 @@ std::shared_ptr<grpc_session> completion_thread::begin() {
   } catch (const std::system_error& e) {
     sessions_.pop_back();
     throw unavailable("the completion thread cannot be started: " + e.code().message());
-  } catch (...) {  // no memory: the next session would wait behind one that no thread serves
+  } catch (...) {  // no memory: the next session would wait behind a session that no thread serves
     sessions_.pop_back();
     throw;
   }

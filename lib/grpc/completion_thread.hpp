@@ -38,8 +38,8 @@ struct grpc_session {
   std::once_flag keeps_callback_threads;
 };
 
-/// Held by who may begin something in the session, as a pool does. What is pending when the
-/// last use has ended will be over in a moment.
+/// An object that may begin something in the session owns this, for example a pool. When the
+/// last use has been destroyed, pending completions complete within moments.
 struct grpc_session_use {
   std::shared_ptr<grpc_session> session;
 };
@@ -72,7 +72,7 @@ class pending_completion {
 /// Thread-safe.
 class completion_thread {
  public:
-  /// Thrown when there is no session; the text says why.
+  /// Thrown when there is no session. The text says why.
   struct unavailable : std::runtime_error {
     using std::runtime_error::runtime_error;
   };
@@ -102,12 +102,14 @@ class completion_thread {
   }
 
   /// Calls `called` on the thread, after `delay`. The caller holds the session.
-  /// @returns false without a session, as while the process is exiting: then `called` is not called.
+  /// @returns false, and does not call `called`, without a session, for example while the
+  /// process is exiting.
   bool call_later(std::chrono::milliseconds delay, std::function<void()> called);
 
-  /// Calls `called`, and destroys it, on a thread that is not gRPC's: this one, or without a
-  /// session Asio's system executor. For a callback of gRPC's that may be the last owner of a
-  /// channel, whose destructor waits for gRPC's callback threads.
+  /// Calls `called`, and destroys it, on a thread that is not gRPC's: on the completion
+  /// thread, or without a session on a thread of Asio's system executor. For a callback of
+  /// gRPC's that may be the last owner of a channel: the channel's destructor waits for gRPC's
+  /// callback threads.
   void call_off_grpc_threads(std::function<void()> called);
 
  private:

@@ -21,9 +21,10 @@
 namespace conn_grpc::detail {
 namespace {
 
-// gRPC uses nothing of the frame that the handler owns, but perhaps its ClientContext. For
-// that the stream waits, which is in the same frame. So the destruction of the handler's
-// context waits for no callback here, unlike that of an RPC of unary.
+// The handler may own the frame of a coroutine. Of that frame gRPC uses at most the
+// ClientContext. The destructor of the stream, which is in the same frame, waits until gRPC
+// has stopped using it. So the destruction of the handler's execution context waits for no
+// callback here, unlike that of an RPC of unary.
 template <class Result>
 class stream_operation final : public runtime::bound_operation<Result> {
  public:
@@ -60,7 +61,7 @@ void complete(const std::shared_ptr<Operation>& pending, Result result) {
 
 }  // namespace
 
-/// What is to be done without the mutex.
+/// The steps that a thread carries out without the mutex.
 struct stream_call::steps {
   std::optional<std::size_t> read;   // into this slot
   std::optional<std::size_t> write;  // from this slot
@@ -71,8 +72,8 @@ struct stream_call::steps {
   bool unhold = false;
 };
 
-// gRPC may end the call once nothing holds it: neither the user, who could begin an
-// operation, nor a thread that is beginning one. Callbacks need no hold.
+// gRPC may end the call once nothing holds it. The user has a hold while operations may
+// begin. A thread has a hold while it begins an operation. Callbacks need no hold.
 //
 // gRPC may call back from inside any call into it, on the same thread. So no call into
 // gRPC is made with the mutex held.
@@ -80,32 +81,32 @@ struct stream_call::state {
   state(bool can_read, call_context&& used)
       : reads(can_read), used_context(used.get()), owns_context(used.is_owned()), context(std::move(used)) {}
 
-  /// The user begins no more operations. True when the caller is to give up the user's hold.
+  /// The user begins no more operations. True when the caller must give up the user's hold.
   bool release() { return !std::exchange(released, true); }
 
-  /// The slot for a reply that gRPC is to read now, if it is to read one.
+  /// The slot for the next reply, if gRPC should read one now.
   std::optional<std::size_t> begin_read() {
     if (released || receiving || discards || !replies.has_room()) return std::nullopt;
     receiving = true;
     return receiving_into = replies.begin();
   }
 
-  /// gRPC is to read a message that nobody takes.
+  /// gRPC must read a message that will be discarded.
   bool begin_discarding() {
     receiving = true;
     receiving_into.reset();
     return true;
   }
 
-  /// `begin_read` on a thread of the user's.
+  /// `begin_read` on a thread of the user's, which needs a hold.
   void begin_read_outside(steps& next) {
     next.read = begin_read();
     next.unhold = next.read.has_value();
     if (next.unhold) holds.fetch_add(1);
   }
 
-  /// There are no more requests. True when the caller is to tell gRPC. False when that
-  /// follows, after the requests that wait.
+  /// There are no more requests. True when the caller must pass this to gRPC now. False when
+  /// that follows, after the requests that wait.
   bool end_requests() {
     half_close_follows = sending;
     if (!sending) sending = half_closed = true;
@@ -129,7 +130,7 @@ struct stream_call::state {
 
   std::mutex mutex;
   // All that follows is guarded by the mutex.
-  core::message_buffer<slots> replies;   // not taken yet; the user's thread alone pops, and may look at the front
+  core::message_buffer<slots> replies;   // not taken yet; only the user's thread pops, and may look at the front
   core::message_buffer<slots> requests;  // not written yet; gRPC writes the first
   std::shared_ptr<bool_operation> reading;
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
@@ -144,11 +145,11 @@ struct stream_call::state {
   bool write_begun = false;                   // by the user, and not completed
   bool write_failed = false;
   bool sending = false;             // gRPC writes a message, or the end of the messages
-  bool half_closed = false;         // the end of the messages has been written, or is
-  bool half_close_follows = false;  // it will be, after the messages that wait
-  bool discards = false;            // what is still unread
+  bool half_closed = false;         // the end of the messages has been written, or is being written
+  bool half_close_follows = false;  // the end will be written after the messages that wait
+  bool discards = false;            // replies that are still unread are discarded
   bool finish_called = false;
-  bool awaits_loss = false;  // the end of the call may be the loss of its connection, not yet reported
+  bool awaits_loss = false;  // the connection may have been lost, and gRPC has not reported that yet
   grpc::Status status;       // once done
 };
 
@@ -176,7 +177,7 @@ void stream_call::read(bool_handler handler, asio::execution_context& handler_co
   auto operation =
       bool_operation::make(std::move(handler), handler_context, shared_from_this(), [](stream_call& c) { c.cancel(); });
   auto& s = *state_;
-  std::optional<bool> ok;  // unless a reply is to be awaited
+  std::optional<bool> ok;  // none while a reply is awaited
   steps next;
   {
     const std::lock_guard lock(s.mutex);
@@ -279,7 +280,7 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
       throw;
     }
   }();
-  std::optional<bool> ok;  // unless it waits for room
+  std::optional<bool> ok;  // none while the write waits for room
   steps next;
   {
     const std::lock_guard lock(s.mutex);
@@ -310,7 +311,7 @@ void stream_call::writes_done(bool_handler handler, asio::execution_context& han
     if (!s.accepts_requests()) return false;
     s.ending = operation;
     next.half_close = s.end_requests();
-    // Without reads the user has nothing more to begin.
+    // Without reads the user can begin no further operation.
     next.unhold = s.reads || s.release();
     if (s.reads) s.holds.fetch_add(1);
     return true;
@@ -319,7 +320,7 @@ void stream_call::writes_done(bool_handler handler, asio::execution_context& han
   carry_out(next);
 }
 
-/// A message, or the end of the messages.
+/// gRPC has written a message, or the end of the messages.
 void stream_call::wrote(bool ok) noexcept {
   auto& s = *state_;
   std::shared_ptr<bool_operation> written;
@@ -332,7 +333,7 @@ void stream_call::wrote(bool ok) noexcept {
     if (!ok) {
       s.write_failed = true;
       s.requests.clear();
-      // Messages of the server may still be read.
+      // With reads, the user may still read messages of the server.
       next.unhold = !s.reads && s.release();
     } else if (!s.half_closed) {
       s.requests.pop();
@@ -359,7 +360,7 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
                                           [](stream_call& c) { c.cancel_finish(); });
   auto& s = *state_;
   steps next;
-  std::optional<grpc::Status> status;  // unless it is to be awaited
+  std::optional<grpc::Status> status;  // none while it is awaited
   {
     const std::lock_guard lock(s.mutex);
     if (s.finish_called) {
@@ -459,13 +460,13 @@ void stream_call::carry_out(const steps& now) {
   if (now.unhold) unhold();
 }
 
-// Any thread may come here, while another ends the call and destroys its context.
+// Any thread may call this while another thread ends the call and destroys its context.
 void stream_call::cancel() noexcept {
   const runtime::closable<call_context>::user context(state_->context);
   if (context && !state_->done) context->get().TryCancel();
 }
 
-// While the report of a loss is awaited, the status is known.
+// While the report of a loss is awaited, the status is known. So `finish` completes with it.
 void stream_call::cancel_finish() noexcept {
   auto& s = *state_;
   std::shared_ptr<status_operation> finished;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What all streams share. Everything that deals with handlers, locks and lifetimes is in
-// the library, and knows no type of a message. A thin reactor for each kind of stream owns
-// the messages, and calls gRPC.
+// The parts that all streams share. The code for handlers, locks and lifetimes is compiled
+// into the library, and knows no type of a message. A thin reactor for each kind of stream
+// owns the messages, and calls gRPC.
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -26,7 +26,7 @@
 
 namespace conn_grpc::detail {
 
-/// A parameter that is a context of the user's, or a context that the call is to own.
+/// A parameter: a context that the user owns, or a context that the call will own.
 class call_context {
  public:
   call_context(grpc::ClientContext& users) : used_(&users) {}
@@ -41,13 +41,13 @@ class call_context {
   std::unique_ptr<grpc::ClientContext> owned_;
 };
 
-/// A message to send. One of the pointers is null. The reactor knows its type.
+/// A message to send. One of the pointers is null. The reactor knows the type of the message.
 struct outgoing_message {
   const void* copied = nullptr;
   void* moved = nullptr;
 };
 
-/// What a stream owns until gRPC has ended the RPC.
+/// An object that a stream owns until gRPC has ended the RPC.
 class stream_owner {
  public:
   stream_owner() = default;
@@ -55,7 +55,7 @@ class stream_owner {
   stream_owner(const stream_owner&) = delete;
   stream_owner& operator=(const stream_owner&) = delete;
 
-  /// gRPC has ended the RPC. Called once, on a thread of gRPC's.
+  /// Called once, on a thread of gRPC's, when gRPC has ended the RPC.
   virtual void ended(const grpc::Status& status) noexcept = 0;
 };
 
@@ -63,7 +63,7 @@ class stream_owner {
 /// gRPC and the user's handle share its ownership.
 ///
 /// *Thread safety*: at most one thread reads, and at most one writes. `finish` and `drop`
-/// overlap with neither. Cancellation comes from any thread.
+/// overlap with neither. Any thread may cancel.
 class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_call> {
  public:
   using bool_handler = asio::any_completion_handler<void(const fallback&, bool)>;
@@ -73,31 +73,30 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   stream_call(const stream_call&) = delete;
   stream_call& operator=(const stream_call&) = delete;
 
-  /// The four operations. A handler posts, so any thread may call it.
+  /// The four operations. A handler posts its completion, so any thread may call it.
   void read(bool_handler handler, asio::execution_context& handler_context);
   void write(bool_handler handler, asio::execution_context& handler_context, outgoing_message message);
   void writes_done(bool_handler handler, asio::execution_context& handler_context);
   void finish(status_handler handler, asio::execution_context& handler_context);
 
-  /// Moves the first reply that has arrived to the user's. Does nothing, and returns false,
-  /// once the call has been dropped: the user's reply may be gone.
+  /// Moves the reply that arrived first to the user's object. Does nothing, and returns
+  /// false, once the call has been dropped: the user's object may have been destroyed then.
   bool take_reply(void* reply);
-  /// The same for the reply of a call with one, which knows the user's.
+  /// The same for a call with a single reply. That call knows the user's object.
   void take_only_reply();
 
-  /// The user has no handle any more. Cancels the call unless it has ended. Waits until
-  /// gRPC does not use the context any more, if the context is the user's.
+  /// Called when the user's handle is destroyed. Cancels the call unless it has ended. If the
+  /// user owns the context, waits until gRPC does not use it any more.
   void drop() noexcept;
 
-  /// Exists until the call is dropped.
+  /// The context exists until the call is dropped.
   [[nodiscard]] grpc::ClientContext& context() const noexcept;
 
  protected:
   enum class kind { reads, only_writes };
 
-  /// So many messages wait at most, in each direction: between gRPC, which runs on threads
-  /// of its own, and the user. So it is not for each message that a thread waits for
-  /// another one.
+  /// The largest number of messages that wait in each direction, between gRPC's threads and
+  /// the user's. With such a buffer, threads do not wait for each other at every message.
   static constexpr std::size_t slots = 16;
   template <class Message>
   using buffer = std::array<Message, slots>;
@@ -108,10 +107,11 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   /// @param owner Released when gRPC has ended the call, before `finish` completes.
   void start(std::shared_ptr<stream_owner> owner, const std::function<void(grpc::ClientContext&)>& begin);
 
-  /// Instead of `start`: there is no call.
+  /// Called instead of `start` for a call that could not begin.
   void never_begun(grpc::Status status);
 
-  // What gRPC's reactor reports. `wrote` is for both kinds of writing.
+  // The reactor calls these for gRPC's reports. `wrote` is for a message, and for the end of
+  // the messages.
   void got(bool ok) noexcept;
   void wrote(bool ok) noexcept;
   void done(const grpc::Status& status) noexcept;
@@ -120,17 +120,17 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   struct state;
   struct steps;
 
-  // What gRPC's reactor does. Kinds of streams leave out what they have not.
+  // Operations of gRPC's reactor. Each kind of stream overrides those that it has.
   virtual void start_read(std::size_t /*slot*/) {}
   virtual void start_discarding_read() {}
   virtual void start_write(std::size_t /*slot*/, bool /*more_follow*/) {}
   virtual void start_writes_done() {}
   virtual void remove_hold() {}
-  /// The size of the message that `start_read` has got.
+  /// The size of the message that gRPC has read into the slot.
   [[nodiscard]] virtual std::size_t reply_size(std::size_t /*slot*/) const { return 0; }
   virtual void move_reply(std::size_t /*slot*/, void* /*to*/) {}
   virtual void move_only_reply() {}
-  /// Copies or moves a message, and returns its size.
+  /// Copies or moves a message into the slot, and returns its size.
   virtual std::size_t store(std::size_t /*slot*/, outgoing_message) { return 0; }
 
   void carry_out(const steps& now);
@@ -147,8 +147,8 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
 /// the status.
 [[nodiscard]] CONN_GRPC_API std::shared_ptr<stream_call> make_failed_stream(call_context context, grpc::Status status);
 
-/// The size of the message on the connection. When it is not known, no other message waits
-/// beside it.
+/// The size of the message on the connection. If the size is not known, the result is so
+/// large that the buffer has no room behind the message.
 template <class Message>
 [[nodiscard]] std::size_t size_of(const Message& message) {
   if constexpr (requires { std::size_t{message.ByteSizeLong()}; })
@@ -296,8 +296,9 @@ class stream_handle {
   std::shared_ptr<stream_call> call_;
 };
 
-/// A handler that moves the reply to the user's memory before it calls the user's handler,
-/// and so on the executor of that. gRPC writes into the library's memory only.
+/// A handler that moves the reply to the user's object before it calls the user's handler.
+/// So the reply is moved on the executor of the user's handler. gRPC writes only into the
+/// library's memory.
 template <class Handler>
 class taking_handler {
  public:
