@@ -57,9 +57,10 @@ class load_sizing {
     // Addresses that are down take no leases.
     const auto capacity = options_.max_in_flight * (std::max)(picker_.leases().served_addresses(), std::size_t{1});
     const std::size_t refused = std::exchange(is_refused_, false) ? 1 : 0;
+    const auto peak = picker_.leases().take_peak();
     const auto demand = picker_.leases().in_flight() + (std::max)(picker_.leases().waiting(), refused);
     const auto before = size_.size();
-    const auto now = size_.update(Clock::now(), demand, capacity);
+    const auto now = size_.update(Clock::now(), demand, capacity, peak);
     if (now == before) return;
     try {
       resize_(now);
