@@ -7,9 +7,9 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <chrono>
 #include <conn_grpc/detail/posted_handler.hpp>
 #include <conn_grpc/lease.hpp>
-#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
