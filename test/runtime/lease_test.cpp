@@ -295,6 +295,26 @@ TEST_CASE("the size of a pool follows its leases", "[lease]") {
   CHECK(f.pool->status().channels.size() == 1);
 }
 
+TEST_CASE("a pool of its largest size is not asked to grow, and keeps the size while leases are refused", "[lease]") {
+  leased_pool f(1, 10);
+  f.options.max_size = 3;
+  f.connect();
+  std::vector<lease> held;
+  for (int i = 0; i < 10; ++i) held.push_back(f.take());
+  for (int i = 0; i < 20; ++i) f.wait("waits", 1s);
+  f.drain();
+  REQUIRE(f.pool->status().expected_size == 3);  // the other two do not connect
+  f.advance(10s);
+  CHECK(f.refusal() == boost::asio::error::try_again);
+  f.io->restart();
+  CHECK(f.io->poll() == 0);
+  f.advance(10s);
+  CHECK(f.pool->status().expected_size == 3);
+  held.clear();
+  for (int i = 0; i < 2; ++i) f.advance(10s);
+  CHECK(f.pool->status().expected_size == 1);
+}
+
 TEST_CASE("a load that comes and goes between two looks at it keeps the size", "[lease]") {
   leased_pool f(1, 10);
   f.options.max_size = 5;
