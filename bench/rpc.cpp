@@ -9,7 +9,8 @@
 // - by way of the io_context;
 // - by way of a coroutine there, with the least code that awaits a callback. Such a
 //   coroutine cannot be cancelled, and must not be destroyed meanwhile.
-// `client.call` does the same with a lease, a stub that is made once, and retries.
+// `client.call` does the same with a lease, a stub that is made once, and retries. It is
+// compared with the coroutines above, and with the least coroutine.
 //
 // The client and the server want both of two CPUs, so one round can be a third faster
 // than the next. So there are many short rounds.
@@ -71,19 +72,23 @@ void report(std::size_t channels, const std::vector<way>& ways) {
     }
     result.add(std::move(row));
   }
-  const auto& ours = ways.back();
-  for (std::size_t other = 1; other + 1 < ways.size(); ++other) {
-    const std::string against = std::string("the last against ") + ways[other].name;
+  const auto compare = [&](const way& ours, const char* called, const way& other) {
+    const std::string against = std::string(called) + " against " + other.name;
     std::vector<std::string> row{against};
     for (std::size_t i = 0; i < std::size(loads); ++i) {
-      const auto rate = typical_ratio(ours.per_second[i], ways[other].per_second[i]);
-      const auto cpu = typical_ratio(ours.cpu_us[i], ways[other].cpu_us[i]);
+      const auto rate = typical_ratio(ours.per_second[i], other.per_second[i]);
+      const auto cpu = typical_ratio(ours.cpu_us[i], other.cpu_us[i]);
       row.insert(row.end(), {"", number(rate, 2), "", number(cpu, 2)});
       record("rpc", against + ", " + head[0] + ": RPC/s, ratio", loads[i], rate);
       record("rpc", against + ", " + head[0] + ": CPU per RPC, ratio", loads[i], cpu);
     }
     result.add(std::move(row));
-  }
+  };
+  const auto& by_hand = ways.back();
+  const auto& by_client = ways[ways.size() - 2];
+  for (std::size_t other = 1; other + 2 < ways.size(); ++other) compare(by_hand, "the last", ways[other]);
+  compare(by_client, by_client.name, ways[ways.size() - 3]);
+  compare(by_client, by_client.name, by_hand);
   std::printf("\n");
   result.print();
 }

@@ -204,9 +204,10 @@ template <class Callers>
 class pooled_calls {
  public:
   pooled_calls(const std::string& address, std::size_t channels)
-      : pool_(context_.get(), {.name = "bench", .pool_size = channels, .channel = {.address = address}}) {
+      : pooled_calls({.name = "bench", .pool_size = channels, .channel = {.address = address}}) {}
+  explicit pooled_calls(pool_options options) : pool_(context_.get(), std::move(options)) {
     pool_.async_run(asio::detached);
-    pool_.async_connected(channels, std::chrono::seconds(10), asio::use_future).get();
+    pool_.async_connected(pool_.status().expected_size, std::chrono::seconds(10), asio::use_future).get();
   }
   ~pooled_calls() { pool_.stop(); }
   pooled_calls(const pooled_calls&) = delete;
@@ -216,6 +217,7 @@ class pooled_calls {
   std::nullptr_t start(load& all) {
     return spawn_callers(context_.get(), all, [&] { return callers_.call(all); });
   }
+  [[nodiscard]] pool_status status() const { return pool_.status(); }
 
  private:
   running_context context_;

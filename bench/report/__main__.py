@@ -7,12 +7,14 @@ import backends_section
 import footprint_section
 import get_section
 import lifecycle_section
+import load_section
 import rpc_sections
 from data import load_all
 from page import appendix, front
 
 SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.MESSAGES,
-            rpc_sections.STREAMS, lifecycle_section.SECTION, footprint_section.SECTION, backends_section.SECTION]
+            rpc_sections.STREAMS, load_section.SECTION, lifecycle_section.SECTION, footprint_section.SECTION,
+            backends_section.SECTION]
 
 
 def main() -> None:

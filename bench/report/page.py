@@ -24,11 +24,11 @@ APPENDIX = f"""# Benchmarks: appendix
 
 {GENERATED}
 
-[benchmarks.md](../benchmarks.md) has the six results that decide whether to use the library. This page has the other
+[benchmarks.md](../benchmarks.md) has the results that decide whether to use the library. This page has the other
 results, the outputs of the programs, and how to measure:
 
 ```sh
-bench/run               # installs, builds, measures for fifteen minutes, alone on the machine, and writes both pages
+bench/run               # installs, builds, measures for twenty minutes, alone on the machine, and writes both pages
 bench/run get rpc       # measures these two again
 bench/run --render      # writes the pages again; needs Python only
 ```

@@ -21,7 +21,7 @@ class Comparison:
     sizes: tuple[int, ...]
     ours: str  # the series
     theirs: str
-    ratio: str | None
+    ratio: str | None  # None: the target is for `ours`
     unit: str
     target: Target | None = None
     digits: int = 1
@@ -32,7 +32,7 @@ class Comparison:
 
         cells = [check(series, self.unit, self.digits).measured(data) for series in (self.ours, self.theirs)]
         if self.ratio is None:
-            return [self.case.format(f"{size:,}"), *cells, NOTHING, NOTHING]
+            return [self.case.format(f"{size:,}"), *cells, NOTHING, check(self.ours, self.unit, self.digits).verdict(data)]
         ratio = check(self.ratio, "", 2)
         return [self.case.format(f"{size:,}"), *cells, ratio.measured(data), ratio.verdict(data)]
 

@@ -8,6 +8,7 @@ from values import Check, Value, at, at_least, at_most, only, over
 _THREADS = ("same thread", "other thread")
 _LOADS = (1, 64, 1000)
 _CALLS = "get_channel(), stub, unary"
+_CALL = "client.call"
 _BESIDE = (("by way of an io_context", "posted", "posted callbacks", 1),
            ("by way of a coroutine", "awaited", "awaited callbacks", 2))
 _CONNECTIONS = ("1 connection", "5 connections")
@@ -65,13 +66,19 @@ _RPC_ROW = Row(
                                           for way, _, legend, number in _BESIDE))
         for n, dashed in zip(_CONNECTIONS, (False, True))), target=0.97, target_name="target: 0.97"))
 
+_CALL_ROW = Row(
+    "A call", "`client.call`, N in flight, RPCs per second", "`get_channel()`, a stub and `unary`", "≥ 1.0",
+    tuple(Comparison(f"N = {{}}, {n}", "rpc", _LOADS, f"{_CALL}, {n}: RPC/s", f"{_CALLS}, {n}: RPC/s",
+                     f"{_CALL} against {_CALLS}, {n}: RPC/s, ratio", "", at_least(1), 0) for n in _CONNECTIONS),
+    "A call has a lease, retries and a deadline if it is given one. In return its stub is made once per connection.")
+
 RPC = Section(
     "rpc", "What does an RPC through the pool cost?",
     "Coroutines on an `io_context` with one thread get a channel, make a stub and await `unary`. They are compared "
     "with three other callers. `callback API`: each callback begins the next RPC on gRPC's own thread. `by way of an "
     "io_context`: each callback is posted to an `io_context`, as in a program that handles its RPCs there. `by way of "
     "a coroutine`: a coroutine there awaits a callback, with the least code that can do so. The last caller in the "
-    "output is the pool.",
+    "output is the pool. `client.call` is one line for the same, with a lease.",
     (Question("RPC through pool + `unary`, compared with callers that make the same hop",
               "callbacks posted to an `io_context`; callbacks awaited in a coroutine there", "none",
               tuple(Check(f"{how}, {n}", over("rpc", f"the last against {way}, {n}: RPC/s, ratio", _LOADS))
@@ -82,8 +89,13 @@ RPC = Section(
               "for each RPC, and what makes a completion of `unary` cancellable. More connections make each RPC more "
               "expensive, for every caller: each connection is a socket that is written, polled and read by itself, "
               "and one connection carries many RPCs at a time. Two CPUs do all that, and run the server. The next "
-              "section shows what more connections are for."),),
-    (), (_RPC_ROW,))
+              "section shows what more connections are for."),
+     Question("`client.call`, compared with the least coroutine that awaits a callback",
+              "callbacks awaited in a coroutine", "≥ 0.97",
+              tuple(Check(n, over("rpc", f"{_CALL} against by way of a coroutine, {n}: RPC/s, ratio", _LOADS),
+                          at_least(0.97)) for n in _CONNECTIONS),
+              "1, 64, 1,000 in flight")),
+    (), (_RPC_ROW, _CALL_ROW))
 
 _MESSAGES = ("read", "written", "written, and answered")
 

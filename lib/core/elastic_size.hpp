@@ -24,9 +24,10 @@ class elastic_size {
 
   /// @param demand the load now: what is in flight, and what waits.
   /// @param capacity how much of it a size of one takes. Above zero.
+  /// @param before the largest load since the last call, if it was larger.
   /// @return the size from now on.
-  std::size_t update(TimePoint now, std::size_t demand, std::size_t capacity) {
-    peak_ = (std::max)(peak_, demand);
+  std::size_t update(TimePoint now, std::size_t demand, std::size_t capacity, std::size_t before = 0) {
+    peak_ = (std::max)({peak_, demand, before});
     const auto needed = size_for(demand, capacity);
     if (demand > 0 && needed > size_) {
       size_ = needed;

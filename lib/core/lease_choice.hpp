@@ -27,9 +27,14 @@ struct first_in_turn {
 
 /// Chooses the less loaded of two members at random ("the power of two choices"). When it
 /// cannot be taken, chooses as `first_in_turn`.
-template <class Load>
+///
+/// The two are of different servers where a few members in a row are not all of one. Two
+/// channels to a slow server that were compared with each other would get a lease however
+/// loaded they are.
+template <class Load, class AreAlike>
 struct less_loaded_of_two {
-  Load load;  // of a member
+  Load load;           // of a member
+  AreAlike are_alike;  // true when two members are of the same server
 
   template <class Snapshot, class Take>
   std::optional<std::size_t> operator()(const Snapshot& now, std::uint64_t pick, Take take) const {
@@ -37,7 +42,7 @@ struct less_loaded_of_two {
       const auto random = mixed(pick);
       const std::size_t one = static_cast<std::uint32_t>(random) % now.size();
       const std::size_t step = 1 + (random >> 32U) % (now.size() - 1);
-      const std::size_t other = (one + step) % now.size();
+      const std::size_t other = of_another_server(now, one, (one + step) % now.size());
       const auto chosen = load(*now.members[other]) < load(*now.members[one]) ? other : one;
       if (take(*now.members[chosen])) return chosen;
     }
@@ -45,6 +50,20 @@ struct less_loaded_of_two {
   }
 
  private:
+  // Members in a row are of different servers, as long as each server has as many.
+  static constexpr int tries = 4;
+
+  // The first member from `other` on that is of another server than `one`.
+  template <class Snapshot>
+  [[nodiscard]] std::size_t of_another_server(const Snapshot& now, std::size_t one, std::size_t other) const {
+    auto at = other;
+    for (int i = 0; i < tries; ++i) {
+      if (!are_alike(*now.members[one], *now.members[at])) return at;
+      at = at + 1 < now.size() ? at + 1 : 0;
+    }
+    return other;
+  }
+
   // splitmix64: numbers in a row become random ones, without a state.
   static std::uint64_t mixed(std::uint64_t number) {
     number += 0x9e3779b97f4a7c15U;

@@ -60,6 +60,12 @@ class lease_picker {
   /// How many leases there are.
   [[nodiscard]] std::size_t in_flight() const noexcept { return ledger_->in_flight.load(std::memory_order_acquire); }
 
+  /// The most leases that there were at the same time since the last call. A lease that
+  /// begins during this call may be missing.
+  [[nodiscard]] std::size_t take_peak() noexcept {
+    return ledger_->peak.exchange(in_flight(), std::memory_order_relaxed);
+  }
+
   /// True when there are connected channels, and each has as many leases as it may have.
   [[nodiscard]] bool is_full() const { return picker_.members().size() > 0 && !has_room(); }
 
@@ -164,8 +170,9 @@ class lease_picker {
   template <class Take>
   result_type take_if(Take take) noexcept {
     const auto load = [](const member& m) { return m.in_flight.load(std::memory_order_relaxed); };
+    const auto are_alike = [](const member& a, const member& b) { return a.identity->address == b.identity->address; };
     auto picked = picker_.members().pick_chosen([&](const auto& now, std::uint64_t number) {
-      return options_.picks_less_loaded ? core::less_loaded_of_two{load}(now, number, take)
+      return options_.picks_less_loaded ? core::less_loaded_of_two{load, are_alike}(now, number, take)
                                         : core::first_in_turn{}(now, number, take);
     });
     if (!picked) return picked.error();

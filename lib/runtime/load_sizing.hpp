@@ -8,6 +8,7 @@
 #include "runtime/strand.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <new>
@@ -35,11 +36,15 @@ class load_sizing {
     }
   }
 
-  /// A lease was refused, or waits, because each channel is full.
-  void load_has_grown() {
+  /// A lease was refused, or waits, because each channel is full. Thread-safe.
+  /// @return true when `look_again` is to be called on the strand. At the largest size it
+  /// would change nothing.
+  [[nodiscard]] bool refused() noexcept {
     is_refused_ = true;
-    due_.notify();
+    return may_grow_;
   }
+
+  void look_again() { due_.notify(); }
 
   /// The user has set the number of channels.
   void set(std::size_t size) {
@@ -54,18 +59,23 @@ class load_sizing {
 
  private:
   void update() {
+    may_grow_ = true;  // before the load is read: a lease that is refused from now on asks again
+    const bool was_refused = is_refused_.exchange(false);
     // Addresses that are down take no leases.
     const auto capacity = options_.max_in_flight * (std::max)(picker_.leases().served_addresses(), std::size_t{1});
-    const std::size_t refused = std::exchange(is_refused_, false) ? 1 : 0;
-    const auto demand = picker_.leases().in_flight() + (std::max)(picker_.leases().waiting(), refused);
     const auto before = size_.size();
-    const auto now = size_.update(Clock::now(), demand, capacity);
-    if (now == before) return;
-    try {
-      resize_(now);
-    } catch (const std::bad_alloc&) {  // the next lease that waits asks again
-      size_.set(before, Clock::now());
+    const auto leases = picker_.leases().take_peak();
+    const auto peak = was_refused ? (std::max)(leases, before * capacity) : leases;
+    const std::size_t refused = was_refused ? 1 : 0;
+    const auto demand = picker_.leases().in_flight() + (std::max)(picker_.leases().waiting(), refused);
+    if (const auto now = size_.update(Clock::now(), demand, capacity, peak); now != before) {
+      try {
+        resize_(now);
+      } catch (const std::bad_alloc&) {  // the next lease that waits asks again
+        size_.set(before, Clock::now());
+      }
     }
+    may_grow_ = size_.size() < options_.largest_size();
   }
 
   const checked_pool_options& options_;
@@ -73,8 +83,10 @@ class load_sizing {
   const std::function<void(std::size_t)> resize_;
   core::elastic_size<typename Clock::time_point> size_;
   condition<Clock> due_;
-  bool is_refused_ = false;
   bool stopping_ = false;
+  // Sequentially consistent: either `update` sees a refusal, or that one sees that it has to ask.
+  std::atomic<bool> is_refused_{false};
+  std::atomic<bool> may_grow_{true};
 };
 
 }  // namespace conn_grpc::runtime

@@ -19,7 +19,7 @@ bool member::take() const noexcept {
   }
   identity->load->in_flight.fetch_add(1, std::memory_order_relaxed);
   identity->load->served.fetch_add(1, std::memory_order_relaxed);
-  ledger->in_flight.fetch_add(1, std::memory_order_relaxed);
+  ledger->count_lease();
   return true;
 }
 

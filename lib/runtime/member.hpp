@@ -47,6 +47,14 @@ struct lease_ledger {
   std::size_t max_in_flight = 0;  // of one connection; 0: any number
   std::size_t suspect_after = 0;  // failures in a row; 0: never
   std::atomic<std::size_t> in_flight{0};
+  std::atomic<std::size_t> peak{0};  // the most that were in flight; see lease_picker::take_peak
+
+  void count_lease() noexcept {
+    const auto now = in_flight.fetch_add(1, std::memory_order_relaxed) + 1;
+    auto highest = peak.load(std::memory_order_relaxed);
+    while (now > highest && !peak.compare_exchange_weak(highest, now, std::memory_order_relaxed)) {
+    }
+  }
 };
 
 /// A connection that can be handed out. The pointer that is handed out shares the

@@ -291,11 +291,11 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
 
   // A lease was refused, or waits.
   void grow_with_load() noexcept {
-    if (!options_.is_elastic() || is_growing_.exchange(true)) return;
+    if (!options_.is_elastic() || !supervisor_.lease_was_refused() || is_growing_.exchange(true)) return;
     try {
       on_strand([](pool_core& p) {
         p.is_growing_ = false;
-        p.supervisor_.load_has_grown();
+        p.supervisor_.look_at_load();
       });
     } catch (...) {  // the executor threw: the next lease that waits asks again
       is_growing_ = false;

@@ -140,8 +140,9 @@ class supervisor {
     load_sizing_.set(size);
     return {};
   }
-  /// A lease was refused, or waits, because each channel is full.
-  void load_has_grown() { load_sizing_.load_has_grown(); }
+  /// See load_sizing. The first one is thread-safe.
+  [[nodiscard]] bool lease_was_refused() noexcept { return load_sizing_.refused(); }
+  void look_at_load() { load_sizing_.look_again(); }
 
   /// A look-up has ended.
   void resolved(resolution found) { refresh_.ended(std::move(found)); }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -164,6 +165,30 @@ TEST_CASE("the less loaded of two channels at random gets the lease", "[lease]")
     if (channel != frozen.get()) CHECK(count > 1'000);
 }
 
+TEST_CASE("several channels to a slow server get no lease while another server is less loaded", "[lease]") {
+  leased_pool f(3);
+  f.options.picks_less_loaded = true;
+  f.options.addresses = {"slow:1", "a:1", "b:1"};
+  f.run();
+  for (std::size_t i = 0; i < 9; ++i) f.connector.attempt(i).succeed();
+  f.drain();
+  std::vector<lease> slow;  // leases that do not end, of each channel to the slow server
+  std::set<const void*> loaded;
+  while (loaded.size() < 3) {
+    auto leased = f.take();
+    if (leased.address() != "slow:1") continue;
+    loaded.insert(leased.channel().get());
+    slow.push_back(std::move(leased));
+  }
+  std::map<std::string, int> picked;
+  for (int i = 0; i < 1'000; ++i) ++picked[f.take().address()];
+  CHECK(picked.size() == 2);
+  for (const auto& [address, count] : picked) {
+    CHECK(address != "slow:1");
+    CHECK(count > 400);
+  }
+}
+
 TEST_CASE("a connection is suspect after enough failures in a row", "[lease]") {
   leased_pool f(1);
   f.options.suspect_after = 3;
@@ -268,6 +293,49 @@ TEST_CASE("the size of a pool follows its leases", "[lease]") {
   f.advance(10s);
   CHECK(f.pool->status().expected_size == 1);
   CHECK(f.pool->status().channels.size() == 1);
+}
+
+TEST_CASE("a pool of its largest size is not asked to grow, and keeps the size while leases are refused", "[lease]") {
+  leased_pool f(1, 10);
+  f.options.max_size = 3;
+  f.connect();
+  std::vector<lease> held;
+  for (int i = 0; i < 10; ++i) held.push_back(f.take());
+  for (int i = 0; i < 20; ++i) f.wait("waits", 1s);
+  f.drain();
+  REQUIRE(f.pool->status().expected_size == 3);  // the other two do not connect
+  f.advance(10s);
+  CHECK(f.refusal() == boost::asio::error::try_again);
+  f.io->restart();
+  CHECK(f.io->poll() == 0);
+  f.advance(10s);
+  CHECK(f.pool->status().expected_size == 3);
+  held.clear();
+  for (int i = 0; i < 2; ++i) f.advance(10s);
+  CHECK(f.pool->status().expected_size == 1);
+}
+
+TEST_CASE("a load that comes and goes between two looks at it keeps the size", "[lease]") {
+  leased_pool f(1, 10);
+  f.options.max_size = 5;
+  f.connect();
+  std::vector<lease> held;
+  for (int i = 0; i < 10; ++i) held.push_back(f.take());
+  for (int i = 0; i < 25; ++i) f.wait("waits");
+  f.drain();
+  for (std::size_t i = 1; i < 4; ++i) f.connector.attempt(i).succeed();
+  f.drain();
+  f.leases.clear();
+  held.clear();
+  for (int i = 0; i < 40; ++i) {
+    f.advance(1s);
+    for (int j = 0; j < 35; ++j) held.push_back(f.take());
+    held.clear();
+  }
+  CHECK(f.pool->status().expected_size == 4);
+  f.advance(10s);
+  f.advance(10s);
+  CHECK(f.pool->status().expected_size == 1);
 }
 
 TEST_CASE("a connection that serves again keeps its leases", "[lease]") {

@@ -148,7 +148,8 @@ class greeter final : public Greeter::CallbackService {
  public:
   /// @param record a file that gets a line with the name of each greeting; several servers
   /// may share it. Empty: none.
-  explicit greeter(const std::string& record) {
+  /// @param slower how many times as long as asked for a greeting takes.
+  greeter(const std::string& record, int slower) : slower_(slower) {
     if (!record.empty()) record_.open(record, std::ios::app);
   }
 
@@ -165,7 +166,7 @@ class greeter final : public Greeter::CallbackService {
     reply->set_authority({authority.data(), authority.size()});
     for (const auto& name : context->auth_context()->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME))
       reply->set_client({name.data(), name.size()});
-    if (request->delay_ms() > 0) return new delayed(std::chrono::milliseconds(request->delay_ms()));
+    if (request->delay_ms() > 0) return new delayed(slower_ * std::chrono::milliseconds(request->delay_ms()));
     auto* reactor = context->DefaultReactor();
     const auto& words = request->fail_with();
     reactor->Finish(words.empty() ? grpc::Status::OK : grpc::Status(grpc::StatusCode::UNAVAILABLE, words));
@@ -188,6 +189,7 @@ class greeter final : public Greeter::CallbackService {
     return reactor;
   }
 
+  const int slower_;
   std::mutex mutex_;
   std::ofstream record_;
 };
@@ -226,7 +228,7 @@ class broken_health final : public grpc::CallbackGenericService {
 constexpr const char* usage =
     "usage: greeter_server ADDRESS [--tls CHAIN KEY] [--client-ca ROOTS] [--max-connection-age MS]\n"
     "       [--max-concurrent-streams N] [--max-ping-strikes N] [--window BYTES]\n"
-    "       [--health | --broken-health WORDS] [--record FILE]\n"
+    "       [--health | --broken-health WORDS] [--record FILE] [--slower TIMES]\n"
     "  --tls                 serve TLS with these PEM files\n"
     "  --client-ca           only to clients with a certificate from there\n"
     "  --max-connection-age  close each connection, gracefully, when it is that old\n"
@@ -236,6 +238,7 @@ constexpr const char* usage =
     "  --health              with gRPC's health service\n"
     "  --broken-health       with one that fails the first RPC with UNAVAILABLE and these words; none: it is silent\n"
     "  --record              append the name of each greeting to this file\n"
+    "  --slower              take so many times as long for a greeting as the client asks for\n"
     "commands: serving NAME, not-serving NAME (for the health service; no NAME is the whole server)\n";
 
 struct options {
@@ -250,6 +253,7 @@ struct options {
   bool has_health = false;
   std::optional<std::string> broken_health{};
   std::string record{};
+  int slower = 1;
 };
 
 options parsed(std::span<char*> arguments) {
@@ -281,6 +285,8 @@ options parsed(std::span<char*> arguments) {
       result.broken_health = next();
     } else if (option == "--record") {
       result.record = next();
+    } else if (option == "--slower") {
+      result.slower = std::stoi(next());
     } else {
       throw std::invalid_argument(usage);
     }
@@ -348,7 +354,7 @@ void obey(grpc::HealthCheckServiceInterface* health) {
 
 void serve(const options& o) {
   sigterm_ends_stdin sigterm;
-  greeter service(o.record);
+  greeter service(o.record, o.slower);
   broken_health broken(o.broken_health.value_or(""));
   grpc::EnableDefaultHealthCheckService(o.has_health);
   int port = 0;
