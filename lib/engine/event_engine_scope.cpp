@@ -57,6 +57,7 @@ event_engine_scope::~event_engine_scope() {
   const auto loop = state_->engine->loop();
   loop->detach();
   loop->settle(1s);
+  if (state_->everything) engine::event_loop::hand_over();
   const std::weak_ptr<engine::io_engine> engine = state_->engine;
   state_->engine.reset();
   if (engine.expired()) loop->join();

@@ -395,6 +395,12 @@ void event_loop::detach() noexcept {
   stand_in_wakes_.notify_one();
 }
 
+void event_loop::context_going() noexcept {
+  const bool has_callbacks = when_detached_ != nullptr;
+  detach();
+  if (has_callbacks) hand_over();
+}
+
 void event_loop::settle(std::chrono::milliseconds limit) {
   const int own_turns = turn_here::in_context_of(*this) != nullptr ? 1 : 0;
   std::unique_lock lock(mutex_);

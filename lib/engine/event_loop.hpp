@@ -96,6 +96,8 @@ class event_loop final : public detail::callback_loop,
 
   /// From now on the library uses it. Null: no loop any more.
   static void make_current(std::shared_ptr<callback_loop> loop) { set_current(std::move(loop)); }
+  /// What the library began in the loop goes on without it.
+  static void hand_over() { has_ended(); }
   /// Calls `called` once, when it is detached. Call it before that.
   void when_detached(std::function<void()> called) { when_detached_ = std::move(called); }
 
@@ -149,7 +151,7 @@ class event_loop final : public detail::callback_loop,
   void call_later(std::chrono::milliseconds delay, std::function<void()> called) override;
 
   // As shutdown_listener.
-  void context_going() noexcept override { detach(); }
+  void context_going() noexcept override;
   void context_gone() noexcept override { detach(); }
 
  private:
@@ -179,7 +181,7 @@ class event_loop final : public detail::callback_loop,
   std::atomic<asio::io_context*> context_;  // null once detached; changes with the mutex held
   std::optional<asio::steady_timer> timer_;
   std::optional<runtime::shutdown_registration> registration_;
-  std::function<void()> when_detached_;
+  std::function<void()> when_detached_;  // empty when gRPC's callbacks are another engine's
   boost::intrusive::list<registration, boost::intrusive::constant_time_size<false>> users_;
 
   std::deque<task> control_;     // closures

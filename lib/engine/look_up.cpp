@@ -1,25 +1,74 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/look_up.hpp"
 
+#include "runtime/quiet_thread.hpp"
+
+#include <netdb.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
 #include <absl/status/status.h>
-#include <absl/status/statusor.h>
 #include <absl/strings/str_cat.h>
 
-#include <algorithm>
+#include <optional>
+#include <system_error>
 #include <utility>
-#include <vector>
 
 namespace conn_grpc::engine {
 namespace {
 
-using addresses = std::vector<EventEngine::ResolvedAddress>;
-
-absl::Status not_found(const std::string& name, const std::string& why) {
-  return absl::UnavailableError(absl::StrCat("DNS resolution failed for ", name, ": ", why));
+// The name of the caller's, and gRPC's own words.
+absl::Status not_found(const host_and_port& what, const char* why) {
+  return absl::UnavailableError(absl::StrCat("DNS resolution failed for ", what.host, ":", what.port, ": ", why));
 }
 
-absl::Status has_ended() {
-  return absl::CancelledError("the io_context or its event_engine_scope has ended");
+struct look_up_result {
+  int error = 0;
+  found_addresses found;
+};
+
+look_up_result ask(const host_and_port& what, int flags) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags;
+  addrinfo* results = nullptr;
+  const int error = ::getaddrinfo(what.host.c_str(), what.port.c_str(), &hints, &results);
+  if (error != 0) return {error, not_found(what, ::gai_strerror(error))};
+  std::vector<EventEngine::ResolvedAddress> found;
+  for (const auto* each = results; each != nullptr; each = each->ai_next)
+    found.emplace_back(each->ai_addr, each->ai_addrlen);
+  ::freeaddrinfo(results);
+  return {0, std::move(found)};
+}
+
+struct job {
+  host_and_port what;
+  look_up_thread::callback called;
+};
+
+struct look_up_queue {
+  std::mutex mutex;
+  std::deque<job> jobs;
+  bool has_thread = false;
+
+  void run() {
+    ::pthread_setname_np(::pthread_self(), "conn_grpc dns");
+    std::unique_lock lock(mutex);
+    while (!jobs.empty()) {
+      const auto next = std::move(jobs.front());
+      jobs.pop_front();
+      lock.unlock();
+      next.called(ask(next.what, 0).found);
+      lock.lock();
+    }
+    has_thread = false;
+  }
+};
+
+look_up_queue& the_queue() {
+  static auto* const queue = new look_up_queue;  // the thread may outlive static objects
+  return *queue;
 }
 
 }  // namespace
@@ -37,88 +86,68 @@ host_and_port::host_and_port(absl::string_view name, absl::string_view default_p
   if (has_port) port = name.substr(colon + 1);
 }
 
-void look_ups::look_up(callback called, host_and_port what) {
+std::optional<found_addresses> look_up_thread::without_thread(const host_and_port& what) {
+  if (what.port.empty()) return absl::InvalidArgumentError(absl::StrCat("no port in name ", what.host));
+  const bool is_number = what.port.find_first_not_of("0123456789") == std::string::npos;
+  auto result = ask(what, is_number ? AI_NUMERICHOST | AI_NUMERICSERV : AI_NUMERICHOST);
+  if (result.error == EAI_NONAME) return {};
+  return std::move(result.found);
+}
+
+void look_up_thread::look_up(host_and_port what, callback called) {
+  auto& queue = the_queue();
+  std::unique_lock lock(queue.mutex);
+  queue.jobs.push_back({std::move(what), std::move(called)});
+  if (queue.has_thread) return;
+  try {
+    runtime::quiet_thread([&queue] { queue.run(); }).detach();
+    queue.has_thread = true;
+  } catch (const std::system_error& e) {
+    const auto failed = std::move(queue.jobs.back());
+    queue.jobs.pop_back();
+    lock.unlock();
+    failed.called(not_found(failed.what, e.what()));
+  }
+}
+
+void look_ups::look_up(callback called, const host_and_port& what) {
+  std::uint64_t number = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (!detached_) pending_.emplace(++last_, one{std::move(called), std::move(what)});
+    number = ++last_;
+    pending_.emplace(number, std::move(called));
   }
-  if (called) return loop_->run(task::function([called = std::move(called)]() mutable { called(has_ended()); }));
-  loop_->begin_in_context(shared_from_this());
+  if (auto known = look_up_thread::without_thread(what)) return end(number, *std::move(known));
+  look_up_thread::look_up(what, [weak = weak_from_this(), number](found_addresses result) {
+    if (const auto self = weak.lock()) self->end(number, std::move(result));
+  });
 }
 
-void look_ups::begin() noexcept {
-  const std::lock_guard lock(mutex_);
-  auto* const context = loop_->context();
-  if (detached_ || context == nullptr) return;
-  if (!resolver_) resolver_.emplace(*context);
-  for (auto& [number, look_up] : pending_) {
-    if (std::exchange(look_up.begun, true)) continue;
-    event_loop::initiate_uncounted(*context, [&](auto wrap) {
-      resolver_->async_resolve(
-          look_up.what.host, look_up.what.port, asio::ip::tcp::resolver::flags(),
-          wrap([self = shared_from_this(), number](boost::system::error_code error,
-                                                   const asio::ip::tcp::resolver::results_type& results) {
-            self->loop_->in_turn([&] { self->found(number, error, results); });
-          }));
-    });
-  }
-}
-
-void look_ups::found(std::uint64_t number, boost::system::error_code error,
-                     const asio::ip::tcp::resolver::results_type& results) {
-  std::optional<one> ended;
+void look_ups::end(std::uint64_t number, found_addresses result) {
+  callback called;
   {
     const std::lock_guard lock(mutex_);
-    if (auto node = pending_.extract(number)) ended.emplace(std::move(node.mapped()));
+    if (auto node = pending_.extract(number)) called = std::move(node.mapped());
   }
-  if (!ended) return;  // cancelled
-  addresses found;
-  for (const auto& result : results) {
-    const auto endpoint = result.endpoint();
-    found.emplace_back(endpoint.data(), static_cast<socklen_t>(endpoint.size()));
-  }
-  if (error || found.empty()) {
-    const auto name = absl::StrCat(ended->what.host, ":", ended->what.port);
-    return ended->called(not_found(name, error ? error.message() : "no addresses"));
-  }
-  ended->called(std::move(found));
+  if (called)
+    loop_->run(task::function(
+        [called = std::move(called), result = std::move(result)]() mutable { called(std::move(result)); }));
 }
 
-void look_ups::cancel(const absl::Status& why) noexcept {
-  std::unordered_map<std::uint64_t, one> cancelled;
+void look_ups::cancel() noexcept {
+  std::unordered_map<std::uint64_t, callback> cancelled;
   {
     const std::lock_guard lock(mutex_);
     cancelled.swap(pending_);
-    resolver_.reset();
   }
-  for (auto& [number, look_up] : cancelled)
-    loop_->run(task::function([called = std::move(look_up.called), why]() mutable { called(why); }));
+  for (auto& [number, called] : cancelled)
+    loop_->run(task::function(
+        [ended = std::move(called)]() mutable { ended(absl::CancelledError("the resolver was destroyed")); }));
 }
-
-void look_ups::detached() noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    detached_ = true;
-  }
-  cancel(has_ended());
-}
-
-dns_resolver::dns_resolver(std::shared_ptr<event_loop> loop)
-    : loop_(std::move(loop)), look_ups_(std::make_shared<look_ups>(loop_)) {
-  look_ups_->start();
-}
-
-dns_resolver::~dns_resolver() { look_ups_->cancel(absl::CancelledError("the resolver was destroyed")); }
 
 void dns_resolver::LookupHostname(LookupHostnameCallback on_resolve, absl::string_view name,
                                   absl::string_view default_port) {
-  host_and_port what(name, default_port);
-  if (what.port.empty()) {
-    auto error = absl::InvalidArgumentError(absl::StrCat("no port in name ", name));
-    return loop_->run(task::function(
-        [called = std::move(on_resolve), error = std::move(error)]() mutable { called(std::move(error)); }));
-  }
-  look_ups_->look_up(std::move(on_resolve), std::move(what));
+  look_ups_->look_up(std::move(on_resolve), host_and_port(name, default_port));
 }
 
 void dns_resolver::LookupSRV(LookupSRVCallback on_resolve, absl::string_view) {

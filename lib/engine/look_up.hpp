@@ -3,17 +3,19 @@
 
 #include "engine/event_loop.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
 #include <grpc/event_engine/event_engine.h>
 
-#include <absl/strings/string_view.h>
-
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace conn_grpc::engine {
 
@@ -23,48 +25,50 @@ struct host_and_port {
   std::string host, port;
 };
 
-/// Look-ups of names by Asio's resolver, which calls getaddrinfo() on a thread of the
-/// context's. That cannot be interrupted, so what is cancelled calls back at once, and its
-/// result is dropped later.
+using found_addresses = absl::StatusOr<std::vector<EventEngine::ResolvedAddress>>;
+
+/// Calls getaddrinfo(), for one name after the other, on a thread that exists only while
+/// there are names to look up. Nothing waits for that thread, which getaddrinfo() may hold
+/// for long. Thread-safe.
+class look_up_thread {
+ public:
+  using callback = std::function<void(found_addresses)>;
+
+  /// The callback is called on that thread.
+  static void look_up(host_and_port what, callback called);
+  /// Without a thread: an address, or an error that is known at once. Empty for a name.
+  static std::optional<found_addresses> without_thread(const host_and_port& what);
+};
+
+/// The look-ups of one resolver. What is cancelled calls back at once, and its result is
+/// dropped later.
 ///
 /// *Thread safety*: all functions.
-class look_ups final : public event_loop::user, public std::enable_shared_from_this<look_ups> {
+class look_ups final : public std::enable_shared_from_this<look_ups> {
  public:
   using callback = EventEngine::DNSResolver::LookupHostnameCallback;
 
   explicit look_ups(std::shared_ptr<event_loop> loop) : loop_(std::move(loop)) {}
 
-  void start() { registration_.emplace(loop_, weak_from_this()); }
-  void look_up(callback called, host_and_port what);
-  void cancel(const absl::Status& why) noexcept;
-
-  void detached() noexcept override;
-  void begin() noexcept override;
+  void look_up(callback called, const host_and_port& what);
+  void cancel() noexcept;
 
  private:
-  struct one {
-    callback called;
-    host_and_port what;
-    bool begun = false;
-  };
-  void found(std::uint64_t number, boost::system::error_code error,
-             const asio::ip::tcp::resolver::results_type& results);
+  void end(std::uint64_t number, found_addresses result);
 
   const std::shared_ptr<event_loop> loop_;
-  std::optional<event_loop::registration> registration_;
   std::mutex mutex_;
-  std::optional<asio::ip::tcp::resolver> resolver_;
-  std::unordered_map<std::uint64_t, one> pending_;
+  std::unordered_map<std::uint64_t, callback> pending_;
   std::uint64_t last_ = 0;
-  bool detached_ = false;
 };
 
 /// As gRPC's interface. SRV and TXT records are UNIMPLEMENTED: gRPC asks for them only for
 /// grpclb, and for service configs in DNS, which are off unless they are turned on.
 class dns_resolver final : public EventEngine::DNSResolver {
  public:
-  explicit dns_resolver(std::shared_ptr<event_loop> loop);
-  ~dns_resolver() override;
+  explicit dns_resolver(std::shared_ptr<event_loop> loop)
+      : loop_(std::move(loop)), look_ups_(std::make_shared<look_ups>(loop_)) {}
+  ~dns_resolver() override { look_ups_->cancel(); }
   dns_resolver(const dns_resolver&) = delete;
   dns_resolver& operator=(const dns_resolver&) = delete;
 

@@ -32,13 +32,11 @@ std::shared_ptr<callback_loop> callback_loop::current() {
 
 void callback_loop::set_current(std::shared_ptr<callback_loop> loop) {
   auto& current = the_current_loop();
-  const bool ends = loop == nullptr;
-  {
-    const std::lock_guard lock(current.mutex);
-    current.loop.swap(loop);
-  }
-  if (ends) completion_thread::instance().loop_has_ended();
+  const std::lock_guard lock(current.mutex);
+  current.loop.swap(loop);
 }
+
+void callback_loop::has_ended() { completion_thread::instance().loop_has_ended(); }
 
 void callback_loop::turn_has_ended(bool was_more_than_io) { completion_thread::instance().pump(was_more_than_io); }
 

@@ -95,6 +95,9 @@ class callback_loop {
 
   /// Makes it the current loop, or with null ends that.
   static void set_current(std::shared_ptr<callback_loop> loop);
+  /// Channels that are made from now on have gRPC's own engine, and what has used the loop
+  /// needs a thread for them.
+  static void has_ended();
   /// A turn of the loop has called what it had to.
   /// @param was_more_than_io It has changed states of channels, perhaps, or has called timers.
   static void turn_has_ended(bool was_more_than_io);
