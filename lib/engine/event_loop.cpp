@@ -142,9 +142,7 @@ bool event_loop::is_worker() const {
          (context_ != nullptr && context_.load()->get_executor().running_in_this_thread());
 }
 
-bool event_loop::is_idle() const {
-  return control_.empty() && callbacks_.empty() && beginning_.empty() && flushing_.empty();
-}
+bool event_loop::is_idle() const { return !has_tasks() && beginning_.empty() && flushing_.empty(); }
 
 // A turn that is running will come to what has been queued, unless there are more threads,
 // which can do so at once.
@@ -338,7 +336,7 @@ void event_loop::stand_in() {
 
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   const auto due = timers_.next();
-  if (is_idle() && !(due && *due <= clock::now())) {
+  if (!has_tasks() && !(due && *due <= clock::now())) {
     settled_.notify_all();
     if (due)
       stand_in_wakes_.wait_until(lock, *due);
@@ -404,7 +402,7 @@ void event_loop::context_going() noexcept {
 void event_loop::settle(std::chrono::milliseconds limit) {
   const int own_turns = turn_here::in_context_of(*this) != nullptr ? 1 : 0;
   std::unique_lock lock(mutex_);
-  settled_.wait_for(lock, limit, [&] { return is_idle() && running_turns_ <= own_turns && stand_in_sleeps_; });
+  settled_.wait_for(lock, limit, [&] { return !has_tasks() && running_turns_ <= own_turns && stand_in_sleeps_; });
 }
 
 void event_loop::end() noexcept {

@@ -165,6 +165,7 @@ class event_loop final : public detail::callback_loop,
   void arm_timer();
   [[nodiscard]] bool wakes_stand_in(bool is_control) const;
   [[nodiscard]] std::optional<task> take(bool with_callbacks);
+  [[nodiscard]] bool has_tasks() const { return !control_.empty() || !callbacks_.empty(); }
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] bool stands_in_for_all() const { return context_ == nullptr || waiting_ > 0; }
 

@@ -250,6 +250,7 @@ void completion_thread::pump(bool was_more_than_io) {
     seen = polls_requested_.load();
     poll_queues();
   } while (!polls_requested_.compare_exchange_strong(seen, 0));
+  polls_requested_.notify_all();
 }
 
 void completion_thread::poll_queues() {
@@ -276,10 +277,15 @@ void completion_thread::poll_queues() {
 }
 
 void completion_thread::loop_has_ended() {
-  const std::lock_guard lock(mutex_);
   bool any = false;
-  for (const auto& session : sessions_) any = !std::exchange(session->has_thread, true) || any;
-  without_thread_ = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& session : sessions_) any = !std::exchange(session->has_thread, true) || any;
+    without_thread_ = 0;
+  }
+  // The thread may destroy a session, so no turn may be polling its queue any more.
+  for (int polls = 0; (polls = polls_requested_.load()) > 0;) polls_requested_.wait(polls);
+  const std::lock_guard lock(mutex_);
   if (any && !forked_after_) run_thread();
 }
 
