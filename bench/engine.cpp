@@ -33,6 +33,7 @@
 
 namespace {
 
+namespace asio = boost::asio;
 using namespace conn_grpc::bench;
 using std::chrono::milliseconds;
 

@@ -322,7 +322,7 @@ void event_loop::end_waiting() noexcept {
 }
 
 void event_loop::stand_in() {
-  ::pthread_setname_np(::pthread_self(), "conn_grpc");
+  ::pthread_setname_np(::pthread_self(), "conn_grpc event");
   std::unique_lock lock(mutex_);
   while (!ended_) {
     if (stands_in_for_all())

@@ -107,7 +107,7 @@ class conversation {
       to_write_.Clear();
       auto* bytes = to_write_.c_slice_buffer();
       for (std::size_t at = 0; at < block_; at += 1000) {
-        const auto slice = ::grpc_slice_malloc(std::min<std::size_t>(1000, block_ - at));
+        auto slice = ::grpc_slice_malloc(std::min<std::size_t>(1000, block_ - at));
         for (std::size_t i = 0; i < GRPC_SLICE_LENGTH(slice); ++i)
           GRPC_SLICE_START_PTR(slice)[i] = static_cast<std::uint8_t>(written_++ % 251);
         ::grpc_slice_buffer_add(bytes, slice);

@@ -15,7 +15,7 @@ namespace {
 struct scope_of_test {
   boost::asio::io_context io;
   conn_grpc::event_engine_scope scope{io};
-  conn_grpc::test::background thread{io};
+  conn_grpc::test::background thread{io, 2};
 };
 
 class scope_listener final : public Catch::EventListenerBase {

@@ -213,5 +213,5 @@ TEST_CASE("scopes follow one another", "[engine][life]") {
     io.run();
     CHECK(status.error_message().empty());
   }
-  wait_until([] { return threads_named("conn_grpc") == 0; });
+  wait_until([] { return threads_named("conn_grpc event") == 0; });
 }

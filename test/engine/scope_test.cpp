@@ -56,7 +56,7 @@ TEST_CASE("a pool and its RPCs need the program's thread and two more", "[engine
     CHECK(status.error_message().empty());
     CHECK(resumed_on == std::this_thread::get_id());
     CHECK(most <= before + 2);
-    CHECK(threads_named("conn_grpc") == 1);
+    CHECK(threads_named("conn_grpc event") == 1);
   }
   wait_until([&] { return threads() == before; });
 }
