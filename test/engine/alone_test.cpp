@@ -143,7 +143,7 @@ class conversation {
 
 TEST_CASE("endpoints carry all bytes, in both directions at once", "[alone]") {
   const int threads = GENERATE(1, 3);
-  const auto block = GENERATE(std::size_t{10}, std::size_t{3'000'000});
+  const auto block = GENERATE(std::size_t{10}, std::size_t{1'500'000});
   echo_server server;
   asio::io_context io;
   const auto engine = io_engine::make(io);
@@ -152,7 +152,7 @@ TEST_CASE("endpoints carry all bytes, in both directions at once", "[alone]") {
   for (int i = 0; i < 4; ++i) {
     auto connected = connect(*engine, server.address());
     REQUIRE(connected.ok());
-    all.push_back(std::make_unique<conversation>(*std::move(connected), block, block > 1'000 ? 5 : 2'000));
+    all.push_back(std::make_unique<conversation>(*std::move(connected), block, block > 1'000 ? 2 : 2'000));
   }
   for (auto& each : all) each->start();  // on this thread, which is none of the context's
   for (auto& each : all) {
@@ -275,7 +275,6 @@ TEST_CASE("attempts are cancelled, time out and fail", "[alone]") {
   std::vector<asio::ip::tcp::socket> filling;
   for (int i = 0; i < 3; ++i) {
     filling.emplace_back(other);
-    filling.back().non_blocking(true);
     boost::system::error_code ignored;
     (void)filling.back().open(asio::ip::tcp::v4(), ignored);
     filling.back().non_blocking(true);
@@ -319,7 +318,6 @@ TEST_CASE("names", "[alone]") {
   std::atomic<int> called{0};
   for (int i = 0; i < 20; ++i) resolver->LookupHostname([&](found_addresses) { ++called; }, "localhost", "1");
   resolver.reset();
-  engine->loop()->settle(10s);
   const auto end = std::chrono::steady_clock::now() + 30s;
   while (called < 20 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
   CHECK(called == 20);
