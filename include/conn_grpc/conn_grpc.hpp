@@ -11,6 +11,7 @@
 #include <conn_grpc/channel.hpp>
 #include <conn_grpc/client.hpp>
 #include <conn_grpc/configuration.hpp>
+#include <conn_grpc/detail/features.hpp>
 #include <conn_grpc/error.hpp>
 #include <conn_grpc/lease.hpp>
 #include <conn_grpc/lifecycle.hpp>
@@ -26,3 +27,7 @@
 #include <conn_grpc/tls.hpp>
 #include <conn_grpc/unary.hpp>
 #include <conn_grpc/version.hpp>
+
+#if defined(CONN_GRPC_HAS_EVENT_ENGINE)
+#include <conn_grpc/event_engine.hpp>
+#endif

@@ -20,12 +20,14 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/system_executor.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace conn_grpc::detail {
 namespace {
@@ -56,6 +58,12 @@ void keep_mapped() {
     (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+grpc_completion_queue* new_queue_without_pollers() {
+  const grpc_completion_queue_attributes attributes{GRPC_CQ_CURRENT_VERSION, GRPC_CQ_NEXT, GRPC_CQ_NON_POLLING,
+                                                    nullptr};
+  return ::grpc_completion_queue_create(::grpc_completion_queue_factory_lookup(&attributes), &attributes, nullptr);
+}
+
 class delayed_call final : public pending_completion {
  public:
   explicit delayed_call(std::function<void()> called) : called_(std::move(called)) {}
@@ -73,11 +81,15 @@ class delayed_call final : public pending_completion {
 
 }  // namespace
 
-grpc_session::grpc_session()
-    : insecure(::grpc::InsecureChannelCredentials()),
-      keeper(::grpc::CreateChannel("unix:/dev/null/conn_grpc", insecure)) {}
+grpc_session::grpc_session(std::shared_ptr<callback_loop> used)
+    : loop(std::move(used)),
+      insecure(::grpc::InsecureChannelCredentials()),
+      keeper(loop ? nullptr : ::grpc::CreateChannel("unix:/dev/null/conn_grpc", insecure)),
+      queue(loop ? ::grpc::CompletionQueue(new_queue_without_pollers()) : ::grpc::CompletionQueue()),
+      has_thread(!loop) {}
 
 void grpc_session::keep_callback_threads() {
+  if (!keeper) return;
   struct cancelled_call {
     explicit cancelled_call(const std::shared_ptr<::grpc::Channel>& channel) : stub(channel) { context.TryCancel(); }
     ::grpc::GenericStub stub;
@@ -135,13 +147,12 @@ std::shared_ptr<const grpc_session_use> completion_thread::use() {
 
 std::shared_ptr<grpc_session> completion_thread::begin() {
   check_descriptors();
-  sessions_.push_back(std::make_unique<grpc_session>());
+  sessions_.push_back(std::make_unique<grpc_session>(callback_loop::current()));
   try {
-    if (!running_) {
-      if (thread_.joinable()) thread_.join();  // it has left run()
-      thread_ = runtime::quiet_thread([this] { run(); });
-      running_ = true;
-    }
+    if (sessions_.back()->has_thread)
+      run_thread();
+    else
+      without_thread_.fetch_add(1);
   } catch (const std::system_error& e) {
     sessions_.pop_back();
     throw unavailable("the completion thread cannot be started: " + e.code().message());
@@ -159,7 +170,23 @@ std::shared_ptr<grpc_session> completion_thread::current() {
   return forked_after_ || exiting_ ? nullptr : current_.lock();
 }
 
+void completion_thread::run_thread() {
+  if (running_) return;
+  if (thread_.joinable()) thread_.join();  // it has left run()
+  thread_ = runtime::quiet_thread([this] { run(); });
+  running_ = true;
+}
+
 bool completion_thread::call_later(std::chrono::milliseconds delay, std::function<void()> called) {
+  if (auto session = current(); session && session->loop) {
+    auto& loop = *session->loop;
+    auto call = [session = std::move(session), called = std::move(called)] { called(); };
+    if (delay.count() == 0)
+      loop.call(std::move(call));
+    else
+      loop.call_later(delay, std::move(call));
+    return true;
+  }
   auto call = std::make_unique<delayed_call>(std::move(called));
   auto& waits = *call;
   return submit(std::move(call), [&](::grpc::CompletionQueue* queue, void* tag) { waits.set(delay, queue, tag); });
@@ -176,18 +203,13 @@ void completion_thread::run() {
   ::pthread_setname_np(::pthread_self(), "conn_grpc");
   keep_mapped();
   std::unique_lock lock(mutex_);
-  while (!sessions_.empty()) {
-    auto& session = *sessions_.front();
+  while (auto* const session = first_with_thread()) {
     lock.unlock();
     void* tag = nullptr;
     bool ok = false;
-    while (session.queue.Next(&tag, &ok)) {
-      const std::unique_ptr<pending_completion> what(static_cast<pending_completion*>(tag));
-      what->complete(ok);
-    }
+    while (session->queue.Next(&tag, &ok)) complete(tag, ok);
     lock.lock();
-    auto ended = std::move(sessions_.front());
-    sessions_.pop_front();
+    auto ended = take(*session);
     lock.unlock();
     ended.reset();
     lock.lock();
@@ -196,10 +218,83 @@ void completion_thread::run() {
   ended_.notify_all();
 }
 
+void completion_thread::complete(void* tag, bool ok) {
+  const std::unique_ptr<pending_completion> what(static_cast<pending_completion*>(tag));
+  if (what->is_of_call()) pending_calls_.fetch_sub(1, std::memory_order_relaxed);
+  what->complete(ok);
+}
+
+grpc_session* completion_thread::first_with_thread() const {
+  const auto found = std::ranges::find_if(sessions_, [](const auto& session) { return session->has_thread; });
+  return found == sessions_.end() ? nullptr : found->get();
+}
+
+std::unique_ptr<grpc_session> completion_thread::take(grpc_session& ended) {
+  const auto found = std::ranges::find_if(sessions_, [&](const auto& session) { return session.get() == &ended; });
+  auto taken = std::move(*found);
+  sessions_.erase(found);
+  return taken;
+}
+
+void completion_thread::poll_soon(callback_loop& loop) {
+  loop.call([] {});  // the end of its turn polls
+}
+
+void completion_thread::pump(bool was_more_than_io) {
+  if (without_thread_.load(std::memory_order_relaxed) == 0) return;
+  if (!was_more_than_io && pending_calls_.load(std::memory_order_relaxed) == 0) return;
+  // One thread at a time. A thread that comes meanwhile makes the other one poll again.
+  if (polls_requested_.fetch_add(1) > 0) return;
+  int seen = 1;
+  do {
+    seen = polls_requested_.load();
+    poll_queues();
+  } while (!polls_requested_.compare_exchange_strong(seen, 0));
+  polls_requested_.notify_all();
+}
+
+void completion_thread::poll_queues() {
+  std::vector<grpc_session*> polled;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& session : sessions_)
+      if (!session->has_thread) polled.push_back(session.get());
+  }
+  for (auto* const session : polled) {
+    void* tag = nullptr;
+    bool ok = false;
+    auto got = ::grpc::CompletionQueue::TIMEOUT;
+    while ((got = session->queue.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC))) ==
+           ::grpc::CompletionQueue::GOT_EVENT)
+      complete(tag, ok);
+    if (got != ::grpc::CompletionQueue::SHUTDOWN) continue;
+    std::unique_ptr<grpc_session> ended;
+    const std::lock_guard lock(mutex_);
+    if (session->has_thread) continue;  // the thread finds the same
+    without_thread_.fetch_sub(1);
+    ended = take(*session);
+  }
+}
+
+void completion_thread::loop_has_ended() {
+  bool any = false;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& session : sessions_) any = !std::exchange(session->has_thread, true) || any;
+    without_thread_ = 0;
+  }
+  // The thread may destroy a session, so no turn may be polling its queue any more.
+  for (int polls = 0; (polls = polls_requested_.load()) > 0;) polls_requested_.wait(polls);
+  const std::lock_guard lock(mutex_);
+  if (any && !forked_after_) run_thread();
+}
+
 /// The session's last user has gone, and nothing is pending.
 void completion_thread::end(grpc_session& ending) noexcept {
   if (forked_after_) return;  // the session is the parent's: this process does not drain it
+  const auto loop = ending.loop;
   ending.queue.Shutdown();
+  if (loop) poll_soon(*loop);
   if (!exiting_) return;
   // A static object was the last user. The thread should end before static objects of
   // gRPC and OpenSSL are destroyed.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "grpc/callback_loop.hpp"
+
 #include <grpcpp/channel.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/security/credentials.h>
@@ -22,20 +24,24 @@ namespace conn_grpc::detail {
 /// pending. Before and after, nothing of gRPC's exists, unless the program uses gRPC
 /// itself. So a process may fork then.
 struct grpc_session {
-  grpc_session();
+  /// @param used the loop that polls the queue. Null: the thread does.
+  explicit grpc_session(std::shared_ptr<callback_loop> used);
 
   /// gRPC 1.51 waits for its callback threads when the last channel that has used its
   /// callback API is destroyed (grpc#37858). So it waits for the user's callbacks. From
   /// now on the keeper is such a channel.
   void keep_callback_threads();
 
+  /// Where gRPC's work runs. Null when gRPC has threads of its own.
+  const std::shared_ptr<callback_loop> loop;
   std::shared_ptr<::grpc::ChannelCredentials> insecure;
   /// Never connects. Without it gRPC 1.51 builds a new event engine for a channel that is
   /// made after the last channel was destroyed. That aborts the process when no
-  /// descriptor is free, as after a loss with all descriptors in use.
+  /// descriptor is free, as after a loss with all descriptors in use. Null with a loop.
   std::shared_ptr<::grpc::Channel> keeper;
   ::grpc::CompletionQueue queue;
   std::once_flag keeps_callback_threads;
+  bool has_thread;  // the thread polls the queue; changes with the mutex of the thread held
 };
 
 /// An object that may begin something in the session owns this, for example a pool. When the
@@ -55,6 +61,9 @@ class pending_completion {
 
   /// Called on the completion thread: it must do little, and must not block.
   virtual void complete(bool ok) noexcept = 0;
+  /// True when a part of an RPC, or another thread, may complete it. Changes of a channel's
+  /// state, and times, do not need that.
+  [[nodiscard]] virtual bool is_of_call() const noexcept { return false; }
 
  private:
   friend class completion_thread;
@@ -68,6 +77,10 @@ class pending_completion {
 /// Its queue is empty then, so the thread ends without a wait. A watch cannot be
 /// cancelled while a user of the library still holds its channel (grpc#21948). It stays
 /// pending, and the session stays.
+///
+/// A session that begins inside of an event_engine_scope has no thread: nothing of gRPC's
+/// happens but in the scope's loop, so that polls the queue after each turn in which
+/// something may have completed. When the scope ends first, the session gets the thread.
 ///
 /// Thread-safe.
 class completion_thread {
@@ -96,8 +109,12 @@ class completion_thread {
     auto session = current();
     if (!session) return false;
     auto& queue = session->queue;
+    const auto loop = session->loop;
+    const bool is_of_call = what->is_of_call();
+    if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
     what->session_ = std::move(session);
     start(&queue, static_cast<void*>(what.release()));
+    if (loop) poll_soon(*loop);
     return true;
   }
 
@@ -112,10 +129,21 @@ class completion_thread {
   /// callback threads.
   void call_off_grpc_threads(std::function<void()> called);
 
+  /// A turn of the loop has ended: completes what has arrived in queues that have no thread.
+  void pump(bool was_more_than_io);
+  /// Those queues get the thread.
+  void loop_has_ended();
+
  private:
   completion_thread();
 
   void run();
+  void complete(void* tag, bool ok);
+  static void poll_soon(callback_loop& loop);
+  void poll_queues();
+  [[nodiscard]] grpc_session* first_with_thread() const;
+  [[nodiscard]] std::unique_ptr<grpc_session> take(grpc_session& ended);
+  void run_thread();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
   [[nodiscard]] std::shared_ptr<grpc_session> begin();
   void end(grpc_session& ending) noexcept;
@@ -133,6 +161,9 @@ class completion_thread {
   bool running_ = false;  // the thread has sessions
   bool used_ = false;     // the session was used since the last fork
   std::atomic<bool> exiting_{false};
+  std::atomic<int> without_thread_{0};     // sessions
+  std::atomic<int> pending_calls_{0};
+  std::atomic<int> polls_requested_{0};
   const char* in_use_at_fork_ = nullptr;  // what was in use, while the process is being forked
   const char* forked_after_ = nullptr;    // what was in use when this process was forked
 };

@@ -37,6 +37,8 @@ class reason_call final : public pending_completion {
     call_->reader->Finish(&call_->reply, &call_->status, tag);
   }
 
+  [[nodiscard]] bool is_of_call() const noexcept override { return true; }
+
   void complete(bool) noexcept override {
     std::string reason = call_->status.error_message();
     call_.reset();  // it holds the channel

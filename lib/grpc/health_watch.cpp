@@ -59,6 +59,7 @@ struct health_watch::call {
 class health_watch::step final : public pending_completion {
  public:
   step(std::shared_ptr<health_watch> watch, next_step next) : watch_(std::move(watch)), next_(next) {}
+  [[nodiscard]] bool is_of_call() const noexcept override { return true; }
   void complete(bool ok) noexcept override { (watch_.get()->*next_)(ok); }
 
  private:

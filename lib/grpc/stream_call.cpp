@@ -2,6 +2,7 @@
 #include <conn_grpc/detail/stream_call.hpp>
 
 #include "core/message_buffer.hpp"
+#include "grpc/callback_loop.hpp"
 #include "grpc/completion_thread.hpp"
 #include "grpc/monitored_call.hpp"
 #include "runtime/bound_operation.hpp"
@@ -54,9 +55,26 @@ class stream_operation final : public runtime::bound_operation<Result> {
 using bool_operation = stream_operation<bool>;
 using status_operation = stream_operation<grpc::Status>;
 
+// A completion that waits until gRPC's callback has returned.
+template <class Operation, class Result>
+class deferred final : public deferred_completion {
+ public:
+  deferred(std::shared_ptr<Operation> pending, Result result)
+      : pending_(std::move(pending)), result_(std::move(result)) {}
+  void complete_deferred() override { pending_->complete(std::move(result_)); }
+
+ private:
+  const std::shared_ptr<Operation> pending_;
+  Result result_;
+};
+
 template <class Operation, class Result>
 void complete(const std::shared_ptr<Operation>& pending, Result result) {
-  if (pending) pending->complete(std::move(result));
+  if (!pending) return;
+  if (callback_loop::is_in_turn())
+    callback_loop::after_callback(std::make_shared<deferred<Operation, Result>>(pending, std::move(result)));
+  else
+    pending->complete(std::move(result));
 }
 
 }  // namespace
@@ -447,7 +465,10 @@ void stream_call::drop() noexcept {
   }
   s.users_memory.close();  // waits for a thread that moves a reply
   carry_out(next);
-  if (!s.owns_context) s.done.wait(false);
+  if (!s.owns_context && !s.done) {
+    const callback_loop::waiting waits;
+    s.done.wait(false);
+  }
   if (!s.owns_context || is_done) s.context.close();
 }
 

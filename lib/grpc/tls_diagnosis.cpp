@@ -46,6 +46,8 @@ std::string about_the_client(const tls_files& files) try {
 /// takes too long.
 class reading final : public pending_completion {
  public:
+  [[nodiscard]] bool is_of_call() const noexcept override { return true; }  // any thread cancels the alarm
+
   using explanation = std::function<void(std::string)>;
 
   static void start(runtime::file_reader& reader, std::function<std::string()> read, const std::string& reason,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/unary.hpp>
 
+#include "grpc/callback_loop.hpp"
 #include "grpc/monitored_call.hpp"
 #include "runtime/bound_operation.hpp"
 
@@ -25,6 +26,7 @@ namespace {
 // gRPC may call back from inside any call into it, on the same thread. So no call into
 // gRPC is made with a mutex held.
 class unary_call final : public runtime::bound_operation<grpc::Status>,
+                         public deferred_completion,
                          public std::enable_shared_from_this<unary_call> {
  public:
   unary_call(unary_handler handler, grpc::ClientContext& context)
@@ -36,6 +38,11 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
     if (!hold()) return;
     call_.start(context_,
                 [&] { start([self = shared_from_this()](grpc::Status status) { self->ended(std::move(status)); }); });
+  }
+
+  void context_gone() noexcept override {
+    const callback_loop::waiting waits;  // for gRPC's callback
+    bound_operation::context_gone();
   }
 
  private:
@@ -54,16 +61,23 @@ class unary_call final : public runtime::bound_operation<grpc::Status>,
   void ended(grpc::Status status) noexcept {
     finished_ = true;
     const bool awaits_loss = call_.ended(status);
-    if (!awaits_loss) return deliver(held(), std::move(status));
+    const bool is_deferred = !awaits_loss && callback_loop::is_in_turn();
+    if (!awaits_loss && !is_deferred) return deliver(held(), std::move(status));
     keep(std::move(status));
     {
       const auto released = held();
     }
-    call_.await_loss([self = shared_from_this()] { self->deliver_kept(); });
+    if (is_deferred)
+      callback_loop::after_callback(shared_from_this());
+    else
+      call_.await_loss([self = shared_from_this()] { self->deliver_kept(); });
   }
 
-  // The status while the report of a loss is awaited. The thread that takes it
-  // delivers it: the thread that has the report, or the thread that cancels.
+  void complete_deferred() override { deliver_kept(); }
+
+  // The status while the report of a loss is awaited, or until gRPC's callback has
+  // returned. The thread that takes it delivers it: the thread that has the report or has
+  // called back, or the thread that cancels.
   void keep(grpc::Status status) {
     const std::lock_guard lock(mutex_);
     kept_ = std::move(status);

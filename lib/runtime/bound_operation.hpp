@@ -36,7 +36,7 @@ class bound_operation : public shutdown_listener, private detail::fallback {
     cancel();
   }
 
-  void context_gone() noexcept final { handler_.close(); }
+  void context_gone() noexcept override { handler_.close(); }
 
  protected:
   using user = typename closable<handler_type>::user;

@@ -15,6 +15,7 @@
 #include <conn_grpc/detail/boxed_handler.hpp>
 #include <conn_grpc/detail/completion.hpp>
 #include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/dispatch_permission.hpp>
 
 #if BOOST_VERSION >= 108200
 #include <boost/asio/associated_immediate_executor.hpp>
@@ -89,7 +90,8 @@ class dispatched_handler {
 };
 
 /// A handler that any thread may call. It posts the original handler to that handler's
-/// associated executor, which has outstanding work until then. If an executor throws, the
+/// associated executor, which has outstanding work until then. Inside of an
+/// event_engine_scope it dispatches the handler where Asio allows that. If an executor throws, the
 /// handler is posted to the fallback.
 ///
 /// It must be made where the type of the original handler is known.
@@ -135,6 +137,13 @@ class posted_handler {
   template <class Posted, class... Args>
   void post(const fallback& elsewhere, Posted&& handler, Args&&... args) {
     completion<Posted, std::decay_t<Args>...> posted(std::forward<Posted>(handler), std::forward<Args>(args)...);
+#if defined(CONN_GRPC_HAS_EVENT_ENGINE)
+    if (may_dispatch_in(context())) {
+      const auto executor = work_.get_executor();  // the handler may destroy this object
+      if (!try_dispatch(executor, posted)) elsewhere.post(std::move(posted));
+      return;
+    }
+#endif
     if (!try_post(work_.get_executor(), posted)) elsewhere.post(std::move(posted));
   }
 

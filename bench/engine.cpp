@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+// What does gRPC inside of the io_context cost, or save?
+//
+// engine GREETER_SERVER: unary RPCs per second, and CPU time of the client per RPC, with 1,
+// 64 and 1,000 in flight on five connections: through a pool and `unary`, and with gRPC's
+// callback API alone, each with gRPC's own engine and inside of an event_engine_scope. Then
+// the time in which 1,000 channels connect, lose their server and are back.
+//
+// A process has one default engine, and what the first subject leaves behind would help or
+// hurt the next. So each number comes from a process of its own. These run in turn, so that
+// what slows the machine down slows all subjects down.
+#include <conn_grpc/event_engine.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "main.hpp"
+#include "process.hpp"
+#include "rpc_load.hpp"
+#include "support.hpp"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace conn_grpc::bench;
+using std::chrono::milliseconds;
+
+constexpr int loads[] = {1, 64, 1'000};
+constexpr std::size_t connections = 5;
+constexpr int most_rounds = 15;
+constexpr double budget_ms = 150'000;
+constexpr milliseconds window(300);
+constexpr std::size_t many = 1'000;
+
+// ---- The process that is measured
+
+/// Coroutines on that context, over the channels of a pool.
+class pool_on {
+ public:
+  pool_on(asio::io_context& io, const std::string& address, std::size_t channels)
+      : io_(io), pool_(io, {.name = "bench", .pool_size = channels, .channel = {.address = address}}) {
+    pool_.async_run(asio::detached);
+    pool_.async_connected(channels, std::chrono::seconds(20), asio::use_future).get();
+  }
+  ~pool_on() { pool_.stop(); }
+  pool_on(const pool_on&) = delete;
+  pool_on& operator=(const pool_on&) = delete;
+
+  std::nullptr_t start(load& all) {
+    return spawn_callers(io_, all, [&] { return callers_.call(all); });
+  }
+
+ private:
+  asio::io_context& io_;
+  conn_grpc::pool pool_;
+  const by_hand callers_{pool_};
+};
+
+template <class Subject>
+void measure_calls(Subject&& subject, int in_flight) {
+  {
+    load warm(in_flight, milliseconds(0));
+    measure(subject, warm, window / 4, [] {});
+  }
+  load all(in_flight, milliseconds(0));
+  const auto measured = measure(subject, all, window, [] {});
+  std::printf("%f %f\n", measured.per_second, measured.cpu_us);
+}
+
+void measure_life(asio::io_context& io, const std::string& executable) {
+  const conn_grpc::test::reserved_port port;
+  std::optional<conn_grpc::test::server_process> server(std::in_place, executable, port.address());
+  conn_grpc::pool pool(io, {.name = "bench",
+                            .pool_size = many,
+                            .channel = {.address = port.address(),
+                                        .backoff = {.min = milliseconds(50), .max = milliseconds(50)},
+                                        .stable_after = milliseconds(0)}});
+  const auto until = [&](std::size_t size) {
+    const stopwatch watch;
+    while (pool.status().current_size != size) {
+      if (watch.ms() > 60'000) throw std::runtime_error("the pool does not change");
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    return watch.ms();
+  };
+  auto before = usage::now();
+  pool.async_run(asio::detached);
+  const double connect = until(many);
+  const double connect_cpu = (usage::now() - before).cpu_ms;
+  server->kill();
+  const double lose = until(0);
+  server.emplace(executable, port.address());
+  const double regain = until(many);
+  std::printf("%f %f %f %f\n", connect, lose, regain, connect_cpu);
+  pool.stop();
+}
+
+int run_subject(const std::string& subject, const std::string& where, int in_flight) {
+  raise_file_limit();
+  running_context context;
+  std::optional<conn_grpc::event_engine_scope> scope;
+  if (subject.ends_with("scope")) scope.emplace(context.get());
+  if (subject.starts_with("pool"))
+    measure_calls(pool_on(context.get(), where, connections), in_flight);
+  else if (subject.starts_with("bare"))
+    measure_calls(plain_calls(where, connections, at_once), in_flight);
+  else
+    measure_life(context.get(), where);
+  std::fflush(stdout);
+  ::_exit(0);  // what ends a process is not measured here
+}
+
+// ---- The process that measures
+
+std::vector<double> numbers_of(const std::string& subject, const std::string& where, int in_flight) {
+  std::array<int, 2> pipe_ends{};
+  if (::pipe(pipe_ends.data()) != 0) throw std::runtime_error("no pipe");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(pipe_ends[1], STDOUT_FILENO);
+    ::close(pipe_ends[0]);
+    ::close(pipe_ends[1]);
+    ::execl("/proc/self/exe", "engine", "--subject", subject.c_str(), where.c_str(),
+            std::to_string(in_flight).c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(pipe_ends[1]);
+  std::string text;
+  std::array<char, 256> part{};
+  for (ssize_t size = 0; (size = ::read(pipe_ends[0], part.data(), part.size())) > 0;)
+    text.append(part.data(), static_cast<std::size_t>(size));
+  ::close(pipe_ends[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  std::vector<double> numbers;
+  const char* at = text.c_str();
+  for (char* end = nullptr;; at = end) {
+    const double number = std::strtod(at, &end);
+    if (end == at) break;
+    numbers.push_back(number);
+  }
+  if (status != 0 || numbers.empty()) throw std::runtime_error(subject + " failed");
+  return numbers;
+}
+
+constexpr const char* subjects[] = {"bare, own engine", "bare, scope", "pool, own engine", "pool, scope"};
+
+void compare_calls(const std::string& address, const stopwatch& spent) {
+  // [subject][load]
+  std::vector per_second(std::size(subjects), std::vector<samples>(std::size(loads)));
+  auto cpu_us = per_second;
+  for (int round = 0; round < most_rounds && spent.ms() < budget_ms; ++round)
+    for (std::size_t l = 0; l < std::size(loads); ++l)
+      for (std::size_t i = 0; i < std::size(subjects); ++i) {
+        const auto s = round % 2 == 0 ? i : std::size(subjects) - 1 - i;
+        const auto numbers = numbers_of(subjects[s], address, loads[l]);
+        per_second[s][l].push_back(numbers.at(0));
+        cpu_us[s][l].push_back(numbers.at(1));
+      }
+  std::vector<std::string> head{"5 connections"};
+  for (const int in_flight : loads) head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "CPU us"});
+  table result(head);
+  for (std::size_t s = 0; s < std::size(subjects); ++s) {
+    std::vector<std::string> row{subjects[s]};
+    for (std::size_t l = 0; l < std::size(loads); ++l) {
+      row.insert(row.end(), {number(median(per_second[s][l]), 0), number(median(cpu_us[s][l]), 1)});
+      record("engine", std::string(subjects[s]) + ": RPC/s", loads[l], median(per_second[s][l]));
+      record("engine", std::string(subjects[s]) + ": CPU us per RPC", loads[l], median(cpu_us[s][l]));
+    }
+    result.add(std::move(row));
+  }
+  const auto add_ratio = [&](const char* name, std::size_t of, std::size_t to) {
+    std::vector<std::string> row{name};
+    for (std::size_t l = 0; l < std::size(loads); ++l) {
+      const auto rate = typical_ratio(per_second[of][l], per_second[to][l]);
+      const auto cpu = typical_ratio(cpu_us[of][l], cpu_us[to][l]);
+      row.insert(row.end(), {number(rate, 2), number(cpu, 2)});
+      record("engine", std::string(name) + ": RPC/s, ratio", loads[l], rate);
+      record("engine", std::string(name) + ": CPU per RPC, ratio", loads[l], cpu);
+    }
+    result.add(std::move(row));
+  };
+  add_ratio("pool: scope to own engine", 3, 2);
+  add_ratio("pool in a scope to bare, own engine", 3, 0);
+  add_ratio("bare: scope to own engine", 1, 0);
+  std::printf("\n");
+  result.print();
+}
+
+void compare_lives(const std::string& executable) {
+  constexpr const char* steps[] = {"connect", "lose", "regain", "CPU of connecting"};
+  std::vector<samples> own(std::size(steps)), scoped(std::size(steps));
+  for (int round = 0; round < 5; ++round) {
+    for (const bool in_scope : {round % 2 == 0, round % 2 != 0}) {
+      const auto numbers = numbers_of(in_scope ? "life, scope" : "life, own engine", executable, 0);
+      for (std::size_t i = 0; i < std::size(steps); ++i) (in_scope ? scoped : own)[i].push_back(numbers.at(i));
+    }
+  }
+  table result({"1,000 channels", "own engine: ms", "scope: ms", "ratio"});
+  for (std::size_t i = 0; i < std::size(steps); ++i) {
+    const auto ratio = typical_ratio(scoped[i], own[i]);
+    result.add({steps[i], number(median(own[i]), 0), number(median(scoped[i]), 0), number(ratio, 2)});
+    record("engine", std::string("1,000 channels, scope to own engine: ") + steps[i], 0, ratio);
+  }
+  std::printf("\n");
+  result.print();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 5 && std::strcmp(argv[1], "--subject") == 0) return run_subject(argv[2], argv[3], std::atoi(argv[4]));
+  return run_benchmark("engine", argc, argv, nullptr, [](const std::string& executable, bool) {
+    const stopwatch spent;
+    {
+      const conn_grpc::test::server_process server(executable, "127.0.0.1:0");
+      compare_calls("127.0.0.1:" + std::to_string(server.port()), spent);
+    }
+    compare_lives(executable);
+  });
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// gRPC inside an io_context. The library has this header when it was built with a gRPC
+/// that has a public EventEngine.
+
+#include <conn_grpc/detail/config.hpp>
+#include <conn_grpc/detail/features.hpp>
+
+#if !defined(CONN_GRPC_HAS_EVENT_ENGINE)
+#error "this conn_grpc was built with a gRPC that has no public EventEngine"
+#endif
+
+#include <grpcpp/support/channel_arguments.h>
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+
+namespace conn_grpc {
+
+/// What an event_engine_scope takes over.
+enum class event_engine_use {
+  everything,   ///< sockets, timers, look-ups and callbacks of all channels that are made in it
+  only_sockets  ///< sockets and timers, only of the channels that are made with `add_to`
+};
+
+/// gRPC's sockets, timers, look-ups and callbacks are those of an io_context, from the
+/// construction of the scope to its destruction:
+///
+///     asio::io_context io;
+///     conn_grpc::event_engine_scope scope(io);
+///     conn_grpc::pool pool{io, {.pool_size = 5, .channel = {.address = "localhost:50051"}}};
+///
+/// gRPC starts no event threads then. Its callbacks run on the threads that run `io`, so a
+/// handler that blocks these threads blocks gRPC. What gRPC waits for does not keep
+/// `io.run()` from returning. An RPC of this library does.
+///
+/// Channels that were made before keep their engine. A program has at most one scope that
+/// takes everything, because gRPC has one default engine.
+///
+/// *The end of the scope* closes the sockets. RPCs in flight end with UNAVAILABLE. Nothing
+/// of gRPC's runs in `io` any more. A channel that the program has kept does not connect
+/// again. What it still has to end, runs on a thread of the library's. A pool that goes on
+/// connects with gRPC's own engine. The end of `io` is the same, if it comes first.
+///
+/// *Thread safety*: Distinct threads may construct and destroy it. `io` may be run by
+/// several threads.
+class CONN_GRPC_API event_engine_scope {
+ public:
+  /// @throws std::logic_error: another scope takes everything.
+  /// @throws std::system_error: the thread that stands in for the context cannot be started.
+  explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
+
+  /// Waits for the callbacks that are running on other threads, but not for longer than a second.
+  ~event_engine_scope();
+
+  event_engine_scope(const event_engine_scope&) = delete;
+  event_engine_scope& operator=(const event_engine_scope&) = delete;
+
+  /// Channels that are made with these arguments have their sockets and timers here.
+  void add_to(grpc::ChannelArguments& arguments) const;
+
+ private:
+  struct state;
+  const std::unique_ptr<state> state_;
+};
+
+}  // namespace conn_grpc

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "engine/connection.hpp"
+
+#include <grpc/slice.h>
+#include <grpc/slice_buffer.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <absl/strings/str_cat.h>
+#include <boost/asio/buffer.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <system_error>
+#include <utility>
+
+namespace conn_grpc::engine {
+namespace {
+
+constexpr std::size_t smallest_read = 4 * 1024;
+constexpr std::size_t largest_read = 256 * 1024;
+constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used down to this
+
+// Reads that succeed at once, in a row. Then the context's other handlers have their turn.
+constexpr int most_reads_at_once = 8;
+
+constexpr std::size_t most_slices_of_send = 64;
+
+// gRPC makes the status of the RPCs that end with the connection of this. The words are
+// those of its own engine: they are what the library looks for.
+absl::Status socket_closed() { return absl::UnavailableError("Socket closed"); }
+
+absl::Status failed(const char* what, int error) {
+  return absl::UnavailableError(absl::StrCat(what, ": ", std::generic_category().message(error)));
+}
+
+}  // namespace
+
+socket_address local_address_of(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return {reinterpret_cast<const sockaddr*>(&address), std::min<socklen_t>(size, socket_address::MAX_SIZE_BYTES)};
+}
+
+connection::connection(std::shared_ptr<event_loop> loop, stream_socket socket, MemoryAllocator allocator,
+                       const socket_address& peer)
+    : loop_(std::move(loop)),
+      allocator_(std::move(allocator)),
+      peer_(peer),
+      local_(local_address_of(socket.native_handle())),
+      room_(::grpc_empty_slice()),
+      usual_size_(smallest_read),
+      socket_(std::move(socket)) {}
+
+connection::~connection() { ::grpc_slice_unref(room_); }
+
+void connection::start() { registration_.emplace(loop_, weak_from_this()); }
+
+void connection::fail_later(callback called, const absl::Status& why) {
+  loop_->run(task::function([called = std::move(called), why]() mutable { called(why); }));
+}
+
+absl::Status connection::why_closed() const { return closed_.ok() ? socket_closed() : closed_; }
+
+// ---- Reading
+
+void connection::make_room(std::int64_t hint) {
+  if (GRPC_SLICE_LENGTH(room_) >= smallest_room) return;
+  const auto hinted = static_cast<std::size_t>(std::clamp<std::int64_t>(hint, 0, largest_read));
+  ::grpc_slice_unref(room_);
+  room_ = allocator_.MakeSlice(std::max(usual_size_, hinted));
+}
+
+void connection::take_bytes(std::size_t size, SliceBuffer& into) {
+  const auto room = GRPC_SLICE_LENGTH(room_);
+  may_have_more_ = size == room;
+  if (may_have_more_)
+    usual_size_ = std::min(usual_size_ * 2, largest_read);
+  else if (size < usual_size_ / 8)
+    usual_size_ = std::max(usual_size_ / 2, smallest_read);
+  ::grpc_slice_buffer_add(into.c_slice_buffer(), ::grpc_slice_split_head(&room_, size));
+}
+
+std::ptrdiff_t connection::receive() {
+  std::ptrdiff_t size = 0;
+  do size = ::recv(socket_->native_handle(), GRPC_SLICE_START_PTR(room_), GRPC_SLICE_LENGTH(room_), MSG_DONTWAIT);
+  while (size < 0 && errno == EINTR);
+  return size;
+}
+
+bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
+  into->Clear();
+  make_room(hint);
+  std::ptrdiff_t size = 0;
+  absl::Status error;
+  {
+    const std::lock_guard lock(mutex_);
+    if (reading_) std::abort();  // gRPC reads twice at the same time
+    if (!socket_) {
+      error = why_closed();
+    } else if (may_have_more_ && reads_at_once_ < most_reads_at_once) {
+      size = receive();
+      if (size == 0) error = socket_closed();
+      if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
+    }
+    if (error.ok() && size <= 0) reading_ = {std::move(called), into};
+    if (size > 0) writes_since_read_ = 0;
+  }
+  if (size > 0) {
+    ++reads_at_once_;
+    take_bytes(static_cast<std::size_t>(size), *into);
+    return true;
+  }
+  may_have_more_ = false;
+  reads_at_once_ = 0;
+  if (!error.ok())
+    fail_later(std::move(called), error);
+  else
+    loop_->begin_in_context(shared_from_this());
+  return false;
+}
+
+// With the mutex held.
+void connection::wait_for_bytes(asio::io_context& context) {
+  read_waits_ = true;
+  event_loop::initiate_uncounted(context, [&](auto wrap) {
+    socket_->async_read_some(
+        asio::buffer(GRPC_SLICE_START_PTR(room_), GRPC_SLICE_LENGTH(room_)),
+        wrap([self = shared_from_this()](boost::system::error_code error, std::size_t size) {
+          self->loop_->in_turn([&] { self->has_read(error, size); });
+        }));
+  });
+}
+
+void connection::has_read(boost::system::error_code error, std::size_t size) {
+  pending ended;
+  {
+    const std::lock_guard lock(mutex_);
+    read_waits_ = false;
+    ended = std::exchange(reading_, {});
+    writes_since_read_ = 0;
+  }
+  if (!ended) return;  // closed
+  if (!error) {
+    take_bytes(size, *ended.buffer);
+    return ended.called(absl::OkStatus());
+  }
+  ended.called(error == asio::error::eof ? socket_closed() : failed("recv", error.value()));
+}
+
+// ---- Writing
+
+connection::outcome connection::send(SliceBuffer& from, absl::Status& error) {
+  const grpc_slice_buffer& all = *from.c_slice_buffer();
+  while (written_slices_ < all.count) {
+    std::array<iovec, most_slices_of_send> parts;
+    std::size_t count = 0;
+    std::size_t offset = written_of_slice_;
+    for (auto i = written_slices_; i < all.count && count < parts.size(); ++i, ++count) {
+      parts[count] = {GRPC_SLICE_START_PTR(all.slices[i]) + offset, GRPC_SLICE_LENGTH(all.slices[i]) - offset};
+      offset = 0;
+    }
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const auto sent = ::sendmsg(socket_->native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
+      error = failed("sendmsg", errno);
+      return outcome::failed;
+    }
+    auto left = static_cast<std::size_t>(sent);
+    while (written_slices_ < all.count) {
+      const auto rest = GRPC_SLICE_LENGTH(all.slices[written_slices_]) - written_of_slice_;
+      if (left < rest) {
+        written_of_slice_ += left;
+        break;
+      }
+      left -= rest;
+      written_of_slice_ = 0;
+      ++written_slices_;
+    }
+  }
+  return outcome::done;
+}
+
+// With the mutex held. What gRPC writes when a write has ended is what it has collected
+// meanwhile. Else a write is kept back when more are likely to follow: more callbacks of
+// this turn, or, outside of a turn, as many RPCs as have begun since the last read.
+bool connection::keeps_back() {
+  ++writes_since_read_;
+  if (is_calling_back_) return false;
+  if (loop_->has_more_callbacks()) return true;
+  return false;
+}
+
+bool connection::write(callback called, SliceBuffer* from) {
+  absl::Status error;
+  auto result = outcome::waits;
+  bool kept_back = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (writing_) std::abort();  // gRPC writes twice at the same time
+    written_slices_ = 0;
+    written_of_slice_ = 0;
+    if (!socket_) {
+      error = why_closed();
+      result = outcome::failed;
+    } else if (keeps_back()) {
+      kept_back = write_is_kept_back_ = true;
+    } else {
+      result = send(*from, error);
+    }
+    if (result == outcome::waits) writing_ = {std::move(called), from};
+  }
+  if (result == outcome::done) return true;
+  if (result == outcome::failed)
+    fail_later(std::move(called), error);
+  else if (kept_back)
+    loop_->flush_later(shared_from_this());
+  else
+    loop_->begin_in_context(shared_from_this());
+  return false;
+}
+
+void connection::flush() { continue_writing(); }
+
+void connection::continue_writing() {
+  absl::Status error;
+  pending ended;
+  {
+    const std::lock_guard lock(mutex_);
+    write_is_kept_back_ = false;
+    if (!writing_ || !socket_ || write_waits_) return;
+    if (send(*writing_.buffer, error) != outcome::waits) {
+      ended = std::exchange(writing_, {});
+      is_calling_back_ = true;
+    }
+  }
+  if (!ended) return loop_->begin_in_context(shared_from_this());
+  ended.called(error);
+  const std::lock_guard lock(mutex_);
+  is_calling_back_ = false;
+}
+
+// With the mutex held.
+void connection::wait_for_room(asio::io_context& context) {
+  write_waits_ = true;
+  event_loop::initiate_uncounted(context, [&](auto wrap) {
+    socket_->async_wait(stream_socket::wait_write, wrap([self = shared_from_this()](boost::system::error_code) {
+                          self->loop_->in_turn([&] {
+                            {
+                              const std::lock_guard lock(self->mutex_);
+                              self->write_waits_ = false;
+                            }
+                            self->continue_writing();
+                          });
+                        }));
+  });
+}
+
+// ---- Both
+
+void connection::begin() noexcept {
+  const std::lock_guard lock(mutex_);
+  auto* const context = loop_->context();
+  if (!socket_ || context == nullptr) return;
+  if (reading_ && !read_waits_) wait_for_bytes(*context);
+  if (writing_ && !write_waits_ && !write_is_kept_back_) wait_for_room(*context);
+}
+
+void connection::close(const absl::Status& why) noexcept {
+  pending read, write;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!socket_) return;
+    closed_ = why;
+    socket_.reset();
+    read = std::exchange(reading_, {});
+    write = std::exchange(writing_, {});
+  }
+  if (read) fail_later(std::move(read.called), why);
+  if (write) fail_later(std::move(write.called), why);
+}
+
+void connection::detached() noexcept {
+  close(absl::UnavailableError("Socket closed: gRPC's io_context or its event_engine_scope has ended"));
+}
+
+}  // namespace conn_grpc::engine

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "engine/event_loop.hpp"
+
+#include <absl/status/status.h>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <grpc/event_engine/event_engine.h>
+#include <grpc/event_engine/memory_allocator.h>
+#include <grpc/event_engine/slice_buffer.h>
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace conn_grpc::engine {
+
+using grpc_event_engine::experimental::MemoryAllocator;
+using grpc_event_engine::experimental::SliceBuffer;
+using stream_socket = asio::generic::stream_protocol::socket;
+using socket_address = EventEngine::ResolvedAddress;
+
+/// A connected socket that gRPC reads from and writes to.
+///
+/// Reads and writes are tried at once, where they may succeed, and else wait for the
+/// context. While more callbacks of a turn will follow, a write is kept back until the end
+/// of the turn: gRPC collects what the other callbacks write, and sends it as one.
+///
+/// *Thread safety*: all functions. gRPC has at most one read and one write pending.
+class connection final : public event_loop::user, public std::enable_shared_from_this<connection> {
+ public:
+  using callback = absl::AnyInvocable<void(absl::Status)>;
+
+  connection(std::shared_ptr<event_loop> loop, stream_socket socket, MemoryAllocator allocator,
+             const socket_address& peer);
+  ~connection();
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+
+  /// Registers with the loop. Call it once, before all others.
+  void start();
+
+  /// As EventEngine::Endpoint: true when it has succeeded, and will not call back.
+  bool read(callback called, SliceBuffer* into, std::int64_t hint);
+  bool write(callback called, SliceBuffer* from);
+
+  /// Closes the socket. Pending reads and writes call back with that status.
+  void close(const absl::Status& why) noexcept;
+
+  [[nodiscard]] const socket_address& peer() const noexcept { return peer_; }
+  [[nodiscard]] const socket_address& local() const noexcept { return local_; }
+
+  void detached() noexcept override;
+  void begin() noexcept override;
+  void flush() override;
+
+ private:
+  enum class outcome { done, waits, failed };
+  struct pending {
+    callback called;
+    SliceBuffer* buffer = nullptr;
+    explicit operator bool() const noexcept { return buffer != nullptr; }
+  };
+
+  void fail_later(callback called, const absl::Status& why);
+  [[nodiscard]] absl::Status why_closed() const;
+  void make_room(std::int64_t hint);
+  void take_bytes(std::size_t size, SliceBuffer& into);
+  [[nodiscard]] std::ptrdiff_t receive();
+  void wait_for_bytes(asio::io_context& context);
+  void wait_for_room(asio::io_context& context);
+  void has_read(boost::system::error_code error, std::size_t size);
+  [[nodiscard]] outcome send(SliceBuffer& from, absl::Status& error);
+  [[nodiscard]] bool keeps_back();
+  void continue_writing();
+
+  const std::shared_ptr<event_loop> loop_;
+  MemoryAllocator allocator_;
+  const socket_address peer_;
+  socket_address local_;
+  std::optional<event_loop::registration> registration_;
+
+  // Used by the one read that is pending.
+  grpc_slice room_;                // what the next bytes are read into
+  std::size_t usual_size_;         // of a read
+  int reads_at_once_ = 0;          // in a row
+  bool may_have_more_ = false;     // the last read has filled its room
+
+  mutable std::mutex mutex_;
+  std::optional<stream_socket> socket_;  // empty once closed
+  absl::Status closed_;
+  pending reading_;
+  pending writing_;
+  std::size_t written_slices_ = 0;
+  std::size_t written_of_slice_ = 0;
+  bool read_waits_ = false;    // for Asio
+  bool write_waits_ = false;   // for Asio
+  bool write_is_kept_back_ = false;
+  int writes_since_read_ = 0;
+  bool is_calling_back_ = false;  // the end of a write
+};
+
+/// gRPC's end of a connection. Its destruction closes it.
+class endpoint final : public EventEngine::Endpoint {
+ public:
+  explicit endpoint(std::shared_ptr<connection> used) : connection_(std::move(used)) {}
+  ~endpoint() override { connection_->close(absl::CancelledError("the endpoint was destroyed")); }
+
+  bool Read(absl::AnyInvocable<void(absl::Status)> on_read, SliceBuffer* buffer, ReadArgs args) override {
+    return connection_->read(std::move(on_read), buffer, args.read_hint_bytes());
+  }
+  bool Write(absl::AnyInvocable<void(absl::Status)> on_writable, SliceBuffer* data, WriteArgs) override {
+    return connection_->write(std::move(on_writable), data);
+  }
+  const socket_address& GetPeerAddress() const override { return connection_->peer(); }
+  const socket_address& GetLocalAddress() const override { return connection_->local(); }
+  std::shared_ptr<TelemetryInfo> GetTelemetryInfo() const override { return nullptr; }
+
+ private:
+  const std::shared_ptr<connection> connection_;
+};
+
+/// The local address of a socket.
+[[nodiscard]] socket_address local_address_of(int descriptor);
+
+}  // namespace conn_grpc::engine

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "engine/event_loop.hpp"
+
+#include "runtime/quiet_thread.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace conn_grpc::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Callbacks of one turn. Then the context's other handlers have their turn.
+constexpr int most_tasks_of_turn = 128;
+
+// A closure that has waited for this long is run by the stand-in thread.
+constexpr auto patience = 2ms;
+
+}  // namespace
+
+event_loop::registration::registration(std::shared_ptr<event_loop> loop, std::weak_ptr<user> entered)
+    : loop_(std::move(loop)), user_(std::move(entered)) {
+  {
+    const std::lock_guard lock(loop_->mutex_);
+    if (loop_->context_ != nullptr) {
+      loop_->users_.push_back(*this);
+      return;
+    }
+  }
+  if (const auto late = user_.lock()) late->detached();
+}
+
+event_loop::registration::~registration() {
+  const std::lock_guard lock(loop_->mutex_);
+  if (is_linked()) loop_->users_.erase(loop_->users_.iterator_to(*this));
+}
+
+event_loop::event_loop(asio::io_context& context) : context_(&context), timer_(context) {}
+
+event_loop::~event_loop() {
+  if (stand_in_thread_.joinable()) stand_in_thread_.detach();
+}
+
+void event_loop::start() {
+  registration_.emplace(*context(), weak_from_this());
+  auto thread = runtime::quiet_thread([self = shared_from_this()] { self->stand_in(); });
+  const std::lock_guard lock(mutex_);
+  stand_in_thread_ = std::move(thread);
+}
+
+// ---- Queueing
+
+void event_loop::run(EventEngine::Closure* closure) {
+  std::unique_lock lock(mutex_);
+  control_.emplace_back(closure);
+  request_turn();
+  const bool notify = wakes_stand_in(true);
+  lock.unlock();
+  if (notify) stand_in_wakes_.notify_one();
+}
+
+void event_loop::run(task::function called) {
+  std::unique_lock lock(mutex_);
+  callbacks_.emplace_back(std::move(called));
+  callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
+  request_turn();
+  const bool notify = wakes_stand_in(false);
+  lock.unlock();
+  if (notify) stand_in_wakes_.notify_one();
+}
+
+void event_loop::call(std::function<void()> called) {
+  std::unique_lock lock(mutex_);
+  control_.emplace_back(task::function(std::move(called)));
+  request_turn();
+  const bool notify = wakes_stand_in(true);
+  lock.unlock();
+  if (notify) stand_in_wakes_.notify_one();
+}
+
+timer_handle event_loop::run_after(clock::duration delay, task what) {
+  const auto now = clock::now();
+  const auto due = delay < clock::time_point::max() - now ? now + delay : clock::time_point::max();
+  std::unique_lock lock(mutex_);
+  const auto handle = timers_.add(due, std::move(what));
+  if (armed_for_ && *armed_for_ <= due) return handle;
+  if (turn_here::in_context_of(*this) == nullptr) request_turn();  // whose end arms the timer
+  const bool notify = wakes_stand_in(false);
+  lock.unlock();
+  if (notify) stand_in_wakes_.notify_one();
+  return handle;
+}
+
+void event_loop::call_later(std::chrono::milliseconds delay, std::function<void()> called) {
+  run_after(delay, task(task::function(std::move(called))));
+}
+
+bool event_loop::cancel(timer_handle handle) {
+  std::optional<task> cancelled;  // destroyed without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled = timers_.cancel(handle);
+  }
+  return cancelled.has_value();
+}
+
+void event_loop::begin_in_context(std::shared_ptr<user> caller) {
+  if (turn_here::in_context_of(*this) != nullptr) return caller->begin();
+  std::unique_lock lock(mutex_);
+  if (context_ == nullptr) return;
+  if (context_.load()->get_executor().running_in_this_thread()) {
+    lock.unlock();
+    return caller->begin();
+  }
+  beginning_.push_back(std::move(caller));
+  request_turn();
+}
+
+void event_loop::flush_later(std::shared_ptr<user> caller) {
+  if (auto* const here = turn_here::in_context_of(*this)) return here->flush_at_end(std::move(caller));
+  std::unique_lock lock(mutex_);
+  if (context_ == nullptr) {  // it has been flushed, or is being
+    lock.unlock();
+    return;
+  }
+  flushing_.push_back(std::move(caller));
+  request_turn();
+}
+
+bool event_loop::has_more_callbacks() const noexcept {
+  const auto* const here = turn_here::in_context_of(*this);
+  return here != nullptr && (here->completes_more() || callback_count_.load(std::memory_order_relaxed) > 0);
+}
+
+bool event_loop::is_worker() const {
+  const std::lock_guard lock(mutex_);
+  return std::this_thread::get_id() == stand_in_thread_.get_id() ||
+         (context_ != nullptr && context_.load()->get_executor().running_in_this_thread());
+}
+
+bool event_loop::is_idle() const { return !has_tasks() && beginning_.empty() && flushing_.empty(); }
+
+// A turn that is running will come to what has been queued, unless there are more threads,
+// which can do so at once.
+void event_loop::request_turn() {
+  if (context_ == nullptr || posted_turns_ > 0 || (running_turns_ > 0 && !several_threads_)) return;
+  ++posted_turns_;
+  asio::post(*context_.load(), [self = shared_from_this()] {
+    {
+      const std::lock_guard lock(self->mutex_);
+      --self->posted_turns_;
+    }
+    self->in_turn([] {});
+  });
+}
+
+bool event_loop::wakes_stand_in(bool is_control) const {
+  return stand_in_sleeps_ && (is_control || stands_in_for_all());
+}
+
+std::optional<task> event_loop::take(bool with_callbacks) {
+  std::optional<task> taken;
+  if (!control_.empty()) {
+    taken.emplace(std::move(control_.front()));
+    control_.pop_front();
+    ++control_taken_;
+  } else if (with_callbacks && !callbacks_.empty()) {
+    taken.emplace(std::move(callbacks_.front()));
+    callbacks_.pop_front();
+    callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
+  }
+  if (taken && several_threads_ && !is_idle()) request_turn();
+  return taken;
+}
+
+// ---- Timers
+
+// On a thread of the context.
+void event_loop::arm_timer() {
+  auto* const context = context_.load();
+  if (context == nullptr) return;
+  const auto next = timers_.next();
+  if (!next || (armed_for_ && *armed_for_ <= *next)) return;
+  armed_for_ = next;
+  timer_->expires_at(*next);
+  initiate_uncounted(*context, [&](auto wrap) {
+    timer_->async_wait(wrap([self = shared_from_this()](boost::system::error_code error) {
+      if (error) return;
+      {
+        const std::lock_guard lock(self->mutex_);
+        self->armed_for_.reset();
+      }
+      self->in_turn([&] {
+        auto* const here = turn_here::in_context_of(*self);
+        if (here != nullptr) self->call_due_timers(*here);
+      });
+    }));
+  });
+}
+
+void event_loop::call_due_timers(turn_here& here) {
+  const auto now = clock::now();
+  here.has_called_timers();
+  while (true) {
+    std::optional<task> due;
+    {
+      const std::lock_guard lock(mutex_);
+      due = timers_.pop_due(now);
+    }
+    if (!due) return;
+    here.call(*due, true);
+  }
+}
+
+// ---- Turns
+
+event_loop::turn_here::turn_here(event_loop& loop, bool is_stand_in)
+    : turn(is_stand_in ? nullptr : loop.context()), loop_(loop), is_stand_in_(is_stand_in) {
+  if (!is_stand_in) loop_.begin_turn();
+}
+
+event_loop::turn_here::~turn_here() {
+  finish();
+  if (!is_stand_in_) loop_.end_turn();
+}
+
+event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& loop) noexcept {
+  auto* const here = static_cast<turn_here*>(of_this_thread());  // there is no other kind
+  return here != nullptr && here->is_of(loop) && !here->is_stand_in_ ? here : nullptr;
+}
+
+void event_loop::begin_turn() {
+  const auto thread = std::this_thread::get_id();
+  const std::lock_guard lock(mutex_);
+  ++running_turns_;
+  if (first_thread_ == std::thread::id())
+    first_thread_ = thread;
+  else if (first_thread_ != thread)
+    several_threads_ = true;
+}
+
+void event_loop::end_turn() {
+  std::unique_lock lock(mutex_);
+  --running_turns_;
+  if (!is_idle()) request_turn();
+  arm_timer();
+  const bool settled = context_ == nullptr;
+  lock.unlock();
+  if (settled) settled_.notify_all();
+}
+
+void event_loop::turn_here::call(task& called, bool is_control) {
+  was_more_than_io_ = was_more_than_io_ || is_control;
+  called();
+  complete_deferred();
+}
+
+void event_loop::turn_here::complete_deferred() {
+  while (next_deferred_ < deferred_.size()) {
+    const auto deferred = std::move(deferred_[next_deferred_++]);
+    if (next_deferred_ == deferred_.size()) {
+      deferred_.clear();
+      next_deferred_ = 0;
+    }
+    allow_dispatch();
+    deferred->complete_deferred();
+  }
+  forbid_dispatch();
+}
+
+void event_loop::turn_here::call_tasks() {
+  for (int called = 0; called < most_tasks_of_turn; ++called) {
+    std::vector<std::shared_ptr<user>> beginning;
+    std::optional<task> next;
+    bool is_control = false;
+    {
+      const std::lock_guard lock(loop_.mutex_);
+      if (!is_stand_in_) beginning.swap(loop_.beginning_);
+      is_control = !loop_.control_.empty();
+      next = loop_.take(true);
+    }
+    for (const auto& each : beginning) each->begin();
+    if (!next) return;
+    call(*next, is_control);
+  }
+}
+
+// Also when a handler has thrown.
+void event_loop::turn_here::finish() {
+  if (!is_stand_in_) {
+    const std::lock_guard lock(loop_.mutex_);
+    flushed_.insert(flushed_.end(), std::make_move_iterator(loop_.flushing_.begin()),
+                    std::make_move_iterator(loop_.flushing_.end()));
+    loop_.flushing_.clear();
+  }
+  for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
+  // What is left when a handler has thrown is completed by a turn of its own.
+  for (; next_deferred_ < deferred_.size(); ++next_deferred_)
+    loop_.run(task::function([self = loop_.shared_from_this(), left = std::move(deferred_[next_deferred_])] {
+      detail::callback_loop::after_callback(left);
+    }));
+  turn_has_ended(was_more_than_io_);
+}
+
+// ---- The stand-in thread
+
+void event_loop::begin_waiting() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    ++waiting_;
+  }
+  stand_in_wakes_.notify_one();
+}
+
+void event_loop::end_waiting() noexcept {
+  const std::lock_guard lock(mutex_);
+  --waiting_;
+}
+
+void event_loop::stand_in() {
+  ::pthread_setname_np(::pthread_self(), "conn_grpc event");
+  std::unique_lock lock(mutex_);
+  while (!ended_) {
+    if (stands_in_for_all())
+      stand_in_for_all(lock);
+    else if (!control_.empty())
+      stand_in_for_control(lock);
+    else
+      stand_in_wakes_.wait(lock);
+  }
+}
+
+void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
+  const auto due = timers_.next();
+  if (!has_tasks() && !(due && *due <= clock::now())) {
+    settled_.notify_all();
+    if (due)
+      stand_in_wakes_.wait_until(lock, *due);
+    else
+      stand_in_wakes_.wait(lock);
+    return;
+  }
+  stand_in_sleeps_ = false;
+  lock.unlock();
+  {
+    turn_here here(*this, true);
+    call_due_timers(here);
+    here.call_tasks();
+  }
+  lock.lock();
+  stand_in_sleeps_ = true;
+}
+
+void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
+  stand_in_sleeps_ = false;
+  const auto taken = control_taken_;
+  stand_in_wakes_.wait_for(lock, patience, [this] { return ended_ || stands_in_for_all(); });
+  while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) {
+    auto next = take(false);
+    --control_taken_;  // this thread has taken it, so the context may still be stuck
+    lock.unlock();
+    {
+      turn_here here(*this, true);
+      here.call(*next, true);
+    }
+    lock.lock();
+  }
+  stand_in_sleeps_ = true;
+}
+
+// ---- The end
+
+void event_loop::detach() noexcept {
+  std::vector<std::shared_ptr<user>> users, beginning, flushing;
+  {
+    const std::lock_guard lock(mutex_);
+    if (context_ == nullptr) return;
+    context_ = nullptr;
+    timer_.reset();
+    armed_for_.reset();
+    for (const auto& entry : users_)
+      if (auto using_it = entry.user_.lock()) users.push_back(std::move(using_it));
+    users_.clear();
+    beginning.swap(beginning_);
+    flushing.swap(flushing_);
+  }
+  if (when_detached_) std::exchange(when_detached_, nullptr)();
+  for (const auto& each : users) each->detached();
+  stand_in_wakes_.notify_one();
+}
+
+void event_loop::context_going() noexcept {
+  const bool has_callbacks = when_detached_ != nullptr;
+  detach();
+  if (has_callbacks) hand_over();
+}
+
+void event_loop::settle(std::chrono::milliseconds limit) {
+  const int own_turns = turn_here::in_context_of(*this) != nullptr ? 1 : 0;
+  std::unique_lock lock(mutex_);
+  settled_.wait_for(lock, limit, [&] { return !has_tasks() && running_turns_ <= own_turns && stand_in_sleeps_; });
+}
+
+void event_loop::end() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  stand_in_wakes_.notify_one();
+}
+
+void event_loop::join() {
+  std::thread joined;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stand_in_thread_.get_id() != std::this_thread::get_id()) joined.swap(stand_in_thread_);
+  }
+  if (joined.joinable()) joined.join();
+}
+
+}  // namespace conn_grpc::engine

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the rest of the library knows of an event_engine_scope. A library that was built
+// without the engine compiles the same code, and never has a loop.
+#pragma once
+
+#include <boost/asio/execution_context.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace conn_grpc::detail {
+
+/// A completion that waits until gRPC's callback has returned.
+class deferred_completion {
+ public:
+  /// Called once. What it throws, the user's handler has thrown.
+  virtual void complete_deferred() = 0;
+
+ protected:
+  deferred_completion() = default;
+  deferred_completion(const deferred_completion&) = default;
+  deferred_completion& operator=(const deferred_completion&) = default;
+  ~deferred_completion() = default;
+};
+
+/// Where gRPC's callbacks run, and its timers and sockets wait, while an
+/// event_engine_scope exists: in the user's io_context.
+///
+/// *Thread safety*: all functions.
+class callback_loop {
+ public:
+  callback_loop(const callback_loop&) = delete;
+  callback_loop& operator=(const callback_loop&) = delete;
+
+  /// Calls `task` soon in the loop, and never inside this function.
+  virtual void call(std::function<void()> task) = 0;
+  virtual void call_later(std::chrono::milliseconds delay, std::function<void()> task) = 0;
+
+  /// Of the scope that exists. Null without a scope: then gRPC has threads of its own.
+  static std::shared_ptr<callback_loop> current();
+
+  /// Completes `deferred` as soon as the callback of gRPC's that runs on this thread has
+  /// returned. Returns false, and does nothing, when this thread does not run the loop.
+  static bool after_callback(const std::shared_ptr<deferred_completion>& deferred);
+
+  /// True when `after_callback` would return true.
+  static bool is_in_turn() noexcept { return turn::of_this_thread() != nullptr; }
+
+  /// While it exists, this thread waits for gRPC. If it is a thread of the loop, another
+  /// thread runs gRPC's work meanwhile.
+  class waiting {
+   public:
+    waiting();
+    ~waiting();
+    waiting(const waiting&) = delete;
+    waiting& operator=(const waiting&) = delete;
+
+   private:
+    const std::shared_ptr<callback_loop> loop_ = current();
+  };
+
+ protected:
+  callback_loop() = default;
+  ~callback_loop() = default;
+
+  /// The thread's innermost turn of a loop.
+  class turn {
+   public:
+    virtual void defer(const std::shared_ptr<deferred_completion>& deferred) = 0;
+    /// The context of the loop. Null on the thread that stands in for it.
+    [[nodiscard]] const boost::asio::execution_context* context() const noexcept { return context_; }
+
+    static turn* of_this_thread() noexcept { return innermost; }
+
+   protected:
+    explicit turn(const boost::asio::execution_context* context) noexcept;
+    ~turn();
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+
+    /// The next handler of the context that this thread completes may run here.
+    void allow_dispatch() noexcept { may_dispatch_ = true; }
+    void forbid_dispatch() noexcept { may_dispatch_ = false; }
+
+   private:
+    friend bool may_dispatch_in(const boost::asio::execution_context& context) noexcept;
+    [[gnu::tls_model("initial-exec")]] inline static constinit thread_local turn* innermost = nullptr;
+
+    const boost::asio::execution_context* const context_;
+    turn* const outer_;
+    bool may_dispatch_ = false;
+  };
+  friend bool may_dispatch_in(const boost::asio::execution_context& context) noexcept;
+
+  /// Makes it the current loop, or with null ends that.
+  static void set_current(std::shared_ptr<callback_loop> loop);
+  /// Channels that are made from now on have gRPC's own engine, and what has used the loop
+  /// needs a thread for them.
+  static void has_ended();
+  /// A turn of the loop has called what it had to.
+  /// @param was_more_than_io It has changed states of channels, perhaps, or has called timers.
+  static void turn_has_ended(bool was_more_than_io);
+
+ private:
+  virtual void begin_waiting() noexcept = 0;
+  virtual void end_waiting() noexcept = 0;
+};
+
+}  // namespace conn_grpc::detail

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSL-1.0
+// The engine through gRPC's interface, without gRPC's channels. ThreadSanitizer runs this.
+#include <grpc/event_engine/internal/memory_allocator_impl.h>
+#include <grpc/slice.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/io_engine.hpp"
+#include "engine/look_up.hpp"
+#include "support/background.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using namespace conn_grpc::engine;
+using conn_grpc::test::background;
+using conn_grpc::test::has_text;
+using grpc_event_engine::experimental::MemoryRequest;
+
+namespace {
+
+class plain_allocator final : public grpc_event_engine::experimental::internal::MemoryAllocatorImpl {
+ public:
+  size_t Reserve(MemoryRequest request) override { return request.max(); }
+  grpc_slice MakeSlice(MemoryRequest request) override { return ::grpc_slice_malloc(request.max()); }
+  void Release(size_t) override {}
+  void Shutdown() override {}
+};
+
+class no_config final : public grpc_event_engine::experimental::EndpointConfig {
+ public:
+  std::optional<int> GetInt(absl::string_view) const override { return {}; }
+  std::optional<absl::string_view> GetString(absl::string_view) const override { return {}; }
+  void* GetVoidPointer(absl::string_view) const override { return nullptr; }
+};
+
+using endpoint_ptr = std::unique_ptr<EventEngine::Endpoint>;
+
+/// Sends back what it gets.
+class echo_server {
+ public:
+  echo_server() { asio::co_spawn(io_, accept(), asio::detached); }
+
+  [[nodiscard]] socket_address address() const {
+    const auto endpoint = acceptor_.local_endpoint();
+    return {endpoint.data(), static_cast<socklen_t>(endpoint.size())};
+  }
+
+ private:
+  asio::awaitable<void> accept() {
+    while (true) {
+      auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
+      asio::co_spawn(io_, echo(std::move(socket)), asio::detached);
+    }
+  }
+  static asio::awaitable<void> echo(asio::ip::tcp::socket socket) {
+    std::vector<char> bytes(64 * 1024);
+    while (true) {
+      const auto size = co_await socket.async_read_some(asio::buffer(bytes), asio::use_awaitable);
+      co_await asio::async_write(socket, asio::buffer(bytes.data(), size), asio::use_awaitable);
+    }
+  }
+
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_{io_, {asio::ip::address_v4::loopback(), 0}};
+  background thread_{io_};
+};
+
+absl::StatusOr<endpoint_ptr> connect(EventEngine& engine, const socket_address& to,
+                                     EventEngine::Duration timeout = 20s) {
+  std::promise<absl::StatusOr<endpoint_ptr>> connected;
+  engine.Connect([&](absl::StatusOr<endpoint_ptr> result) { connected.set_value(std::move(result)); }, to, no_config(),
+                 MemoryAllocator(std::make_shared<plain_allocator>()), timeout);
+  return connected.get_future().get();
+}
+
+/// Writes and reads blocks at the same time. The callbacks go on.
+class conversation {
+ public:
+  conversation(endpoint_ptr with, std::size_t block, int blocks)
+      : endpoint_(std::move(with)), block_(block), left_to_write_(blocks), left_to_read_(block * static_cast<std::size_t>(blocks)) {}
+
+  void start() {
+    read();
+    write();
+  }
+  [[nodiscard]] bool is_over() { return over_.get_future().wait_for(30s) == std::future_status::ready; }
+  [[nodiscard]] bool is_intact() const { return intact_; }
+
+ private:
+  void write() {
+    while (left_to_write_-- > 0) {
+      to_write_.Clear();
+      auto* bytes = to_write_.c_slice_buffer();
+      for (std::size_t at = 0; at < block_; at += 1000) {
+        auto slice = ::grpc_slice_malloc(std::min<std::size_t>(1000, block_ - at));
+        for (std::size_t i = 0; i < GRPC_SLICE_LENGTH(slice); ++i)
+          GRPC_SLICE_START_PTR(slice)[i] = static_cast<std::uint8_t>(written_++ % 251);
+        ::grpc_slice_buffer_add(bytes, slice);
+      }
+      if (!endpoint_->Write([this](absl::Status s) { if (s.ok()) write(); }, &to_write_, {})) return;
+    }
+  }
+  void read() {
+    while (endpoint_->Read([this](absl::Status s) { if (s.ok() && take()) read(); }, &got_, {}))
+      if (!take()) return;
+  }
+  bool take() {
+    const auto* const bytes = got_.c_slice_buffer();
+    for (std::size_t i = 0; i < bytes->count; ++i)
+      for (std::size_t at = 0; at < GRPC_SLICE_LENGTH(bytes->slices[i]); ++at)
+        if (GRPC_SLICE_START_PTR(bytes->slices[i])[at] != read_++ % 251) intact_ = false;
+    left_to_read_ -= got_.Length();
+    if (left_to_read_ == 0) over_.set_value();
+    return left_to_read_ > 0;
+  }
+
+  endpoint_ptr endpoint_;
+  const std::size_t block_;
+  int left_to_write_;
+  std::size_t left_to_read_;
+  std::size_t written_ = 0, read_ = 0;
+  std::atomic<bool> intact_{true};
+  SliceBuffer to_write_, got_;
+  std::promise<void> over_;
+};
+
+}  // namespace
+
+TEST_CASE("endpoints carry all bytes, in both directions at once", "[alone]") {
+  const int threads = GENERATE(1, 3);
+  const auto block = GENERATE(std::size_t{10}, std::size_t{1'500'000});
+  echo_server server;
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io, threads);
+  std::vector<std::unique_ptr<conversation>> all;
+  for (int i = 0; i < 4; ++i) {
+    auto connected = connect(*engine, server.address());
+    REQUIRE(connected.ok());
+    all.push_back(std::make_unique<conversation>(*std::move(connected), block, block > 1'000 ? 2 : 2'000));
+  }
+  for (auto& each : all) each->start();  // on this thread, which is none of the context's
+  for (auto& each : all) {
+    CHECK(each->is_over());
+    CHECK(each->is_intact());
+  }
+  engine->loop()->detach();
+  engine->loop()->settle(5s);
+}
+
+TEST_CASE("each task runs once, and never inside of Run", "[alone]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io, 2);
+  constexpr int per_thread = 5'000;
+  std::atomic<int> ran{0}, nested{0};
+  static thread_local bool inside = false;
+  {
+    std::vector<std::jthread> callers;
+    for (int t = 0; t < 3; ++t)
+      callers.emplace_back([&] {
+        for (int i = 0; i < per_thread; ++i) {
+          inside = true;
+          engine->Run([&] {
+            if (inside) ++nested;
+            ++ran;
+          });
+          inside = false;
+        }
+      });
+  }
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (ran < 3 * per_thread && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  CHECK(ran == 3 * per_thread);
+  CHECK(nested == 0);
+}
+
+TEST_CASE("a timer is either cancelled or runs", "[alone]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io, 2);
+  constexpr int per_thread = 2'000;
+  std::atomic<int> ran{0}, cancelled{0}, twice{0};
+  {
+    std::vector<std::jthread> callers;
+    for (int t = 0; t < 3; ++t)
+      callers.emplace_back([&] {
+        for (int i = 0; i < per_thread; ++i) {
+          const auto handle = engine->RunAfter(std::chrono::microseconds(i % 50 * 20), [&] { ++ran; });
+          if (i % 2 == 0 && engine->Cancel(handle)) {
+            ++cancelled;
+            if (engine->Cancel(handle)) ++twice;
+          }
+        }
+      });
+  }
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (ran + cancelled < 3 * per_thread && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  CHECK(ran + cancelled == 3 * per_thread);
+  CHECK(twice == 0);
+}
+
+TEST_CASE("the end of the loop ends each read, write and attempt once", "[alone]") {
+  echo_server server;
+  for (int round = 0; round < 20; ++round) {
+    std::optional<asio::io_context> io(std::in_place);
+    std::optional<background> running(std::in_place, *io, 2);
+    const auto engine = io_engine::make(*io);
+    std::vector<endpoint_ptr> endpoints;
+    for (int i = 0; i < 4; ++i) endpoints.push_back(*connect(*engine, server.address()));
+    std::vector<SliceBuffer> buffers(8);
+    std::atomic<int> reads{0}, writes{0}, attempts{0};
+    std::atomic<bool> ok{false};
+    for (std::size_t i = 0; i < endpoints.size(); ++i) {
+      REQUIRE_FALSE(endpoints[i]->Read(
+          [&](absl::Status s) {
+            ++reads;
+            if (s.ok()) ok = true;
+          },
+          &buffers[i], {}));
+      engine->Connect([&](absl::StatusOr<endpoint_ptr>) { ++attempts; }, server.address(), no_config(),
+                      MemoryAllocator(std::make_shared<plain_allocator>()), 20s);
+    }
+    if (round % 2 == 0) {
+      engine->loop()->detach();
+    } else {
+      running.reset();
+      io.reset();
+    }
+    engine->loop()->settle(10s);
+    CHECK(reads == 4);
+    CHECK(attempts == 4);
+    CHECK_FALSE(ok);
+    // Nothing works any more, and nothing crashes.
+    CHECK_FALSE(connect(*engine, server.address()).ok());
+    std::promise<absl::Status> failed;
+    CHECK_FALSE(endpoints[0]->Read([&](absl::Status s) { failed.set_value(std::move(s)); }, &buffers[0], {}));
+    CHECK_FALSE(failed.get_future().get().ok());
+    std::promise<void> ran;
+    engine->RunAfter(1ms, [&] { ran.set_value(); });
+    ran.get_future().get();
+    endpoints.clear();
+    engine->loop()->settle(10s);
+    if (running) running.reset();
+  }
+}
+
+TEST_CASE("attempts are cancelled, time out and fail", "[alone]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io);
+  // Its queue of connections is full, so the kernel leaves the next ones unanswered.
+  asio::io_context other;
+  asio::ip::tcp::acceptor full(other);
+  full.open(asio::ip::tcp::v4());
+  full.bind({asio::ip::address_v4::loopback(), 0});
+  full.listen(0);
+  const auto endpoint = full.local_endpoint();
+  const socket_address address(endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  std::vector<asio::ip::tcp::socket> filling;
+  for (int i = 0; i < 3; ++i) {
+    filling.emplace_back(other);
+    boost::system::error_code ignored;
+    (void)filling.back().open(asio::ip::tcp::v4(), ignored);
+    filling.back().non_blocking(true);
+    (void)filling.back().connect(endpoint, ignored);
+  }
+  const auto timed_out = connect(*engine, address, 50ms);
+  REQUIRE_FALSE(timed_out.ok());
+  CHECK_THAT(std::string(timed_out.status().message()), has_text("timed out"));
+  std::atomic<int> called{0};
+  const auto handle = engine->Connect([&](absl::StatusOr<endpoint_ptr>) { ++called; }, address, no_config(),
+                                      MemoryAllocator(std::make_shared<plain_allocator>()), 20s);
+  CHECK(engine->CancelConnect(handle));
+  CHECK_FALSE(engine->CancelConnect(handle));
+  full.close();
+  const auto refused = connect(*engine, address);
+  REQUIRE_FALSE(refused.ok());
+  CHECK_THAT(std::string(refused.status().message()), has_text("Connection refused"));
+  CHECK(called == 0);
+}
+
+TEST_CASE("names", "[alone]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io);
+  auto resolver = *engine->GetDNSResolver({});
+  const auto look_up = [&](const std::string& name, const std::string& port) {
+    std::promise<found_addresses> found;
+    resolver->LookupHostname([&](found_addresses result) { found.set_value(std::move(result)); }, name, port);
+    return found.get_future().get();
+  };
+  CHECK(look_up("127.0.0.1:80", "443").value().size() == 1);
+  CHECK(look_up("[::1]:80", "443").value().size() == 1);
+  CHECK(look_up("127.0.0.1", "443").value().size() == 1);
+  CHECK_FALSE(look_up("localhost", "").ok());
+  CHECK_FALSE(look_up("localhost", "443").value().empty());
+  CHECK_FALSE(look_up("no-such-name.invalid", "443").ok());
+  std::promise<absl::Status> text;
+  resolver->LookupTXT([&](absl::StatusOr<std::vector<std::string>> result) { text.set_value(result.status()); }, "x");
+  CHECK(text.get_future().get().code() == absl::StatusCode::kUnimplemented);
+  // Destroyed with look-ups under way.
+  std::atomic<int> called{0};
+  for (int i = 0; i < 20; ++i) resolver->LookupHostname([&](found_addresses) { ++called; }, "localhost", "1");
+  resolver.reset();
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (called < 20 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  CHECK(called == 20);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <conn_grpc/event_engine.hpp>
+#include <conn_grpc/pool.hpp>
+#include <conn_grpc/unary.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "greeter.grpc.pb.h"
+#include "support/background.hpp"
+#include "support/catch.hpp"
+#include "support/environment.hpp"
+#include "support/late_server.hpp"
+#include "support/server_process.hpp"
+#include "support/sockets.hpp"
+
+namespace conn_grpc::test {
+
+/// An RPC by gRPC's callback API, without this library.
+struct bare_call {
+  bare_call(const std::shared_ptr<grpc::Channel>& channel, int delay_ms = 0) : stub(Greeter::NewStub(channel)) {
+    request.set_name("bare");
+    request.set_delay_ms(delay_ms);
+  }
+
+  void start() {
+    stub->async()->SayHello(&context, &request, &reply, [this](grpc::Status s) {
+      status = std::move(s);
+      called_on = std::this_thread::get_id();
+      called = true;
+    });
+  }
+
+  std::unique_ptr<Greeter::Stub> stub;
+  grpc::ClientContext context;
+  HelloRequest request;
+  HelloReply reply;
+  grpc::Status status;
+  std::thread::id called_on;
+  std::atomic<bool> called{false};
+};
+
+inline std::shared_ptr<grpc::Channel> bare_channel(const std::string& address, grpc::ChannelArguments arguments = {}) {
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+/// An RPC of a coroutine, over that channel.
+inline asio::awaitable<grpc::Status> say_hello(channel_ptr channel, int delay_ms = 0) {
+  const auto stub = Greeter::NewStub(channel);
+  grpc::ClientContext context;
+  HelloRequest request;
+  HelloReply reply;
+  request.set_name("coroutine");
+  request.set_delay_ms(delay_ms);
+  co_return co_await unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+}
+
+/// Runs the context until that has happened. What gRPC does is not work of the context.
+template <class Happened>
+void run_grpc_until(asio::io_context& io, Happened happened) {
+  const auto work = asio::make_work_guard(io);
+  run_until(io, happened);
+}
+
+/// Waits for what another thread does. A test that hangs has failed.
+template <class Happened>
+void wait_until(Happened happened) {
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (!happened()) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("the test hangs");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+}  // namespace conn_grpc::test

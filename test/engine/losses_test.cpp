@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+// Peers that go, refuse and stay silent.
+#include "engine/engine_fixture.hpp"
+#include "support/listener.hpp"
+
+using namespace conn_grpc::test;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using conn_grpc::event_engine_scope;
+
+TEST_CASE("the server is killed with RPCs in flight, and gRPC retries", "[engine][losses]") {
+  const reserved_port port;
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  for (int round = 0; round < 5; ++round) {
+    server_process server(greeter_server(), port.address());
+    const auto channel = bare_channel(port.address());
+    int ended = 0, begun = 0;
+    bool stop = false;
+    // Each RPC that ends begins another one, so that RPCs begin all the time.
+    for (int i = 0; i < 100; ++i)
+      asio::co_spawn(
+          io,
+          [&]() -> asio::awaitable<void> {
+            while (!stop) {
+              ++begun;
+              const auto status = co_await say_hello(channel);
+              if (!status.ok()) stop = true;
+            }
+            ++ended;
+          },
+          asio::detached);
+    run_grpc_until(io, [&] { return begun > 2'000; });
+    server.kill();
+    run_grpc_until(io, [&] { return ended == 100; });
+    CHECK(ended == 100);
+  }
+}
+
+TEST_CASE("the reason of a failed attempt is gRPC's own", "[engine][losses]") {
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  grpc::Status status;
+  const reserved_port port;
+  asio::co_spawn(
+      io, [&]() -> asio::awaitable<void> { status = co_await say_hello(bare_channel(port.address())); },
+      asio::detached);
+  io.run();
+  CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK_THAT(status.error_message(), has_text("Connection refused"));
+}
+
+TEST_CASE("a silent peer's socket is closed when the attempt is over", "[engine][losses]") {
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  const listener silent(io, manner::stays_silent);
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  {
+    const auto channel = bare_channel(silent.address(), arguments);
+    channel->GetState(true);
+    run_grpc_until(io, [&] { return silent.closed_by_client() >= 2; });
+  }
+  run_grpc_until(io, [&] { return silent.closed_by_client() == silent.accepted(); });
+}
+
+TEST_CASE("a pool of 100 connects, loses its server and comes back", "[engine][losses]") {
+  late_server server;
+  server.start();
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  conn_grpc::pool pool{io, {.name = "pool", .pool_size = 100, .channel = server.options()}};
+  pool.async_run(asio::detached);
+  for (int round = 0; round < 3; ++round) {
+    run_grpc_until(io, [&] { return pool.status().current_size == 100; });
+    server.kill();
+    run_grpc_until(io, [&] { return pool.status().current_size == 0; });
+    server.start();
+  }
+  pool.stop();
+  io.run();
+}
