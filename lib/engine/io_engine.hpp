@@ -16,7 +16,10 @@ class io_engine final : public EventEngine {
  public:
   /// @throws std::system_error when the stand-in thread cannot be started.
   static std::shared_ptr<io_engine> make(asio::io_context& context);
-  ~io_engine() override { loop_->end(); }
+  ~io_engine() override {
+    loop_->detach();  // releases Asio's objects while the loop has an owner, whom the context can notify
+    loop_->end();
+  }
   io_engine(const io_engine&) = delete;
   io_engine& operator=(const io_engine&) = delete;
 
