@@ -132,8 +132,8 @@ std::vector<double> numbers_of(const std::string& subject, const std::string& wh
     ::dup2(pipe_ends[1], STDOUT_FILENO);
     ::close(pipe_ends[0]);
     ::close(pipe_ends[1]);
-    ::execl("/proc/self/exe", "engine", "--subject", subject.c_str(), where.c_str(),
-            std::to_string(in_flight).c_str(), nullptr);
+    ::execl("/proc/self/exe", "engine", "--subject", subject.c_str(), where.c_str(), std::to_string(in_flight).c_str(),
+            nullptr);
     ::_exit(127);
   }
   ::close(pipe_ends[1]);
@@ -170,7 +170,8 @@ void compare_calls(const std::string& address, const stopwatch& spent) {
         cpu_us[s][l].push_back(numbers.at(1));
       }
   std::vector<std::string> head{"5 connections"};
-  for (const int in_flight : loads) head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "CPU us"});
+  for (const int in_flight : loads)
+    head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "CPU us"});
   table result(head);
   for (std::size_t s = 0; s < std::size(subjects); ++s) {
     std::vector<std::string> row{subjects[s]};

@@ -62,7 +62,8 @@ std::int64_t connecting::start(event_loop::clock::duration timeout) {
     number_ = number;
     timeout_ = loop_->run_after(timeout, task(task::function([weak = weak_from_this(), number] {
                                   const auto self = weak.lock();
-                                  if (self && self->all_->take(number)) self->fail(cannot_connect("connect() timed out"));
+                                  if (self && self->all_->take(number))
+                                    self->fail(cannot_connect("connect() timed out"));
                                 })));
   }
   registration_.emplace(loop_, weak_from_this());
@@ -110,7 +111,8 @@ void connecting::connected(boost::system::error_code error) {
   {
     const std::lock_guard lock(mutex_);
     if (socket_)
-      made = std::make_shared<connection>(loop_, *std::exchange(socket_, std::nullopt), std::move(allocator_), address_);
+      made =
+          std::make_shared<connection>(loop_, *std::exchange(socket_, std::nullopt), std::move(allocator_), address_);
   }
   if (!made) return fail(absl::UnavailableError("the io_context or its event_engine_scope has ended"));
   made->start();

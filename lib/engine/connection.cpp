@@ -128,11 +128,10 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
 void connection::wait_for_bytes(asio::io_context& context) {
   read_waits_ = true;
   event_loop::initiate_uncounted(context, [&](auto wrap) {
-    socket_->async_read_some(
-        asio::buffer(GRPC_SLICE_START_PTR(room_), GRPC_SLICE_LENGTH(room_)),
-        wrap([self = shared_from_this()](boost::system::error_code error, std::size_t size) {
-          self->loop_->in_turn([&] { self->has_read(error, size); });
-        }));
+    socket_->async_read_some(asio::buffer(GRPC_SLICE_START_PTR(room_), GRPC_SLICE_LENGTH(room_)),
+                             wrap([self = shared_from_this()](boost::system::error_code error, std::size_t size) {
+                               self->loop_->in_turn([&] { self->has_read(error, size); });
+                             }));
   });
 }
 

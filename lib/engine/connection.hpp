@@ -4,10 +4,10 @@
 #include "engine/event_loop.hpp"
 
 #include <absl/status/status.h>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <grpc/event_engine/event_engine.h>
 #include <grpc/event_engine/memory_allocator.h>
 #include <grpc/event_engine/slice_buffer.h>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -82,10 +82,10 @@ class connection final : public event_loop::user, public std::enable_shared_from
   std::optional<event_loop::registration> registration_;
 
   // Used by the one read that is pending.
-  grpc_slice room_;                // what the next bytes are read into
-  std::size_t usual_size_;         // of a read
-  int reads_at_once_ = 0;          // in a row
-  bool may_have_more_ = false;     // the last read has filled its room
+  grpc_slice room_;             // what the next bytes are read into
+  std::size_t usual_size_;      // of a read
+  int reads_at_once_ = 0;       // in a row
+  bool may_have_more_ = false;  // the last read has filled its room
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
@@ -94,8 +94,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   pending writing_;
   std::size_t written_slices_ = 0;
   std::size_t written_of_slice_ = 0;
-  bool read_waits_ = false;    // for Asio
-  bool write_waits_ = false;   // for Asio
+  bool read_waits_ = false;   // for Asio
+  bool write_waits_ = false;  // for Asio
   bool write_is_kept_back_ = false;
   int writes_since_read_ = 0;
   bool is_calling_back_ = false;  // the end of a write

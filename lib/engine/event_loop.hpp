@@ -185,8 +185,8 @@ class event_loop final : public detail::callback_loop,
   std::function<void()> when_detached_;  // empty when gRPC's callbacks are another engine's
   boost::intrusive::list<registration, boost::intrusive::constant_time_size<false>> users_;
 
-  std::deque<task> control_;     // closures
-  std::deque<task> callbacks_;   // all else, also the user's callbacks
+  std::deque<task> control_;    // closures
+  std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
   std::vector<std::shared_ptr<user>> beginning_;
   std::vector<std::shared_ptr<user>> flushing_;  // of no turn

@@ -161,7 +161,7 @@ class completion_thread {
   bool running_ = false;  // the thread has sessions
   bool used_ = false;     // the session was used since the last fork
   std::atomic<bool> exiting_{false};
-  std::atomic<int> without_thread_{0};     // sessions
+  std::atomic<int> without_thread_{0};  // sessions
   std::atomic<int> pending_calls_{0};
   std::atomic<int> polls_requested_{0};
   const char* in_use_at_fork_ = nullptr;  // what was in use, while the process is being forked

@@ -92,7 +92,10 @@ absl::StatusOr<endpoint_ptr> connect(EventEngine& engine, const socket_address& 
 class conversation {
  public:
   conversation(endpoint_ptr with, std::size_t block, int blocks)
-      : endpoint_(std::move(with)), block_(block), left_to_write_(blocks), left_to_read_(block * static_cast<std::size_t>(blocks)) {}
+      : endpoint_(std::move(with)),
+        block_(block),
+        left_to_write_(blocks),
+        left_to_read_(block * static_cast<std::size_t>(blocks)) {}
 
   void start() {
     read();
@@ -112,11 +115,20 @@ class conversation {
           GRPC_SLICE_START_PTR(slice)[i] = static_cast<std::uint8_t>(written_++ % 251);
         ::grpc_slice_buffer_add(bytes, slice);
       }
-      if (!endpoint_->Write([this](absl::Status s) { if (s.ok()) write(); }, &to_write_, {})) return;
+      if (!endpoint_->Write(
+              [this](absl::Status s) {
+                if (s.ok()) write();
+              },
+              &to_write_, {}))
+        return;
     }
   }
   void read() {
-    while (endpoint_->Read([this](absl::Status s) { if (s.ok() && take()) read(); }, &got_, {}))
+    while (endpoint_->Read(
+        [this](absl::Status s) {
+          if (s.ok() && take()) read();
+        },
+        &got_, {}))
       if (!take()) return;
   }
   bool take() {

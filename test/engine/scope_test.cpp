@@ -67,8 +67,7 @@ TEST_CASE("the context's run() returns although a channel that is kept is connec
   const event_engine_scope scope(io);
   const auto channel = bare_channel("127.0.0.1:" + std::to_string(server.port()));
   grpc::Status status;
-  asio::co_spawn(
-      io, [&]() -> asio::awaitable<void> { status = co_await say_hello(channel); }, asio::detached);
+  asio::co_spawn(io, [&]() -> asio::awaitable<void> { status = co_await say_hello(channel); }, asio::detached);
   io.run();
   CHECK(status.ok());
   CHECK(established_to(server.port()) == 1);

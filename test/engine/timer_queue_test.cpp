@@ -11,9 +11,9 @@ using conn_grpc::engine::timer_queue;
 
 namespace {
 
-using queue = timer_queue<std::string, int>;
+using timers_of_words = timer_queue<std::string, int>;
 
-std::vector<std::string> due_at(queue& timers, int now) {
+std::vector<std::string> due_at(timers_of_words& timers, int now) {
   std::vector<std::string> due;
   while (auto task = timers.pop_due(now)) due.push_back(*task);
   return due;
@@ -22,7 +22,7 @@ std::vector<std::string> due_at(queue& timers, int now) {
 }  // namespace
 
 TEST_CASE("timers become due in order", "[timers]") {
-  queue timers;
+  timers_of_words timers;
   timers.add(30, "c");
   timers.add(10, "a");
   timers.add(20, "b");
@@ -35,7 +35,7 @@ TEST_CASE("timers become due in order", "[timers]") {
 }
 
 TEST_CASE("a cancelled timer returns its task once", "[timers]") {
-  queue timers;
+  timers_of_words timers;
   const auto handle = timers.add(10, "a");
   CHECK(timers.cancel(handle) == "a");
   CHECK_FALSE(timers.cancel(handle));
@@ -44,7 +44,7 @@ TEST_CASE("a cancelled timer returns its task once", "[timers]") {
 }
 
 TEST_CASE("an expired timer cannot be cancelled, nor can the timer that has its place", "[timers]") {
-  queue timers;
+  timers_of_words timers;
   const auto first = timers.add(10, "a");
   CHECK(due_at(timers, 10).size() == 1);
   const auto second = timers.add(20, "b");
@@ -55,7 +55,7 @@ TEST_CASE("an expired timer cannot be cancelled, nor can the timer that has its 
 }
 
 TEST_CASE("cancelled timers take no memory for long", "[timers]") {
-  queue timers;
+  timers_of_words timers;
   timers.add(1'000'000, "stays");
   for (int i = 0; i < 100'000; ++i) (void)timers.cancel(timers.add(1'000 + i, "deadline of an RPC"));
   CHECK(timers.size() == 1);

@@ -104,8 +104,7 @@ class virtual_engine final : public grpc_event_engine::experimental::EventEngine
     return add(when, engine::task(std::move(closure)));
   }
   bool Cancel(TaskHandle handle) override {
-    return timers_
-        .cancel({static_cast<std::uint64_t>(handle.keys[0]), static_cast<std::uint64_t>(handle.keys[1])})
+    return timers_.cancel({static_cast<std::uint64_t>(handle.keys[0]), static_cast<std::uint64_t>(handle.keys[1])})
         .has_value();
   }
 
@@ -120,16 +119,20 @@ class virtual_engine final : public grpc_event_engine::experimental::EventEngine
     ~endpoint() override {
       pipe_->ends[0].changed = nullptr;
       pipe_->ends[1].other_closed = true;
-      if (pipe_->ends[1].changed) engine_.Run([pipe = pipe_] { if (pipe->ends[1].changed) pipe->ends[1].changed(); });
-      if (on_read_)
-        engine_.Run([called = std::move(on_read_)]() mutable { called(absl::CancelledError("closed")); });
+      if (pipe_->ends[1].changed)
+        engine_.Run([pipe = pipe_] {
+          if (pipe->ends[1].changed) pipe->ends[1].changed();
+        });
+      if (on_read_) engine_.Run([called = std::move(on_read_)]() mutable { called(absl::CancelledError("closed")); });
     }
 
     bool Read(absl::AnyInvocable<void(absl::Status)> on_read, grpc_event_engine::experimental::SliceBuffer* buffer,
               ReadArgs) override {
       on_read_ = std::move(on_read);
       into_ = buffer;
-      engine_.Run([pipe = pipe_] { if (pipe->ends[0].changed) pipe->ends[0].changed(); });
+      engine_.Run([pipe = pipe_] {
+        if (pipe->ends[0].changed) pipe->ends[0].changed();
+      });
       return false;
     }
     bool Write(absl::AnyInvocable<void(absl::Status)>, grpc_event_engine::experimental::SliceBuffer* data,
@@ -137,7 +140,9 @@ class virtual_engine final : public grpc_event_engine::experimental::EventEngine
       std::string bytes(data->Length(), '\0');
       data->MoveFirstNBytesIntoBuffer(bytes.size(), bytes.data());
       pipe_->ends[1].received += bytes;
-      engine_.Run([pipe = pipe_] { if (pipe->ends[1].changed) pipe->ends[1].changed(); });
+      engine_.Run([pipe = pipe_] {
+        if (pipe->ends[1].changed) pipe->ends[1].changed();
+      });
       return true;
     }
     const ResolvedAddress& GetPeerAddress() const override { return address_; }
