@@ -86,7 +86,7 @@ void measure_life(asio::io_context& io, const std::string& executable) {
                             .pool_size = many,
                             .channel = {.address = port.address(),
                                         .backoff = {.min = milliseconds(50), .max = milliseconds(50)},
-                                        .stable_after = milliseconds(0)}});
+                                        .stable_after = milliseconds(1)}});
   const auto until = [&](std::size_t size) {
     const stopwatch watch;
     while (pool.status().current_size != size) {
