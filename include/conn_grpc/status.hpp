@@ -29,7 +29,7 @@ enum class channel_state {
   /// The channel has ended: it was stopped, or `async_run` has ended.
   stopped,
   /// The channel is connected, but gets do not return it any more: `pool::drain` waits
-  /// for its RPCs.
+  /// for its RPCs, or the pool is being stopped.
   draining,
   /// The channel is connected, but its server says that it does not serve. Gets do not
   /// return it. Only with `channel_options::health_service`.
@@ -77,8 +77,8 @@ struct channel_status {
 struct address_status {
   /// The gRPC target.
   std::string address;
-  /// How many channels the pool has to this address: `pool_options::pool_size`, also while
-  /// the channels to a removed address still serve.
+  /// How many channels the pool has to this address, also while the channels to a removed
+  /// address still serve.
   std::size_t expected_size = 0;
   /// How many of them are connected.
   std::size_t current_size = 0;
@@ -92,7 +92,8 @@ struct address_status {
 struct pool_status {
   /// `pool_options::name`.
   std::string name;
-  /// How many channels the pool is to have: `pool_options::pool_size` for each address.
+  /// How many channels the pool is to have: for each address `pool_options::pool_size`, or
+  /// the size that follows the load (`max_size`), or what `resize` has set.
   std::size_t expected_size = 0;
   /// How many of the `channels` are connected.
   std::size_t current_size = 0;

@@ -100,7 +100,12 @@ void grpc_session::keep_callback_threads() {
   };
   std::call_once(keeps_callback_threads, [this] {
     const auto call = std::make_shared<cancelled_call>(keeper);
-    call->stub.UnaryCall(&call->context, "/conn_grpc/none", {}, &call->request, &call->reply, [call](auto&&) {});
+    // The session may have ended before gRPC's thread releases the call, which then is the last
+    // owner of the keeper.
+    auto release = [released = call](auto&&) mutable {
+      completion_thread::instance().call_off_grpc_threads([last = std::move(released)] {});
+    };
+    call->stub.UnaryCall(&call->context, "/conn_grpc/none", {}, &call->request, &call->reply, std::move(release));
   });
 }
 

@@ -19,8 +19,8 @@ bool monitored_call::ended(const grpc::Status& status) {
 }
 
 void monitored_call::await_loss(const std::function<void()>& then) {
-  if (const auto lost = std::exchange(lost_, nullptr))
-    lost->await_loss(then);
+  if (auto lost = std::exchange(lost_, nullptr))
+    watched_channel::await_loss(std::move(lost), then);
   else
     unmonitored_connection::await_loss_of_any(then);
 }

@@ -269,10 +269,10 @@ void watched_channel::report_loss() {
 
 // When the server itself has sent the words of a loss, the RPCs of the connection that end
 // within this time complete that much later.
-void watched_channel::await_loss(const std::function<void()>& then) {
-  auto channel = current();
+void watched_channel::await_loss(std::shared_ptr<watched_channel> lost, const std::function<void()>& then) {
+  auto channel = lost->current();
   if (!channel) return then();
-  auto pending = std::make_unique<loss_watch>(shared_from_this(), then);
+  auto pending = std::make_unique<loss_watch>(lost, then);
   const bool is_pending =
       completion_thread::instance().submit(std::move(pending), [&](::grpc::CompletionQueue* queue, void* tag) {
         channel->NotifyOnStateChange(GRPC_CHANNEL_READY, after(time_to_notice_loss), queue, tag);
@@ -281,7 +281,7 @@ void watched_channel::await_loss(const std::function<void()>& then) {
   // The caller of the RPC may have continued meanwhile, and destroyed every other owner of the
   // channel.
   try {
-    completion_thread::instance().call_off_grpc_threads([released = std::move(channel)] {});
+    completion_thread::instance().call_off_grpc_threads([released = std::move(channel), owner = std::move(lost)] {});
   } catch (const std::bad_alloc&) {  // then it is released here
   }
 }

@@ -97,7 +97,8 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   /// Calls `then` on the completion thread. It does so when the loss that an RPC has
   /// named is noticed, or when no loss is noticed for 250 ms.
-  void await_loss(const std::function<void()>& then);
+  /// @param lost released on a thread that is not gRPC's.
+  static void await_loss(std::shared_ptr<watched_channel> lost, const std::function<void()>& then);
 
  private:
   class watch;

@@ -164,7 +164,7 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
   [[nodiscard]] std::size_t size() const { return picker_.expected_size(); }
 
   [[nodiscard]] pool_status status() const {
-    auto now = status_of(options_.name, picker_.expected_size(), life_.is_draining(), *channels_.all());
+    auto now = status_of(options_.name, picker_.expected_size(), life_.has_withdrawn_all(), *channels_.all());
     now.waiting = picker_.waiting();
     if (auto failure = supervisor_.look_up_failure(); !failure.empty())
       now.addresses.push_back({.address = options_.address, .last_error = std::move(failure)});

@@ -53,7 +53,8 @@ class pool_life {
   pool_life(const pool_life&) = delete;
   pool_life& operator=(const pool_life&) = delete;
 
-  [[nodiscard]] bool is_draining() const { return phase_ == phase::draining; }
+  /// True once the pool hands out no channel any more, though some may still be connected.
+  [[nodiscard]] bool has_withdrawn_all() const { return phase_ == phase::draining || is_stopped(); }
   [[nodiscard]] bool is_stopped() const { return phase_ == phase::stopped; }
   /// True when the restart limit has stopped the pool.
   [[nodiscard]] bool is_over_limit() const { return over_limit_; }

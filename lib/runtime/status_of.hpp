@@ -11,10 +11,10 @@
 namespace conn_grpc::runtime {
 
 /// The status of a pool that has these channels.
-/// @param is_draining true when connected channels are not handed out any more.
+/// @param has_withdrawn_all true when connected channels are not handed out any more.
 /// @param channels pointers to objects with a `status()`.
 template <class Channels>
-pool_status status_of(std::string name, std::size_t expected_size, bool is_draining, const Channels& channels) {
+pool_status status_of(std::string name, std::size_t expected_size, bool has_withdrawn_all, const Channels& channels) {
   pool_status now{.name = std::move(name), .expected_size = expected_size};
   now.channels.reserve(channels.size());
   std::unordered_map<std::string, std::size_t> places;
@@ -28,7 +28,7 @@ pool_status status_of(std::string name, std::size_t expected_size, bool is_drain
     ++at->expected_size;
     at->current_size += is_connected ? 1 : 0;
     now.current_size += is_connected ? 1 : 0;
-    if (is_connected && is_draining) its.state = channel_state::draining;
+    if (is_connected && has_withdrawn_all) its.state = channel_state::draining;
     if (!its.last_error.empty() && (!is_connected || at->last_error.empty())) at->last_error = its.last_error;
   }
   return now;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // A pool that waits for its RPCs before it stops.
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/pool_fixture.hpp"
@@ -47,6 +50,16 @@ TEST_CASE("a draining pool hands out nothing, and stops when its RPCs have ended
   CHECK(f.ended == error_code());
   CHECK(f.connector.last().given_up);
   CHECK(f.status().state == channel_state::stopped);
+}
+
+TEST_CASE("a channel is draining until it has stopped, also when the drain is over", "[drain]") {
+  busy_pool f;
+  f.connector.calls = 0;
+  std::vector<channel_state> seen;
+  f.pool->async_drain([&](error_code) { seen.push_back(f.status().state); }, 10s);
+  while (f.io->poll_one() > 0) seen.push_back(f.status().state);
+  CHECK(std::ranges::find(seen, channel_state::connected) == seen.end());
+  CHECK(seen.back() == channel_state::stopped);
 }
 
 TEST_CASE("a draining pool stops when the time is over", "[drain]") {
