@@ -67,6 +67,9 @@ class callback_loop {
   /// The thread's innermost turn of a loop.
   class turn {
    public:
+    turn(const turn&) = delete;
+    turn& operator=(const turn&) = delete;
+
     virtual void defer(const std::shared_ptr<deferred_completion>& deferred) = 0;
     /// The context of the loop. Null on the thread that stands in for it.
     [[nodiscard]] const boost::asio::execution_context* context() const noexcept { return context_; }
@@ -76,8 +79,6 @@ class callback_loop {
    protected:
     explicit turn(const boost::asio::execution_context* context) noexcept;
     ~turn();
-    turn(const turn&) = delete;
-    turn& operator=(const turn&) = delete;
 
     /// The next handler of the context that this thread completes may run here.
     void allow_dispatch() noexcept { may_dispatch_ = true; }
