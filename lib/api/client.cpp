@@ -174,7 +174,7 @@ bool call_attempts::may_retry(const grpc::Status& status, const grpc::ClientCont
       if (code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::CANCELLED) return true;
       [[fallthrough]];
     case retry::unsent:
-      return code == grpc::StatusCode::UNAVAILABLE && is_certainly_unsent(status, context.debug_error_string());
+      return code == grpc::StatusCode::UNAVAILABLE && is_certainly_unsent(status, context);
   }
   return false;
 }
