@@ -31,6 +31,7 @@
 #include "backend_scenarios.hpp"
 #include "backend_subjects.hpp"
 #include "process.hpp"
+#include "questions.hpp"
 #include "support.hpp"
 #include "support/sockets.hpp"
 
@@ -161,10 +162,7 @@ int run(const std::vector<std::string>& arguments) {
       {"8-half", [&] { lose_half(server); }},
       {"9-frozen", [&] { freeze_one(server); }},
   };
-  for (const auto& name : names)
-    if (!questions.contains(name)) throw std::invalid_argument("no question " + name);
-  for (const auto& [name, answer] : questions)
-    if (names.empty() || std::ranges::find(names, name) != names.end()) answer();
+  answer(questions, names);
   return 0;
 }
 

@@ -9,13 +9,11 @@
 // - 3-restarts: how many calls fail, and how many are executed twice, while backends are
 //   shut down or killed, and come back?
 // All questions take five minutes.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
 #include <iterator>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,6 +21,7 @@
 #include "load_restarts.hpp"
 #include "load_slow.hpp"
 #include "process.hpp"
+#include "questions.hpp"
 #include "support.hpp"
 
 namespace {
@@ -36,10 +35,7 @@ void run(const std::vector<std::string>& arguments) {
       {"2-slow", [&] { call_a_slow_backend(server); }},
       {"3-restarts", [&] { restart_under_callers(server); }},
   };
-  for (const auto& name : names)
-    if (!questions.contains(name)) throw std::invalid_argument("no question " + name);
-  for (const auto& [name, answer] : questions)
-    if (names.empty() || std::ranges::find(names, name) != names.end()) answer();
+  answer(questions, names);
 }
 
 }  // namespace

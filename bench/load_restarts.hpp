@@ -2,19 +2,15 @@
 // Calls, with each kind of retries, while backends end and come back.
 #pragma once
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -24,23 +20,13 @@
 #include "backend_process.hpp"
 #include "client_callers.hpp"
 #include "support.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace conn_grpc::bench {
 
 /// A file to which backends append the name of each request. It is removed in the end.
 class request_record {
  public:
-  request_record() {
-    std::string name = (std::filesystem::temp_directory_path() / "conn_grpc-load-XXXXXX").string();
-    const int file = ::mkstemp(name.data());
-    if (file < 0) throw std::runtime_error("cannot make a temporary file");
-    ::close(file);
-    path_ = name;
-  }
-  ~request_record() { std::filesystem::remove(path_); }
-  request_record(const request_record&) = delete;
-  request_record& operator=(const request_record&) = delete;
-
   [[nodiscard]] const std::string& path() const { return path_; }
 
   /// How many requests were executed more than once, by the first word of their name.
@@ -54,7 +40,8 @@ class request_record {
   }
 
  private:
-  std::string path_;
+  const test::temporary_folder folder_;
+  const std::string path_ = folder_.path() / "requests";
 };
 
 /// Restarts one of three backends after the other, ten times in all. Clients with different

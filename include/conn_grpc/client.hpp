@@ -143,6 +143,7 @@ class call_attempts {
   CONN_GRPC_API void report_attempt(const lease& of);
   CONN_GRPC_API void report_exception();
   grpc::Status reported(grpc::Status status);
+  void report_end(const grpc::Status& status);
   [[nodiscard]] bool has_limit() const noexcept { return options_.timeout.count() != 0; }
   bool plans_another(const grpc::Status& status, const grpc::ClientContext& context, const lease& of);
   [[nodiscard]] bool may_retry(const grpc::Status& status, const grpc::ClientContext& context) const;

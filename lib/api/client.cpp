@@ -114,8 +114,12 @@ grpc::Status call_attempts::without_lease(error_code failed) {
 }
 
 grpc::Status call_attempts::reported(grpc::Status status) {
-  if (report_) report_->ended(status.error_code(), status.error_message());
+  report_end(status);
   return status;
+}
+
+void call_attempts::report_end(const grpc::Status& status) {
+  if (report_) report_->ended(status.error_code(), status.error_message());
 }
 
 void call_attempts::report_attempt(const lease& of) { report_->attempt(pool_->channel_of(of)); }
@@ -144,7 +148,7 @@ bool call_attempts::ended(const grpc::Status& status, const grpc::ClientContext&
   ++attempts_;
   if (!is_cancelled && had_time_for(status)) of.report(status);
   if (!is_cancelled && plans_another(status, context, of)) return true;
-  if (report_) report_->ended(status.error_code(), status.error_message());
+  report_end(status);
   return false;
 }
 

@@ -274,20 +274,35 @@ TEST_CASE("a pool may be made larger and smaller, and leases of removed channels
   CHECK(done == make_error_code(errc::stopped));
 }
 
-TEST_CASE("the size of a pool follows its leases", "[lease]") {
-  leased_pool f(1, 10);
-  f.options.max_size = 5;
-  f.connect();
+namespace {
+
+/// A pool of one channel that has ten leases, and for which 25 more callers wait. So it grows
+/// to four channels.
+struct grown_pool : leased_pool {
+  grown_pool() : leased_pool(1, 10) {
+    options.max_size = 5;
+    connect();
+    for (int i = 0; i < 10; ++i) held.push_back(take());
+    for (int i = 0; i < 25; ++i) wait("waits");
+    drain();
+  }
+  void connect_others() {
+    for (std::size_t i = 1; i < 4; ++i) connector.attempt(i).succeed();
+    drain();
+  }
+
   std::vector<lease> held;
-  for (int i = 0; i < 10; ++i) held.push_back(f.take());
-  for (int i = 0; i < 25; ++i) f.wait("waits");
-  f.drain();
+};
+
+}  // namespace
+
+TEST_CASE("the size of a pool follows its leases", "[lease]") {
+  grown_pool f;
   CHECK(f.pool->status().expected_size == 4);
-  for (std::size_t i = 1; i < 4; ++i) f.connector.attempt(i).succeed();
-  f.drain();
+  f.connect_others();
   CHECK(f.leases.size() == 25);
   f.leases.clear();
-  held.clear();
+  f.held.clear();
   f.advance(10s);
   CHECK(f.pool->status().expected_size == 4);  // the peak was within these 10 s
   f.advance(10s);
@@ -316,21 +331,14 @@ TEST_CASE("a pool of its largest size is not asked to grow, and keeps the size w
 }
 
 TEST_CASE("a load that comes and goes between two looks at it keeps the size", "[lease]") {
-  leased_pool f(1, 10);
-  f.options.max_size = 5;
-  f.connect();
-  std::vector<lease> held;
-  for (int i = 0; i < 10; ++i) held.push_back(f.take());
-  for (int i = 0; i < 25; ++i) f.wait("waits");
-  f.drain();
-  for (std::size_t i = 1; i < 4; ++i) f.connector.attempt(i).succeed();
-  f.drain();
+  grown_pool f;
+  f.connect_others();
   f.leases.clear();
-  held.clear();
+  f.held.clear();
   for (int i = 0; i < 40; ++i) {
     f.advance(1s);
-    for (int j = 0; j < 35; ++j) held.push_back(f.take());
-    held.clear();
+    for (int j = 0; j < 35; ++j) f.held.push_back(f.take());
+    f.held.clear();
   }
   CHECK(f.pool->status().expected_size == 4);
   f.advance(10s);
