@@ -49,7 +49,7 @@ event_engine_scope::event_engine_scope(asio::io_context& io, event_engine_use us
     engine::event_loop::make_current(nullptr);
   });
   SetDefaultEventEngine(state_->engine);
-  // Who holds the loop holds the engine, so that the loop goes on.
+  // Each owner of the loop owns the engine, too, so that the loop goes on.
   engine::event_loop::make_current({state_->engine, state_->engine->loop().get()});
 }
 

@@ -54,9 +54,13 @@ void event_loop::start() {
 
 // ---- Queueing
 
-void event_loop::run(EventEngine::Closure* closure) {
+void event_loop::run(EventEngine::Closure* closure) { run_control(task(closure)); }
+
+void event_loop::call(std::function<void()> called) { run_control(task(task::function(std::move(called)))); }
+
+void event_loop::run_control(task control) {
   std::unique_lock lock(mutex_);
-  control_.emplace_back(closure);
+  control_.push_back(std::move(control));
   request_turn();
   const bool notify = wakes_stand_in(true);
   lock.unlock();
@@ -69,15 +73,6 @@ void event_loop::run(task::function called) {
   callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
   request_turn();
   const bool notify = wakes_stand_in(false);
-  lock.unlock();
-  if (notify) stand_in_wakes_.notify_one();
-}
-
-void event_loop::call(std::function<void()> called) {
-  std::unique_lock lock(mutex_);
-  control_.emplace_back(task::function(std::move(called)));
-  request_turn();
-  const bool notify = wakes_stand_in(true);
   lock.unlock();
   if (notify) stand_in_wakes_.notify_one();
 }

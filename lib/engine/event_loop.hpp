@@ -160,6 +160,8 @@ class event_loop final : public detail::callback_loop,
   void begin_waiting() noexcept override;
   void end_waiting() noexcept override;
 
+  void run_control(task control);
+
   // With the mutex held.
   void request_turn();
   void arm_timer();

@@ -20,6 +20,7 @@
 
 #include "greeter.grpc.pb.h"
 #include "support/background.hpp"
+#include "support/bare_call.hpp"
 #include "support/catch.hpp"
 #include "support/environment.hpp"
 #include "support/late_server.hpp"
@@ -27,30 +28,6 @@
 #include "support/sockets.hpp"
 
 namespace conn_grpc::test {
-
-/// An RPC by gRPC's callback API, without this library.
-struct bare_call {
-  bare_call(const std::shared_ptr<grpc::Channel>& channel, int delay_ms = 0) : stub(Greeter::NewStub(channel)) {
-    request.set_name("bare");
-    request.set_delay_ms(delay_ms);
-  }
-
-  void start() {
-    stub->async()->SayHello(&context, &request, &reply, [this](grpc::Status s) {
-      status = std::move(s);
-      called_on = std::this_thread::get_id();
-      called = true;
-    });
-  }
-
-  std::unique_ptr<Greeter::Stub> stub;
-  grpc::ClientContext context;
-  HelloRequest request;
-  HelloReply reply;
-  grpc::Status status;
-  std::thread::id called_on;
-  std::atomic<bool> called{false};
-};
 
 inline std::shared_ptr<grpc::Channel> bare_channel(const std::string& address, grpc::ChannelArguments arguments = {}) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

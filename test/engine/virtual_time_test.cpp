@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 // Real channels on virtual time.
-#include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -9,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "greeter.grpc.pb.h"
+#include "support/bare_call.hpp"
 #include "support/catch.hpp"
 #include "support/listener.hpp"
 #include "support/virtual_engine.hpp"
@@ -48,17 +47,9 @@ TEST_CASE("the backoff of ten minutes", "[virtual]") {
   virtual_fixture f;
   f.make_channel();
   // A channel asks for a connection as long as an RPC waits for one.
-  const auto stub = Greeter::NewStub(f.channel);
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  HelloRequest request;
-  HelloReply reply;
-  grpc::Status status;
-  bool ended = false;
-  stub->async()->SayHello(&context, &request, &reply, [&](grpc::Status s) {
-    status = std::move(s);
-    ended = true;
-  });
+  bare_call call(f.channel);
+  call.context.set_wait_for_ready(true);
+  call.start();
   f.engine->advance(10min);
   const auto& attempts = f.engine->attempts();
   // gRPC's connection-backoff.md: 1 s, times 1.6, at most 120 s, each plus or minus a fifth.
@@ -70,34 +61,26 @@ TEST_CASE("the backoff of ten minutes", "[virtual]") {
     CHECK(delay > expected * 0.79);
     CHECK(delay < expected * 1.21 + 0.1);
   }
-  CHECK_FALSE(ended);
-  context.TryCancel();
+  CHECK_FALSE(call.called);
+  call.context.TryCancel();
   f.engine->run();
-  CHECK(ended);
-  CHECK(status.error_code() == grpc::StatusCode::CANCELLED);
+  CHECK(call.called);
+  CHECK(call.status.error_code() == grpc::StatusCode::CANCELLED);
   CHECK(std::chrono::steady_clock::now() - begun < 30s);
 }
 
 TEST_CASE("an RPC's deadline", "[virtual]") {
   virtual_fixture f;
   f.make_channel();
-  const auto stub = Greeter::NewStub(f.channel);
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  context.set_deadline(std::chrono::system_clock::now() + 1h);
-  HelloRequest request;
-  HelloReply reply;
-  grpc::Status status;
-  bool ended = false;
-  stub->async()->SayHello(&context, &request, &reply, [&](grpc::Status s) {
-    status = std::move(s);
-    ended = true;
-  });
+  bare_call call(f.channel);
+  call.context.set_wait_for_ready(true);
+  call.context.set_deadline(std::chrono::system_clock::now() + 1h);
+  call.start();
   f.engine->advance(59min);
-  CHECK_FALSE(ended);
+  CHECK_FALSE(call.called);
   f.engine->advance(2min);
-  REQUIRE(ended);
-  CHECK(status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  REQUIRE(call.called);
+  CHECK(call.status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
 }
 
 TEST_CASE("keepalive notices a peer that does not answer", "[virtual]") {
