@@ -43,7 +43,8 @@ TEST_CASE("handlers attach, detach and throw while other threads emit", "[teleme
     }
     const std::string id = "handler " + std::to_string(thread);
     for (int i = 0; i < 2'000; ++i) {
-      const bool attached = t.attach(id, event::channel_get, [&, i](const telemetry_event& e) {
+      // A copy of `id`: an emission that began before detach() may call the handler when this thread has ended.
+      const bool attached = t.attach(id, event::channel_get, [&, id, i](const telemetry_event& e) {
         ++received;
         if (e.name != event::channel_get) wrong = true;
         if (i % 3 == 0) throw std::runtime_error("at random");
