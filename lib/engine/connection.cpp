@@ -108,7 +108,6 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
       if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
     }
     if (error.ok() && size <= 0) reading_ = {std::move(called), into};
-    if (size > 0) writes_since_read_ = 0;
   }
   if (size > 0) {
     ++reads_at_once_;
@@ -141,7 +140,6 @@ void connection::has_read(boost::system::error_code error, std::size_t size) {
     const std::lock_guard lock(mutex_);
     read_waits_ = false;
     ended = std::exchange(reading_, {});
-    writes_since_read_ = 0;
   }
   if (!ended) return;  // closed
   if (!error) {
@@ -188,20 +186,10 @@ connection::outcome connection::send(SliceBuffer& from, absl::Status& error) {
   return outcome::done;
 }
 
-// With the mutex held. What gRPC writes when a write has ended is what it has collected
-// meanwhile. Else a write is kept back when more are likely to follow: more callbacks of
-// this turn, or, outside of a turn, as many RPCs as have begun since the last read.
-bool connection::keeps_back() {
-  ++writes_since_read_;
-  if (is_calling_back_) return false;
-  if (loop_->has_more_callbacks()) return true;
-  return false;
-}
-
 bool connection::write(callback called, SliceBuffer* from) {
   absl::Status error;
   auto result = outcome::waits;
-  bool kept_back = false;
+  bool put_off = false;
   {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
@@ -210,8 +198,8 @@ bool connection::write(callback called, SliceBuffer* from) {
     if (!socket_) {
       error = why_closed();
       result = outcome::failed;
-    } else if (keeps_back()) {
-      kept_back = write_is_kept_back_ = true;
+    } else if (!is_calling_back_ && loop_->will_flush(shared_from_this())) {
+      put_off = write_is_put_off_ = true;
     } else {
       result = send(*from, error);
     }
@@ -220,9 +208,7 @@ bool connection::write(callback called, SliceBuffer* from) {
   if (result == outcome::done) return true;
   if (result == outcome::failed)
     fail_later(std::move(called), error);
-  else if (kept_back)
-    loop_->flush_later(shared_from_this());
-  else
+  else if (!put_off)
     loop_->begin_in_context(shared_from_this());
   return false;
 }
@@ -234,11 +220,11 @@ void connection::continue_writing() {
   pending ended;
   {
     const std::lock_guard lock(mutex_);
-    write_is_kept_back_ = false;
+    write_is_put_off_ = false;
     if (!writing_ || !socket_ || write_waits_) return;
     if (send(*writing_.buffer, error) != outcome::waits) {
       ended = std::exchange(writing_, {});
-      is_calling_back_ = true;
+      is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
     }
   }
   if (!ended) return loop_->begin_in_context(shared_from_this());
@@ -270,7 +256,7 @@ void connection::begin() noexcept {
   auto* const context = loop_->context();
   if (!socket_ || context == nullptr) return;
   if (reading_ && !read_waits_) wait_for_bytes(*context);
-  if (writing_ && !write_waits_ && !write_is_kept_back_) wait_for_room(*context);
+  if (writing_ && !write_waits_ && !write_is_put_off_) wait_for_room(*context);
 }
 
 void connection::close(const absl::Status& why) noexcept {

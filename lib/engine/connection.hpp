@@ -24,8 +24,8 @@ using socket_address = EventEngine::ResolvedAddress;
 /// A connected socket that gRPC reads from and writes to.
 ///
 /// Reads and writes are tried at once, where they may succeed, and else wait for the
-/// context. While more callbacks of a turn will follow, a write is kept back until the end
-/// of the turn: gRPC collects what the other callbacks write, and sends it as one.
+/// context. A write is put off while more may follow before long, from other callbacks or
+/// from turns that are ready: gRPC collects what they write, and sends it as one.
 ///
 /// *Thread safety*: all functions. gRPC has at most one read and one write pending.
 class connection final : public event_loop::user, public std::enable_shared_from_this<connection> {
@@ -72,7 +72,6 @@ class connection final : public event_loop::user, public std::enable_shared_from
   void wait_for_room(asio::io_context& context);
   void has_read(boost::system::error_code error, std::size_t size);
   [[nodiscard]] outcome send(SliceBuffer& from, absl::Status& error);
-  [[nodiscard]] bool keeps_back();
   void continue_writing();
 
   const std::shared_ptr<event_loop> loop_;
@@ -96,8 +95,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   std::size_t written_of_slice_ = 0;
   bool read_waits_ = false;   // for Asio
   bool write_waits_ = false;  // for Asio
-  bool write_is_kept_back_ = false;
-  int writes_since_read_ = 0;
+  bool write_is_put_off_ = false;
   bool is_calling_back_ = false;  // the end of a write
 };
 

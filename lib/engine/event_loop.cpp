@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace conn_grpc::engine {
@@ -115,20 +117,9 @@ void event_loop::begin_in_context(std::shared_ptr<user> caller) {
   request_turn();
 }
 
-void event_loop::flush_later(std::shared_ptr<user> caller) {
-  if (auto* const here = turn_here::in_context_of(*this)) return here->flush_at_end(std::move(caller));
-  std::unique_lock lock(mutex_);
-  if (context_ == nullptr) {  // it has been flushed, or is being
-    lock.unlock();
-    return;
-  }
-  flushing_.push_back(std::move(caller));
-  request_turn();
-}
-
-bool event_loop::has_more_callbacks() const noexcept {
-  const auto* const here = turn_here::in_context_of(*this);
-  return here != nullptr && (here->completes_more() || callback_count_.load(std::memory_order_relaxed) > 0);
+bool event_loop::will_flush(const std::shared_ptr<user>& caller) {
+  auto* const here = turn_here::in_context_of(*this);
+  return here != nullptr && here->will_flush(caller);
 }
 
 bool event_loop::is_worker() const {
@@ -149,7 +140,8 @@ void event_loop::request_turn() {
       const std::lock_guard lock(self->mutex_);
       --self->posted_turns_;
     }
-    self->in_turn([] {});
+    turn_here here(*self, turn_here::kind::queued);
+    here.call_tasks();
   });
 }
 
@@ -213,22 +205,23 @@ void event_loop::call_due_timers(turn_here& here) {
 
 // ---- Turns
 
-event_loop::turn_here::turn_here(event_loop& loop, bool is_stand_in)
-    : turn(is_stand_in ? nullptr : loop.context()), loop_(loop), is_stand_in_(is_stand_in) {
-  if (!is_stand_in) loop_.begin_turn();
-}
+event_loop::turn_here::turn_here(event_loop& loop, kind its_kind)
+    : turn(its_kind == kind::stand_in ? nullptr : loop.context()),
+      loop_(loop),
+      kind_(its_kind),
+      puts_writes_off_(its_kind != kind::stand_in && loop.begin_turn() && its_kind == kind::event) {}
 
 event_loop::turn_here::~turn_here() {
   finish();
-  if (!is_stand_in_) loop_.end_turn();
+  if (kind_ != kind::stand_in) loop_.end_turn();
 }
 
 event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& loop) noexcept {
   auto* const here = static_cast<turn_here*>(of_this_thread());  // there is no other kind
-  return here != nullptr && here->is_of(loop) && !here->is_stand_in_ ? here : nullptr;
+  return here != nullptr && here->is_of(loop) && here->kind_ != kind::stand_in ? here : nullptr;
 }
 
-void event_loop::begin_turn() {
+bool event_loop::begin_turn() {
   const auto thread = std::this_thread::get_id();
   const std::lock_guard lock(mutex_);
   ++running_turns_;
@@ -236,6 +229,7 @@ void event_loop::begin_turn() {
     first_thread_ = thread;
   else if (first_thread_ != thread)
     several_threads_ = true;
+  return gathering_.begin_turn();
 }
 
 void event_loop::end_turn() {
@@ -252,6 +246,14 @@ void event_loop::turn_here::call(task& called, bool is_control) {
   was_more_than_io_ = was_more_than_io_ || is_control;
   called();
   complete_deferred();
+}
+
+bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
+  const bool calls_more =
+      next_deferred_ < deferred_.size() || loop_.callback_count_.load(std::memory_order_relaxed) > 0;
+  if (!puts_writes_off_ && !calls_more) return false;
+  flushed_.push_back(caller);
+  return true;
 }
 
 void event_loop::turn_here::complete_deferred() {
@@ -274,7 +276,7 @@ void event_loop::turn_here::call_tasks() {
     bool is_control = false;
     {
       const std::lock_guard lock(loop_.mutex_);
-      if (!is_stand_in_) beginning.swap(loop_.beginning_);
+      if (kind_ != kind::stand_in) beginning.swap(loop_.beginning_);
       is_control = !loop_.control_.empty();
       next = loop_.take(true);
     }
@@ -286,11 +288,15 @@ void event_loop::turn_here::call_tasks() {
 
 // Also when a handler has thrown.
 void event_loop::turn_here::finish() {
-  if (!is_stand_in_) {
+  if (kind_ != kind::stand_in) {
     const std::lock_guard lock(loop_.mutex_);
-    flushed_.insert(flushed_.end(), std::make_move_iterator(loop_.flushing_.begin()),
-                    std::make_move_iterator(loop_.flushing_.end()));
-    loop_.flushing_.clear();
+    if (kind_ == kind::queued) {
+      loop_.gathering_.flush();
+      std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
+    } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
+      loop_.gathering_.put_off();
+      std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
+    }
   }
   for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
   // What is left when a handler has thrown is completed by a turn of its own.
@@ -342,7 +348,7 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = false;
   lock.unlock();
   {
-    turn_here here(*this, true);
+    turn_here here(*this, turn_here::kind::stand_in);
     call_due_timers(here);
     here.call_tasks();
   }
@@ -359,7 +365,7 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
     --control_taken_;  // this thread has taken it, so the context may still be stuck
     lock.unlock();
     {
-      turn_here here(*this, true);
+      turn_here here(*this, turn_here::kind::stand_in);
       here.call(*next, true);
     }
     lock.lock();

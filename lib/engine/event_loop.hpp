@@ -3,6 +3,7 @@
 
 #include "engine/task.hpp"
 #include "engine/timer_queue.hpp"
+#include "engine/write_gathering.hpp"
 #include "grpc/callback_loop.hpp"
 #include "runtime/shutdown_registry.hpp"
 
@@ -62,7 +63,7 @@ class event_loop final : public detail::callback_loop,
     /// Begins an operation of Asio's. Called by a thread of the context, inside of a turn,
     /// once for each call of `begin_in_context`.
     virtual void begin() noexcept {}
-    /// Sends what was kept back. As `begin`, but at the end of a turn.
+    /// Sends what was put off. As `begin`, but once for each `will_flush` that was true.
     virtual void flush() {}
 
    protected:
@@ -108,10 +109,9 @@ class event_loop final : public detail::callback_loop,
 
   /// Calls `begin()` of that user in a thread of the context: at once, if this is one.
   void begin_in_context(std::shared_ptr<user> caller);
-  /// Calls `flush()` of that user at the end of this turn, or in the next one.
-  void flush_later(std::shared_ptr<user> caller);
-  /// True while this thread has a turn that will call more callbacks.
-  [[nodiscard]] bool has_more_callbacks() const noexcept;
+  /// When more may be written before long, calls `flush()` of that user then, and returns
+  /// true. When it returns false, it is best to write at once.
+  [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
 
   /// Calls `called` in a turn of this thread. A handler of the engine does nothing else.
   template <class Function>
@@ -171,7 +171,8 @@ class event_loop final : public detail::callback_loop,
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] bool stands_in_for_all() const { return context_ == nullptr || waiting_ > 0; }
 
-  void begin_turn();
+  /// @returns whether the turn should put its writes off.
+  [[nodiscard]] bool begin_turn();
   void end_turn();
   void call_due_timers(turn_here& here);
   void stand_in();
@@ -191,7 +192,8 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
   std::vector<std::shared_ptr<user>> beginning_;
-  std::vector<std::shared_ptr<user>> flushing_;  // of no turn
+  std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted
+  write_gathering gathering_;
   timer_queue<task, clock::time_point> timers_;
   std::optional<clock::time_point> armed_for_;
 
@@ -210,7 +212,11 @@ class event_loop final : public detail::callback_loop,
 /// A turn on this thread.
 class event_loop::turn_here final : public detail::callback_loop::turn {
  public:
-  turn_here(event_loop& loop, bool is_stand_in);
+  /// What it is for: something that has happened, what is queued, or what the context does
+  /// not come to.
+  enum class kind { event, queued, stand_in };
+
+  turn_here(event_loop& loop, kind its_kind);
   ~turn_here();
 
   /// Null when this thread has no turn of that loop, or stands in.
@@ -218,8 +224,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   [[nodiscard]] bool is_of(const event_loop& loop) const noexcept { return &loop_ == &loop; }
 
   void defer(const std::shared_ptr<detail::deferred_completion>& deferred) override { deferred_.push_back(deferred); }
-  void flush_at_end(std::shared_ptr<user> flushed) { flushed_.push_back(std::move(flushed)); }
-  [[nodiscard]] bool completes_more() const noexcept { return next_deferred_ < deferred_.size(); }
+  [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
 
   /// Calls one task, and completes what it has deferred. Throws what a handler throws.
   void call(task& called, bool is_control);
@@ -232,7 +237,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   void finish();
 
   event_loop& loop_;
-  const bool is_stand_in_;
+  const kind kind_;
+  const bool puts_writes_off_;
   bool was_more_than_io_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
@@ -241,7 +247,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
 
 template <class Function>
 void event_loop::in_turn(Function called) {
-  turn_here here(*this, false);
+  turn_here here(*this, turn_here::kind::event);
   called();
   here.complete_deferred();
   here.call_tasks();

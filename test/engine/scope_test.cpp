@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // RPCs inside of a scope, and where they complete.
+#include <unistd.h>
+
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
@@ -163,7 +165,7 @@ TEST_CASE("a context of several threads", "[engine]") {
   CHECK(ok == 64 * 50);
 }
 
-TEST_CASE("names, addresses of IPv6 and unix sockets", "[engine]") {
+TEST_CASE("names, and addresses of all kinds", "[engine]") {
   asio::io_context io;
   const event_engine_scope scope(io);
   const auto ends_ok = [&](const std::string& address) {
@@ -180,6 +182,12 @@ TEST_CASE("names, addresses of IPv6 and unix sockets", "[engine]") {
   CHECK(ends_ok("dns:///localhost:" + std::to_string(server.port())));
   CHECK(ends_ok("ipv4:127.0.0.1:" + std::to_string(server.port())));
   CHECK_FALSE(ends_ok("dns:///no-such-name.invalid:1"));
+  const server_process over_ipv6(greeter_server(), "[::1]:0");
+  CHECK(ends_ok("ipv6:%5B::1%5D:" + std::to_string(over_ipv6.port())));
+  CHECK(ends_ok("[::1]:" + std::to_string(over_ipv6.port())));
+  const auto path = "unix-abstract:conn_grpc-engine-" + std::to_string(::getpid());
+  const server_process over_unix(greeter_server(), path);
+  CHECK(ends_ok(path));
 }
 
 TEST_CASE("sockets of one context, callbacks of another", "[engine]") {

@@ -41,6 +41,22 @@ TEST_CASE("a pool of five has five connections, whatever the arguments say", "[p
   }());
 }
 
+TEST_CASE("a pool over a unix socket, and over IPv6", "[pool]") {
+  const std::string over = GENERATE("a unix socket", "IPv6");
+  // An address in Linux's abstract namespace leaves no file behind.
+  const auto socket = "unix-abstract:conn_grpc-test-" + std::to_string(::getpid());
+  const server_process server(greeter_server(), over == "IPv6" ? "[::1]:0" : socket);
+  asio::io_context io;
+  const auto address = over == "IPv6" ? "[::1]:" + std::to_string(server.port()) : socket;
+  conn_grpc::pool pool(io, {.pool_size = 2, .channel = {.address = address}});
+  pool.async_run([](conn_grpc::error_code) {});
+  run(io, [&]() -> asio::awaitable<void> {
+    co_await pool.connected(2, 20s);
+    const auto peer = co_await peer_of(co_await pool.get_channel());
+    CHECK_THAT(peer, has_text(over == "IPv6" ? "ipv6:" : "unix"));
+  }());
+}
+
 TEST_CASE("ten thousand gets use the connected channels equally while others are down", "[pool]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
