@@ -29,8 +29,8 @@ class channel_with_default;
 /// A gRPC channel with its own TCP connection, which is kept connected between
 /// `async_run` and `stop()`.
 ///
-/// Servers limit the number of streams of a connection, so a single connection may be too
-/// few under load. A `pool` has several.
+/// Servers limit the number of streams of a connection. So one connection may not be enough
+/// under load. A `pool` has several.
 ///
 /// With `channel_options::health_service`, the channel counts as connected for the
 /// functions of this class only while its server serves.

@@ -37,28 +37,34 @@ enum class event_engine_use {
 /// `io.run()` from returning. An RPC of this library does.
 ///
 /// Channels that were made before keep their engine. A program has at most one scope that
-/// takes everything, because gRPC has one default engine.
+/// takes everything, because gRPC has one default engine. It may have any number of scopes
+/// with `only_sockets`.
 ///
-/// *The end of the scope* closes the sockets. RPCs in flight end with UNAVAILABLE. Nothing
-/// of gRPC's runs in `io` any more. A channel that the program has kept does not connect
-/// again. What it still has to end, runs on a thread of the library's. A pool that goes on
-/// connects with gRPC's own engine. The end of `io` is the same, if it comes first.
+/// *Thread safety*: One thread may construct the scope, and another one may destroy it.
+/// Several threads may run `io`.
 ///
-/// *Thread safety*: Distinct threads may construct and destroy it. `io` may be run by
-/// several threads.
+/// *Lifetime*: The scope and `io` may be destroyed in any order. The destruction of the first
+/// one closes the sockets, and RPCs in flight end with UNAVAILABLE. Nothing of gRPC's runs in
+/// `io` any more. A channel that the program has kept does not connect again. A thread of the library
+/// runs what gRPC still has to end. A pool that goes on connects with gRPC's own engine,
+/// unless its arguments are from `add_to`.
 class CONN_GRPC_API event_engine_scope {
  public:
-  /// @throws std::logic_error: another scope takes everything.
-  /// @throws std::system_error: the thread that stands in for the context cannot be started.
+  /// *Errors*: Throws std::logic_error if this scope and another one take everything. Throws
+  /// std::system_error if the library's thread cannot be started.
   explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
 
-  /// Waits for the callbacks that are running on other threads, but not for longer than a second.
+  /// Waits until gRPC's queued callbacks have been called, and until those that run on other
+  /// threads have returned, for a second at most.
   ~event_engine_scope();
 
   event_engine_scope(const event_engine_scope&) = delete;
   event_engine_scope& operator=(const event_engine_scope&) = delete;
 
-  /// Channels that are made with these arguments have their sockets and timers here.
+  /// Channels that are made with these arguments have their sockets and timers in `io`.
+  ///
+  /// *Lifetime*: After the scope or `io` has been destroyed, channels that are made with these
+  /// arguments do not connect.
   void add_to(grpc::ChannelArguments& arguments) const;
 
  private:

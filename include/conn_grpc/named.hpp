@@ -196,7 +196,7 @@ auto async_get_channel(const detail::executor_or_context& where, std::string nam
 ///
 /// *Errors*: Throws boost::system::system_error with errc::not_started at once if nothing
 /// runs under the name. Throws errc::stopped if `stop()` is called during the waiting.
-/// Throws asio::error::invalid_argument if `count` is above `pool_size`.
+/// Throws asio::error::invalid_argument if `count` is above `pool_status::expected_size`.
 ///
 /// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
 /// The text of the exception then has the last error of a channel.
@@ -226,8 +226,8 @@ template <class Executor = asio::any_io_executor>
 /// *Errors*: Throws boost::system::system_error with errc::not_started at once if nothing
 /// runs under the name. Throws errc::not_connected after `timeout`, or errc::stopped if
 /// `stop()` is called during the waiting. Throws asio::error::invalid_argument if `count`
-/// is above `pool_size`. With errc::not_connected, the text has the last error of a
-/// channel (`channel_status::last_error`).
+/// is above `pool_status::expected_size`. With errc::not_connected, the text has the last
+/// error of a channel (`channel_status::last_error`).
 ///
 /// *Cancellation*: Any type ends the waiting at once with asio::error::operation_aborted.
 /// The text of the exception then has the last error of a channel.
@@ -258,7 +258,7 @@ template <class Executor = asio::any_io_executor, class Rep, class Period>
 ///
 /// *Errors*: Completes with errc::not_started at once if nothing runs under the name.
 /// Completes with errc::stopped if `stop()` is called during the waiting. Completes with
-/// asio::error::invalid_argument if `count` is above `pool_size`.
+/// asio::error::invalid_argument if `count` is above `pool_status::expected_size`.
 ///
 /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
 /// once with asio::error::operation_aborted.
@@ -302,7 +302,7 @@ auto async_connected(const detail::executor_or_context& where, std::string name,
 /// *Errors*: Completes with errc::not_started at once if nothing runs under the name.
 /// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop()` is
 /// called during the waiting. Completes with asio::error::invalid_argument if `count` is
-/// above `pool_size`.
+/// above `pool_status::expected_size`.
 ///
 /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting at
 /// once with asio::error::operation_aborted.

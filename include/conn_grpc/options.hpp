@@ -123,10 +123,10 @@ struct channel_options {
   ///
   /// A shorter connection that the server closed in order is replaced without a backoff,
   /// twice per `stable_after` at most. A server with a short maximum connection age
-  /// closes connections in order. The channel assumes this if RPCs of `unary` were in
-  /// flight and go on. It also assumes it if RPCs had succeeded and none ended with the
-  /// connection. For a connection without RPCs it assumes the same as for the connection
-  /// before.
+  /// closes connections in order. The channel assumes this if RPCs of `unary` or streams
+  /// were in flight and go on. It also assumes it if RPCs had succeeded and none ended with
+  /// the connection. For a connection without RPCs it assumes the same as for the
+  /// connection before.
   std::chrono::milliseconds stable_after{1'000};
 
   /// Whether the channel logs a line for each transition, at debug level. spdlog does not
@@ -294,27 +294,28 @@ struct pool_options {
   /// look-up. `stop()`, `async_run` and the execution context do not wait for it.
   std::chrono::milliseconds resolve_interval{0};
 
-  /// How a lease (`pool::get_lease`) chooses its channel. A get of a channel takes them in
-  /// turn, always: the pool does not know how long its caller uses it.
+  /// How a lease (`pool::get_lease`) chooses its channel. Gets always return the channels in
+  /// turn, because the pool does not know how long a caller uses a channel.
   pick_policy pick = pick_policy::round_robin;
 
   /// How many leases of one connection there may be at the same time. While all connected
-  /// channels have that many, a lease with a timeout waits in line. Zero means any number.
+  /// channels have that many, `pool::get_lease` with a timeout waits. Zero means any number.
   /// For a server that limits the RPCs of a connection, use its limit
   /// (SETTINGS_MAX_CONCURRENT_STREAMS, usually 100).
   std::size_t max_in_flight = 0;
 
-  /// How many channels to each address there may be. If it is above `pool_size`, their number
-  /// follows the number of leases: it grows at once when each connected channel has
-  /// `max_in_flight` leases, which must be set. It shrinks, to `pool_size` at the least, when fewer channels
-  /// would have been enough for 10 s, with a fifth to spare. Leases of a channel that is
-  /// removed go on. Zero means that the number does not change.
+  /// How many channels to each address there may be. If it is above `pool_size`, the number
+  /// of channels follows the number of leases, and `max_in_flight` must be set. The number
+  /// grows at once when each connected channel has `max_in_flight` leases. It shrinks, to
+  /// `pool_size` at the least, when fewer channels would have been enough for 10 s, with a
+  /// fifth to spare. Leases of a channel that is removed go on. Zero means that the number
+  /// does not change.
   std::size_t max_size = 0;
 
-  /// After so many failures in a row that leases of a connection report, with
-  /// DEADLINE_EXCEEDED or UNAVAILABLE, the pool replaces the connection, as `pool::suspect`
-  /// does. Zero means never. A `client` does not report a DEADLINE_EXCEEDED of an RPC that had
-  /// waited for its lease for more than half of its timeout.
+  /// When the leases of a connection have reported so many failures in a row
+  /// (DEADLINE_EXCEEDED or UNAVAILABLE), the pool replaces the connection, as
+  /// `pool::suspect` does. Zero means never. A `client` does not report a DEADLINE_EXCEEDED
+  /// of an RPC that had waited for its lease for more than half of its timeout.
   std::size_t suspect_after = 0;
 };
 

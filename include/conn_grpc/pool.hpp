@@ -316,8 +316,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// awaits this before it reports that it is ready.
   ///
   /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
-  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
-  /// look-up has succeeded.
+  /// address, unless `max_size` or `resize` changes that. With
+  /// `pool_options::resolve_interval`, any `count` waits until the first look-up has
+  /// succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
@@ -348,8 +349,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// at most. A service awaits this before it reports that it is ready.
   ///
   /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
-  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
-  /// look-up has succeeded.
+  /// address, unless `max_size` or `resize` changes that. With
+  /// `pool_options::resolve_interval`, any `count` waits until the first look-up has
+  /// succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the function does not wait.
@@ -385,8 +387,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// completion token. The completion signature is void(error_code).
   ///
   /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
-  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
-  /// look-up has succeeded.
+  /// address, unless `max_size` or `resize` changes that. With
+  /// `pool_options::resolve_interval`, any `count` waits until the first look-up has
+  /// succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
@@ -427,8 +430,9 @@ class CONN_GRPC_API pool : public lifecycle {
   /// at most. Takes any completion token. The completion signature is void(error_code).
   ///
   /// `count` must not be above `pool_status::expected_size`, which is `pool_size` for each
-  /// address. With `pool_options::resolve_interval`, any `count` waits until the first
-  /// look-up has succeeded.
+  /// address, unless `max_size` or `resize` changes that. With
+  /// `pool_options::resolve_interval`, any `count` waits until the first look-up has
+  /// succeeded.
   ///
   /// `pool_options::max_waiters` does not limit these waiters. With
   /// `channel_options::mock` the operation does not wait.
@@ -583,14 +587,14 @@ class CONN_GRPC_API pool : public lifecycle {
   /// returned.
   CONN_GRPC_API void suspect(const channel_ptr& suspected, std::string why);
 
-  /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
+  /// Withdraws all channels, waits until leases and RPCs in flight have ended, and then calls
   /// `stop()`. The completion signature is void(error_code). From now on gets end with
   /// errc::stopped, and connected channels have the state `draining`.
   ///
-  /// The operation waits for the RPCs of `unary` over channels of this pool. It does not
-  /// wait for RPCs that are made with gRPC's own functions, or over channels of the user's
-  /// own `create_channel`. It does not wait for an RPC that begins after the last of these
-  /// RPCs has ended.
+  /// The operation waits for all leases, and for the RPCs of `unary` and the streams over
+  /// channels of this pool. Without a lease, it does not wait for RPCs that are made with
+  /// gRPC's own functions, or over channels of the user's own `create_channel`. It does not
+  /// wait for an RPC that begins after the last of these has ended.
   ///
   /// *Errors*: None. Completes with success, also when the time is over. Completes at once
   /// if the pool does not run, or if the execution context has been destroyed. A pool that
@@ -622,16 +626,16 @@ class CONN_GRPC_API pool : public lifecycle {
     return detail::async_drain(impl(), detail::timeout_of(timeout), std::forward<Token>(token));
   }
 
-  /// Withdraws all channels, waits until the RPCs in flight have ended, and then calls
+  /// Withdraws all channels, waits until leases and RPCs in flight have ended, and then calls
   /// `stop()`. From now on gets end with errc::stopped, and connected channels have the
   /// state `draining`. This is `async_drain` for a coroutine:
   ///
   ///     co_await pool.drain(10s);
   ///
-  /// The function waits for the RPCs of `unary` over channels of this pool. It does not
-  /// wait for RPCs that are made with gRPC's own functions, or over channels of the user's
-  /// own `create_channel`. It does not wait for an RPC that begins after the last of these
-  /// RPCs has ended.
+  /// The function waits for all leases, and for the RPCs of `unary` and the streams over
+  /// channels of this pool. Without a lease, it does not wait for RPCs that are made with
+  /// gRPC's own functions, or over channels of the user's own `create_channel`. It does not
+  /// wait for an RPC that begins after the last of these has ended.
   ///
   /// @param timeout The limit for the waiting, of any std::chrono type. When it is over,
   /// the function calls `stop()`, and RPCs in flight go on. With zero or less, it does not

@@ -102,7 +102,7 @@ class static_pool : public static_lifecycle<Derived, pool_options> {
   ///
   /// *Errors*: Throws boost::system::system_error with errc::not_started at once if no
   /// instance runs there. Throws errc::stopped if `stop` is called during the waiting.
-  /// Throws asio::error::invalid_argument if `count` is above `pool_size`.
+  /// Throws asio::error::invalid_argument if `count` is above `pool_status::expected_size`.
   ///
   /// *Cancellation*: Any type ends the waiting at once with
   /// asio::error::operation_aborted. The text of the exception then has the last error of
@@ -132,8 +132,8 @@ class static_pool : public static_lifecycle<Derived, pool_options> {
   /// *Errors*: Throws boost::system::system_error with errc::not_started at once if no
   /// instance runs there. Throws errc::not_connected after `timeout`, or errc::stopped if
   /// `stop` is called during the waiting. Throws asio::error::invalid_argument if `count`
-  /// is above `pool_size`. With errc::not_connected, the text has the last error of a
-  /// channel (`channel_status::last_error`).
+  /// is above `pool_status::expected_size`. With errc::not_connected, the text has the last
+  /// error of a channel (`channel_status::last_error`).
   ///
   /// *Cancellation*: Any type ends the waiting at once with
   /// asio::error::operation_aborted. The text of the exception then has the last error of
@@ -246,7 +246,7 @@ class static_pool : public static_lifecycle<Derived, pool_options> {
   ///
   /// *Errors*: Completes with errc::not_started at once if no instance runs there.
   /// Completes with errc::stopped if `stop` is called during the waiting. Completes with
-  /// asio::error::invalid_argument if `count` is above `pool_size`.
+  /// asio::error::invalid_argument if `count` is above `pool_status::expected_size`.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.
@@ -289,7 +289,7 @@ class static_pool : public static_lifecycle<Derived, pool_options> {
   /// *Errors*: Completes with errc::not_started at once if no instance runs there.
   /// Completes with errc::not_connected after `timeout`, or errc::stopped if `stop` is
   /// called during the waiting. Completes with asio::error::invalid_argument if `count`
-  /// is above `pool_size`.
+  /// is above `pool_status::expected_size`.
   ///
   /// *Cancellation*: Any type, through the handler's cancellation slot, ends the waiting
   /// at once with asio::error::operation_aborted.

@@ -31,7 +31,7 @@ enum class channel_state {
   /// The channel is connected, but gets do not return it any more: `pool::drain` waits
   /// for its RPCs, or the pool is being stopped.
   draining,
-  /// The channel is connected, but its server says that it does not serve. Gets do not
+  /// The channel is connected, but its server does not report that it serves. Gets do not
   /// return it. Only with `channel_options::health_service`.
   unhealthy,
 };
@@ -52,8 +52,7 @@ struct channel_status {
   channel_state state = channel_state::not_started;
   /// How many attempts have begun since `async_run`.
   std::uint64_t attempts = 0;
-  /// When the channel connected. Set only while it is connected,
-  /// draining or unhealthy.
+  /// When the channel connected. Set only while it is connected, draining or unhealthy.
   std::optional<std::chrono::steady_clock::time_point> connected_since;
   /// When the next attempt begins. Set only while the channel waits for its backoff.
   std::optional<std::chrono::steady_clock::time_point> next_attempt;
@@ -61,8 +60,8 @@ struct channel_status {
   ///
   ///  - the reason why the last attempt failed, in gRPC's words;
   ///  - or "connection lost after N ms: " and the reason of the last loss. That reason is
-  ///    the text of the first RPC of `unary` that ended with the connection. Without such
-  ///    an RPC it is, for example, "closed by the peer, no RPC in flight";
+  ///    the text of the first RPC of `unary`, or stream, that ended with the connection.
+  ///    Without such an RPC it is, for example, "closed by the peer, no RPC in flight";
   ///  - or "not serving (health service "NAME")", perhaps with more words, for an unhealthy
   ///    channel;
   ///  - or the text of an exception of user code.

@@ -26,12 +26,12 @@ namespace conn_grpc {
 /// *Lifetime*: A stream may be destroyed at any point. That cancels the RPC unless it has
 /// ended, and pending operations complete with false, or with the status. If the stream
 /// was opened with a reference to a context, the destructor waits until gRPC has ended the
-/// RPC. That takes gRPC no longer than a cancellation. The destructor waits for neither the
-/// server nor the io_context. It must not run on a thread of gRPC's.
+/// RPC. gRPC needs no more time for that than for a cancellation. The destructor waits for
+/// neither the server nor the io_context. It must not run inside a callback of gRPC's.
 ///
-/// *Thread safety*: One thread may read while another thread writes, or ends the requests.
-/// Only one thread at a time may call the other functions. Any thread may cancel an
-/// operation.
+/// *Thread safety*: One thread may begin a read while another thread begins a write, or ends
+/// the requests. No other two functions may be called at the same time. Any thread may
+/// cancel an operation.
 class stream_base {
  public:
   /// Waits for the end of the RPC. The completion signature is void(grpc::Status). Call it
@@ -55,9 +55,9 @@ class stream_base {
   ///
   /// *Thread safety*: none.
   ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
+  /// *Executor*: The completion is posted to the handler's associated executor, or may be
+  /// dispatched inside an event_engine_scope. **A handler without an executor is called by
+  /// another thread**, which belongs to Asio's system executor.
   ///
   /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
   /// cancelled, and the handler is destroyed without a call.
@@ -123,9 +123,9 @@ class readable : public Base {
   ///
   /// *Thread safety*: Another thread may begin a write at the same time.
   ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
+  /// *Executor*: The completion is posted to the handler's associated executor, or may be
+  /// dispatched inside an event_engine_scope. **A handler without an executor is called by
+  /// another thread**, which belongs to Asio's system executor.
   ///
   /// *Lifetime*: `reply` must live until the operation completes, or until the stream is
   /// destroyed. It is written to on the handler's executor. If the handler's execution
@@ -171,12 +171,12 @@ template <class Request, class Base = stream_base>
 class writable : public Base {
  public:
   /// Writes a request. The completion signature is void(bool). It is true when the stream
-  /// has room for the next request. Its buffer takes 16 requests, of together 64 KiB, and
-  /// gRPC writes them one by one, within the server's flow control. The write of a larger
-  /// request completes when gRPC has passed it to the connection. The result is false when
-  /// the RPC has ended, for whatever reason. The user may then still read replies that the
-  /// server sent before. One write at a time, and none after `async_writes_done`: such a
-  /// write is false, and changes nothing.
+  /// has room for the next request. Its buffer has room for 16 requests, and for 64 KiB in
+  /// all. gRPC writes them one by one, within the server's flow control. The write of a
+  /// larger request completes when gRPC has passed it to the connection. The result is
+  /// false when the RPC has ended, for whatever reason. The user may then still read replies
+  /// that the server sent before. One write at a time, and none after `async_writes_done`:
+  /// such a write is false, and changes nothing.
   ///
   /// *Errors*: `async_finish` has the status.
   ///
@@ -184,9 +184,9 @@ class writable : public Base {
   ///
   /// *Thread safety*: Another thread may begin a read at the same time.
   ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
+  /// *Executor*: The completion is posted to the handler's associated executor, or may be
+  /// dispatched inside an event_engine_scope. **A handler without an executor is called by
+  /// another thread**, which belongs to Asio's system executor.
   ///
   /// *Lifetime*: `request` must live until the operation has begun, which copies it. If the
   /// handler's execution context is destroyed first, the RPC is cancelled, and the handler
@@ -201,9 +201,9 @@ class writable : public Base {
   }
 
   /// Writes a request as the other overload does, but moves it when the operation begins. A
-  /// second write, or one after `async_writes_done`, leaves the request unchanged. The completion signature is
-  /// void(bool). It is true when the stream has room for the next request, and false when
-  /// the RPC has ended.
+  /// second write, or one after `async_writes_done`, leaves the request unchanged. The
+  /// completion signature is void(bool). It is true when the stream has room for the next
+  /// request, and false when the RPC has ended.
   ///
   /// *Errors*: `async_finish` has the status.
   ///
@@ -211,9 +211,9 @@ class writable : public Base {
   ///
   /// *Thread safety*: Another thread may begin a read at the same time.
   ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
+  /// *Executor*: The completion is posted to the handler's associated executor, or may be
+  /// dispatched inside an event_engine_scope. **A handler without an executor is called by
+  /// another thread**, which belongs to Asio's system executor.
   ///
   /// *Lifetime*: `request` must live until the operation has begun, which moves it. If the
   /// handler's execution context is destroyed first, the RPC is cancelled, and the handler
@@ -249,8 +249,8 @@ class writable : public Base {
   }
 
   /// Writes a request as the other overload does, but moves it when the result is awaited. A
-  /// second write, or one after `writes_done`, leaves the request unchanged. True when the stream has room for
-  /// the next request, and false when the RPC has ended.
+  /// second write, or one after `writes_done`, leaves the request unchanged. True when the
+  /// stream has room for the next request, and false when the RPC has ended.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///
@@ -279,9 +279,9 @@ class writable : public Base {
   ///
   /// *Thread safety*: Another thread may begin a read at the same time.
   ///
-  /// *Executor*: The completion is posted to the handler's associated executor. **A handler
-  /// without an executor is called by another thread**, which belongs to Asio's system
-  /// executor.
+  /// *Executor*: The completion is posted to the handler's associated executor, or may be
+  /// dispatched inside an event_engine_scope. **A handler without an executor is called by
+  /// another thread**, which belongs to Asio's system executor.
   ///
   /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
   /// cancelled, and the handler is destroyed without a call.
@@ -294,7 +294,7 @@ class writable : public Base {
   }
 
   /// Tells the server that there are no more requests. False when the RPC has ended, for
-  /// whatever reason. Call it once.
+  /// whatever reason, and while a write is pending. Call it once.
   ///
   /// *Errors*: `finish` has the status. Cancellation does not throw.
   ///

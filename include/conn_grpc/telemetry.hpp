@@ -72,7 +72,7 @@ struct telemetry_event {
   /// How long the get took, the attempt took, the connection was up, or the call took with
   /// all that it waited for. Zero in pool_status.
   std::chrono::nanoseconds duration{};
-  /// In pool_status: `pool_options::pool_size` for each address of the pool, as in
+  /// In pool_status: how many channels the pool is to have, over all addresses, as in
   /// `conn_grpc::pool_status::expected_size`. Zero until the first look-up of
   /// `pool_options::resolve_interval` has succeeded.
   std::size_t expected_size = 0;

@@ -59,12 +59,13 @@ using unary_method = void (Async::*)(grpc::ClientContext*, const Request*, Reply
 ///
 /// *Thread safety*: Any thread may call this function, as with gRPC's stubs.
 ///
-/// *Executor*: The completion is posted to the handler's associated executor. If that
-/// executor throws, the handler is posted to the system executor. **A handler without an
-/// executor is called by another thread**, which belongs to Asio's system executor. A
-/// coroutine has an executor. Give one to a callback with asio::bind_executor. An RPC has
-/// no I/O object whose executor could be the default. A stub knows its channel but no
-/// execution context, and several contexts may use the same channel.
+/// *Executor*: The completion is posted to the handler's associated executor, or may be
+/// dispatched inside an event_engine_scope. If that executor throws, the handler is posted
+/// to the system executor. **A handler without an executor is called by another thread**,
+/// which belongs to Asio's system executor. A coroutine has an executor. Give one to a
+/// callback with asio::bind_executor. An RPC has no I/O object whose executor could be the
+/// default. A stub knows its channel but no execution context, and several contexts may use
+/// the same channel.
 ///
 /// *Lifetime*: `stub`, `context` and `reply` must live until the operation completes, and
 /// `request` until it has begun. If the handler's execution context is destroyed first,
