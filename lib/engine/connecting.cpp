@@ -22,7 +22,8 @@ absl::Status cannot_connect(const std::string& why) {
 
 }  // namespace
 
-socket_options::socket_options(const grpc_event_engine::experimental::EndpointConfig& config) {
+socket_options::socket_options(const grpc_event_engine::experimental::EndpointConfig& config)
+    : shares_port(config.GetInt(GRPC_ARG_ALLOW_REUSEPORT).value_or(1) != 0) {
   // As gRPC's own engine: keepalive also limits how long TCP waits for an acknowledgement.
   constexpr int never = std::numeric_limits<int>::max();
   const auto interval = config.GetInt(GRPC_ARG_KEEPALIVE_TIME_MS).value_or(never);

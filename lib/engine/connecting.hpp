@@ -23,6 +23,7 @@ struct socket_options {
   explicit socket_options(const grpc_event_engine::experimental::EndpointConfig& config);
 
   std::optional<int> user_timeout_ms;  // of TCP, for data that is not acknowledged
+  bool shares_port;                    // of a socket that listens
 };
 
 class connecting;

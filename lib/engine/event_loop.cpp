@@ -56,8 +56,6 @@ void event_loop::start() {
 
 // ---- Queueing
 
-void event_loop::run(EventEngine::Closure* closure) { run_control(task(closure)); }
-
 void event_loop::call(std::function<void()> called) { run_control(task(task::function(std::move(called)))); }
 
 void event_loop::run_control(task control) {
@@ -298,13 +296,23 @@ void event_loop::turn_here::finish() {
       std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
     }
   }
+  flush();
+  turn_has_ended(was_more_than_io_);
+  // What completes there may write, and end RPCs.
+  flush();
+  complete_in_other_turn();
+}
+
+void event_loop::turn_here::flush() {
   for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
-  // What is left when a handler has thrown is completed by a turn of its own.
+  flushed_.clear();
+}
+
+void event_loop::turn_here::complete_in_other_turn() {
   for (; next_deferred_ < deferred_.size(); ++next_deferred_)
     loop_.run(task::function([self = loop_.shared_from_this(), left = std::move(deferred_[next_deferred_])] {
       detail::callback_loop::after_callback(left);
     }));
-  turn_has_ended(was_more_than_io_);
 }
 
 // ---- The stand-in thread

@@ -102,7 +102,10 @@ class event_loop final : public detail::callback_loop,
   /// Calls `called` once, when it is detached. Call it before that.
   void when_detached(std::function<void()> called) { when_detached_ = std::move(called); }
 
-  void run(EventEngine::Closure* closure);
+  /// Control work of gRPC's: it calls no function of the user's, so the stand-in thread may
+  /// run it, too.
+  void run_control(task control);
+  /// What may call functions of the user's.
   void run(task::function called);
   timer_handle run_after(clock::duration delay, task what);
   bool cancel(timer_handle handle);
@@ -159,8 +162,6 @@ class event_loop final : public detail::callback_loop,
 
   void begin_waiting() noexcept override;
   void end_waiting() noexcept override;
-
-  void run_control(task control);
 
   // With the mutex held.
   void request_turn();
@@ -235,6 +236,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
 
  private:
   void finish();
+  void flush();
+  void complete_in_other_turn();
 
   event_loop& loop_;
   const kind kind_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/io_engine.hpp"
 
+#include "engine/listener.hpp"
 #include "engine/look_up.hpp"
 
 #include <absl/status/status.h>
@@ -31,10 +32,12 @@ std::shared_ptr<io_engine> io_engine::make(asio::io_context& context) {
 }
 
 absl::StatusOr<std::unique_ptr<EventEngine::Listener>> io_engine::CreateListener(
-    Listener::AcceptCallback, absl::AnyInvocable<void(absl::Status)>,
-    const grpc_event_engine::experimental::EndpointConfig&,
-    std::unique_ptr<grpc_event_engine::experimental::MemoryAllocatorFactory>) {
-  return absl::UnimplementedError("conn_grpc's event engine has no listeners: start servers before the scope");
+    Listener::AcceptCallback on_accept, absl::AnyInvocable<void(absl::Status)> on_shutdown,
+    const grpc_event_engine::experimental::EndpointConfig& config,
+    std::unique_ptr<grpc_event_engine::experimental::MemoryAllocatorFactory> memory_allocator_factory) {
+  return std::make_unique<listener>(std::make_shared<accepting>(loop_, std::move(on_accept), std::move(on_shutdown),
+                                                                socket_options(config),
+                                                                std::move(memory_allocator_factory)));
 }
 
 EventEngine::ConnectionHandle io_engine::Connect(OnConnectCallback on_connect, const ResolvedAddress& addr,

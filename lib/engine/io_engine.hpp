@@ -35,7 +35,7 @@ class io_engine final : public EventEngine {
   bool CancelConnect(ConnectionHandle handle) override;
   bool IsWorkerThread() override { return loop_->is_worker(); }
   absl::StatusOr<std::unique_ptr<DNSResolver>> GetDNSResolver(const DNSResolver::ResolverOptions& options) override;
-  void Run(Closure* closure) override { loop_->run(closure); }
+  void Run(Closure* closure) override { loop_->run_control(task(closure)); }
   void Run(absl::AnyInvocable<void()> closure) override { loop_->run(std::move(closure)); }
   TaskHandle RunAfter(Duration when, Closure* closure) override;
   TaskHandle RunAfter(Duration when, absl::AnyInvocable<void()> closure) override;

@@ -129,9 +129,11 @@ void look_ups::end(std::uint64_t number, found_addresses result) {
     const std::lock_guard lock(mutex_);
     if (auto node = pending_.extract(number)) called = std::move(node.mapped());
   }
+  // A server that starts waits for the addresses that it is to listen on, perhaps on the
+  // context's only thread.
   if (called)
-    loop_->run(task::function(
-        [called = std::move(called), result = std::move(result)]() mutable { called(std::move(result)); }));
+    loop_->run_control(task(task::function(
+        [called = std::move(called), result = std::move(result)]() mutable { called(std::move(result)); })));
 }
 
 void look_ups::cancel() noexcept {
@@ -141,8 +143,8 @@ void look_ups::cancel() noexcept {
     cancelled.swap(pending_);
   }
   for (auto& [number, called] : cancelled)
-    loop_->run(task::function(
-        [ended = std::move(called)]() mutable { ended(absl::CancelledError("the resolver was destroyed")); }));
+    loop_->run_control(task(task::function(
+        [ended = std::move(called)]() mutable { ended(absl::CancelledError("the resolver was destroyed")); })));
 }
 
 void dns_resolver::LookupHostname(LookupHostnameCallback on_resolve, absl::string_view name,

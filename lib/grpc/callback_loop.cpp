@@ -4,7 +4,6 @@
 #include "grpc/completion_thread.hpp"
 
 #include <conn_grpc/detail/config.hpp>
-#include <conn_grpc/detail/dispatch_permission.hpp>
 
 #include <mutex>
 #include <utility>
@@ -59,10 +58,5 @@ callback_loop::turn::turn(const boost::asio::execution_context* context) noexcep
     : context_(context), outer_(std::exchange(innermost, this)) {}
 
 callback_loop::turn::~turn() { innermost = outer_; }
-
-bool may_dispatch_in(const boost::asio::execution_context& context) noexcept {
-  auto* const here = callback_loop::turn::of_this_thread();
-  return here != nullptr && here->context() == &context && std::exchange(here->may_dispatch_, false);
-}
 
 }  // namespace conn_grpc::detail

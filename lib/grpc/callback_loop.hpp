@@ -3,6 +3,8 @@
 // without the engine compiles the same code, and never has a loop.
 #pragma once
 
+#include "core/dispatch_permission.hpp"
+
 #include <boost/asio/execution_context.hpp>
 
 #include <chrono>
@@ -71,28 +73,25 @@ class callback_loop {
     turn& operator=(const turn&) = delete;
 
     virtual void defer(const std::shared_ptr<deferred_completion>& deferred) = 0;
-    /// The context of the loop. Null on the thread that stands in for it.
-    [[nodiscard]] const boost::asio::execution_context* context() const noexcept { return context_; }
 
     static turn* of_this_thread() noexcept { return innermost; }
 
    protected:
+    /// @param context Of the loop. Null on the thread that stands in for it.
     explicit turn(const boost::asio::execution_context* context) noexcept;
     ~turn();
 
-    /// The next handler of the context that this thread completes may run here.
-    void allow_dispatch() noexcept { may_dispatch_ = true; }
-    void forbid_dispatch() noexcept { may_dispatch_ = false; }
+    /// The next handler of the context that this thread completes may be called in this turn.
+    void allow_dispatch() noexcept { core::dispatch_permission::allow(context_); }
+    static void forbid_dispatch() noexcept { core::dispatch_permission::forbid(); }
 
    private:
-    friend bool may_dispatch_in(const boost::asio::execution_context& context) noexcept;
     [[gnu::tls_model("initial-exec")]] inline static constinit thread_local turn* innermost = nullptr;
 
     const boost::asio::execution_context* const context_;
     turn* const outer_;
-    bool may_dispatch_ = false;
+    const core::dispatch_permission permission_;
   };
-  friend bool may_dispatch_in(const boost::asio::execution_context& context) noexcept;
 
   /// Makes it the current loop, or with null ends that.
   static void set_current(std::shared_ptr<callback_loop> loop);

@@ -241,7 +241,11 @@ std::unique_ptr<grpc_session> completion_thread::take(grpc_session& ended) {
   return taken;
 }
 
-void completion_thread::poll_soon(callback_loop& loop) {
+void completion_thread::poll_soon() {
+  if (const auto session = current(); session && session->loop) poll_soon_in(*session->loop);
+}
+
+void completion_thread::poll_soon_in(callback_loop& loop) {
   loop.call([] {});  // the end of its turn polls
 }
 
@@ -299,7 +303,7 @@ void completion_thread::end(grpc_session& ending) noexcept {
   if (forked_after_) return;  // the session is the parent's: this process does not drain it
   const auto loop = ending.loop;
   ending.queue.Shutdown();
-  if (loop) poll_soon(*loop);
+  if (loop) poll_soon_in(*loop);
   if (!exiting_) return;
   // A static object was the last user. The thread should end before static objects of
   // gRPC and OpenSSL are destroyed.

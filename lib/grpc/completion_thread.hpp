@@ -114,7 +114,7 @@ class completion_thread {
     if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
     what->session_ = std::move(session);
     start(&queue, static_cast<void*>(what.release()));
-    if (loop) poll_soon(*loop);
+    if (loop) poll_soon_in(*loop);
     return true;
   }
 
@@ -129,6 +129,10 @@ class completion_thread {
   /// callback threads.
   void call_off_grpc_threads(std::function<void()> called);
 
+  /// The caller may have made gRPC complete something pending, for example by cancelling it.
+  /// Without a thread, the loop polls the queue soon.
+  void poll_soon();
+
   /// A turn of the loop has ended: completes what has arrived in queues that have no thread.
   void pump(bool was_more_than_io);
   /// Those queues get the thread.
@@ -139,7 +143,7 @@ class completion_thread {
 
   void run();
   void complete(void* tag, bool ok);
-  static void poll_soon(callback_loop& loop);
+  static void poll_soon_in(callback_loop& loop);
   void poll_queues();
   [[nodiscard]] grpc_session* first_with_thread() const;
   [[nodiscard]] std::unique_ptr<grpc_session> take(grpc_session& ended);

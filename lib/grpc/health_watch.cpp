@@ -85,6 +85,7 @@ void health_watch::cancel() noexcept {
   }
   if (in_flight) in_flight->context.TryCancel();
   if (wait) wait->Cancel();
+  completion_thread::instance().poll_soon();
 }
 
 // An RPC on a channel that is not READY would make gRPC connect. Its loss is reported.

@@ -65,9 +65,12 @@ class reading final : public pending_completion {
 
   struct state {
     void finish(std::string text) {
-      const std::lock_guard lock(mutex);
-      found = std::move(text);
-      if (alarm) alarm->Cancel();
+      {
+        const std::lock_guard lock(mutex);
+        found = std::move(text);
+        if (alarm) alarm->Cancel();
+      }
+      completion_thread::instance().poll_soon();
     }
 
     std::mutex mutex;

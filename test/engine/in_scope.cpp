@@ -4,11 +4,11 @@
 // others than the scope's, which has a thread of its own.
 #include <boost/asio/io_context.hpp>
 #include <conn_grpc/event_engine.hpp>
-#include <cstdlib>
 #include <optional>
 
 #include "support/background.hpp"
 #include "support/catch.hpp"
+#include "support/environment.hpp"
 
 namespace {
 
@@ -23,7 +23,7 @@ class scope_listener final : public Catch::EventListenerBase {
   using EventListenerBase::EventListenerBase;
 
   void testCaseStarting(const Catch::TestCaseInfo&) override {
-    if (std::getenv("CONN_GRPC_TEST_SCOPE")) scope_.emplace();
+    if (conn_grpc::test::is_in_scope()) scope_.emplace();
   }
   void testCaseEnded(const Catch::TestCaseStats&) override { scope_.reset(); }
 

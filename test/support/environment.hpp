@@ -14,4 +14,7 @@ inline std::string greeter_server() {
   return path;
 }
 
+/// True when each test runs inside of an event_engine_scope (test/engine/in_scope.cpp).
+inline bool is_in_scope() { return std::getenv("CONN_GRPC_TEST_SCOPE") != nullptr; }
+
 }  // namespace conn_grpc::test
