@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/connecting.hpp"
 
-#include <grpc/impl/channel_arg_names.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <absl/strings/str_cat.h>
-#include <boost/asio/ip/tcp.hpp>
 
-#include <limits>
 #include <utility>
 
 namespace conn_grpc::engine {
@@ -21,15 +17,6 @@ absl::Status cannot_connect(const std::string& why) {
 }
 
 }  // namespace
-
-socket_options::socket_options(const grpc_event_engine::experimental::EndpointConfig& config)
-    : shares_port(config.GetInt(GRPC_ARG_ALLOW_REUSEPORT).value_or(1) != 0) {
-  // As gRPC's own engine: keepalive also limits how long TCP waits for an acknowledgement.
-  constexpr int never = std::numeric_limits<int>::max();
-  const auto interval = config.GetInt(GRPC_ARG_KEEPALIVE_TIME_MS).value_or(never);
-  const auto timeout = config.GetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS).value_or(20'000);
-  if (interval > 0 && interval != never && timeout > 0 && timeout != never) user_timeout_ms = timeout;
-}
 
 std::int64_t connecting_set::add(const std::shared_ptr<connecting>& attempt) {
   const std::lock_guard lock(mutex_);
@@ -78,13 +65,8 @@ boost::system::error_code connecting::open(asio::io_context& context) {
   socket_.emplace(context);
   const bool is_ip = address->sa_family == AF_INET || address->sa_family == AF_INET6;
   (void)socket_->open(asio::generic::stream_protocol(address->sa_family, is_ip ? IPPROTO_TCP : 0), error);
-  if (error) return error;
-  if (is_ip) {
-    (void)socket_->set_option(asio::ip::tcp::no_delay(true), error);
-    using user_timeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
-    if (options_.user_timeout_ms) (void)socket_->set_option(user_timeout(*options_.user_timeout_ms), error);
-  }
-  return {};
+  if (!error) options_.apply(socket_->native_handle(), address->sa_family);
+  return error;
 }
 
 void connecting::begin() noexcept {

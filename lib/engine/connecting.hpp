@@ -3,9 +3,9 @@
 
 #include "engine/connection.hpp"
 #include "engine/event_loop.hpp"
+#include "engine/socket_options.hpp"
 
 #include <absl/status/status.h>
-#include <grpc/event_engine/endpoint_config.h>
 #include <grpc/event_engine/event_engine.h>
 #include <grpc/event_engine/memory_allocator.h>
 
@@ -17,14 +17,6 @@
 #include <unordered_map>
 
 namespace conn_grpc::engine {
-
-/// The options of a socket that gRPC's channel arguments ask for.
-struct socket_options {
-  explicit socket_options(const grpc_event_engine::experimental::EndpointConfig& config);
-
-  std::optional<int> user_timeout_ms;  // of TCP, for data that is not acknowledged
-  bool shares_port;                    // of a socket that listens
-};
 
 class connecting;
 

@@ -2,7 +2,6 @@
 #include "engine/listener.hpp"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -32,10 +31,6 @@ bool is_without_resources(int error) {
 
 absl::Status cannot_listen(const char* what, int error) {
   return absl::UnknownError(absl::StrCat("cannot listen: ", what, ": ", std::generic_category().message(error)));
-}
-
-void set_option(int descriptor, int level, int name, int value) {
-  (void)::setsockopt(descriptor, level, name, &value, sizeof value);
 }
 
 // What a server that has crashed left behind.
@@ -170,10 +165,7 @@ void accepting::wait_again(bound_socket& bound) {
 
 void accepting::accept(int descriptor, const socket_address& peer) {
   const auto family = peer.address()->sa_family;
-  if (family != AF_UNIX) {
-    set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (options_.user_timeout_ms) set_option(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, *options_.user_timeout_ms);
-  }
+  options_.apply(descriptor, family);
   if (auto* const context = loop_->context(); context != nullptr) {
     stream_socket socket(*context, {family, family == AF_UNIX ? 0 : IPPROTO_TCP}, descriptor);
     const auto made = std::make_shared<connection>(loop_, std::move(socket),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "engine/connecting.hpp"
 #include "engine/connection.hpp"
 #include "engine/event_loop.hpp"
+#include "engine/socket_options.hpp"
 
 #include <absl/functional/any_invocable.h>
 #include <absl/status/status.h>
