@@ -35,9 +35,8 @@ absl::StatusOr<std::unique_ptr<EventEngine::Listener>> io_engine::CreateListener
     Listener::AcceptCallback on_accept, absl::AnyInvocable<void(absl::Status)> on_shutdown,
     const grpc_event_engine::experimental::EndpointConfig& config,
     std::unique_ptr<grpc_event_engine::experimental::MemoryAllocatorFactory> memory_allocator_factory) {
-  return std::make_unique<listener>(std::make_shared<accepting>(loop_, std::move(on_accept), std::move(on_shutdown),
-                                                                socket_options(config),
-                                                                std::move(memory_allocator_factory)));
+  return std::make_unique<listener>(accepting::make(loop_, std::move(on_accept), std::move(on_shutdown),
+                                                    socket_options(config), std::move(memory_allocator_factory)));
 }
 
 EventEngine::ConnectionHandle io_engine::Connect(OnConnectCallback on_connect, const ResolvedAddress& addr,

@@ -84,6 +84,15 @@ accepting::accepting(std::shared_ptr<event_loop> loop, accept_callback on_accept
       on_accept_(std::move(on_accept)),
       on_shutdown_(std::move(on_shutdown)) {}
 
+std::shared_ptr<accepting> accepting::make(std::shared_ptr<event_loop> loop, accept_callback on_accept,
+                                           shutdown_callback on_shutdown, socket_options options,
+                                           std::unique_ptr<allocator_factory> allocators) {
+  std::shared_ptr<accepting> made(
+      new accepting(std::move(loop), std::move(on_accept), std::move(on_shutdown), options, std::move(allocators)));
+  made->registration_.emplace(made->loop_, made);
+  return made;
+}
+
 absl::StatusOr<int> accepting::bind(const socket_address& address) {
   const auto descriptor = open_listening(address, options_.shares_port);
   if (!descriptor.ok()) return descriptor.status();
@@ -103,7 +112,6 @@ absl::Status accepting::start() {
     const std::lock_guard lock(mutex_);
     is_started_ = true;
   }
-  registration_.emplace(loop_, weak_from_this());
   loop_->begin_in_context(shared_from_this());
   return absl::OkStatus();
 }

@@ -29,8 +29,9 @@ class accepting final : public event_loop::user, public std::enable_shared_from_
   using shutdown_callback = absl::AnyInvocable<void(absl::Status)>;
   using allocator_factory = grpc_event_engine::experimental::MemoryAllocatorFactory;
 
-  accepting(std::shared_ptr<event_loop> loop, accept_callback on_accept, shutdown_callback on_shutdown,
-            socket_options options, std::unique_ptr<allocator_factory> allocators);
+  static std::shared_ptr<accepting> make(std::shared_ptr<event_loop> loop, accept_callback on_accept,
+                                         shutdown_callback on_shutdown, socket_options options,
+                                         std::unique_ptr<allocator_factory> allocators);
 
   /// @returns the port. For a unix socket it is 1, as with gRPC's own engine.
   absl::StatusOr<int> bind(const socket_address& address);
@@ -42,6 +43,9 @@ class accepting final : public event_loop::user, public std::enable_shared_from_
   void begin() noexcept override;
 
  private:
+  accepting(std::shared_ptr<event_loop> loop, accept_callback on_accept, shutdown_callback on_shutdown,
+            socket_options options, std::unique_ptr<allocator_factory> allocators);
+
   struct bound_socket {
     asio::posix::stream_descriptor socket;
     bool waits = false;  // for Asio

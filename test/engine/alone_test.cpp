@@ -15,6 +15,7 @@
 #include <boost/asio/write.hpp>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -46,6 +47,13 @@ class no_config final : public grpc_event_engine::experimental::EndpointConfig {
   std::optional<int> GetInt(absl::string_view) const override { return {}; }
   std::optional<absl::string_view> GetString(absl::string_view) const override { return {}; }
   void* GetVoidPointer(absl::string_view) const override { return nullptr; }
+};
+
+class plain_allocators final : public grpc_event_engine::experimental::MemoryAllocatorFactory {
+ public:
+  MemoryAllocator CreateMemoryAllocator(absl::string_view) override {
+    return MemoryAllocator(std::make_shared<plain_allocator>());
+  }
 };
 
 using endpoint_ptr = std::unique_ptr<EventEngine::Endpoint>;
@@ -305,6 +313,54 @@ TEST_CASE("attempts are cancelled, time out and fail", "[alone]") {
   REQUIRE_FALSE(refused.ok());
   CHECK_THAT(std::string(refused.status().message()), has_text("Connection refused"));
   CHECK(called == 0);
+}
+
+TEST_CASE("a listener accepts until it is destroyed, and says when it is over", "[alone]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  background running(io, 2);
+  std::atomic<int> accepted{0}, over{0};
+  std::mutex mutex;
+  std::vector<endpoint_ptr> kept;
+  auto listener = *engine->CreateListener(
+      [&](endpoint_ptr endpoint, MemoryAllocator) {
+        const std::lock_guard lock(mutex);
+        kept.push_back(std::move(endpoint));
+        ++accepted;
+      },
+      [&](absl::Status) { ++over; }, no_config(), std::make_unique<plain_allocators>());
+  const asio::ip::tcp::endpoint any(asio::ip::address_v4::loopback(), 0);
+  const auto port = listener->Bind({any.data(), static_cast<socklen_t>(any.size())});
+  REQUIRE(port.ok());
+  REQUIRE(listener->Start().ok());
+  const asio::ip::tcp::endpoint to(asio::ip::address_v4::loopback(), static_cast<asio::ip::port_type>(*port));
+  const socket_address address(to.data(), static_cast<socklen_t>(to.size()));
+  for (int i = 0; i < 50; ++i) CHECK(connect(*engine, address).ok());
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (accepted < 50 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  CHECK(accepted == 50);
+  CHECK(over == 0);
+  listener.reset();
+  while (over == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  CHECK(over == 1);
+  CHECK_FALSE(connect(*engine, address).ok());
+  kept.clear();
+}
+
+TEST_CASE("a listener that was never started outlives the context", "[alone]") {
+  std::optional<asio::io_context> io(std::in_place);
+  const auto engine = io_engine::make(*io);
+  std::atomic<int> over{0};
+  auto listener = *engine->CreateListener([](endpoint_ptr, MemoryAllocator) {}, [&](absl::Status) { ++over; },
+                                          no_config(), std::make_unique<plain_allocators>());
+  const asio::ip::tcp::endpoint any(asio::ip::address_v4::loopback(), 0);
+  const socket_address address(any.data(), static_cast<socklen_t>(any.size()));
+  REQUIRE(listener->Bind(address).ok());
+  io.reset();
+  CHECK_FALSE(listener->Bind(address).ok());
+  listener.reset();
+  engine->loop()->settle(10s);
+  CHECK(over == 1);
 }
 
 TEST_CASE("names", "[alone]") {
