@@ -48,6 +48,8 @@ enum class event_engine_use {
 /// several threads.
 class CONN_GRPC_API event_engine_scope {
  public:
+  /// @throws boost::system::system_error with errc::invalid_options: `io` lacks locks
+  /// (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO).
   /// @throws std::logic_error: another scope takes everything.
   /// @throws std::system_error: the thread that stands in for the context cannot be started.
   explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
