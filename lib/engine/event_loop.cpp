@@ -119,7 +119,7 @@ void event_loop::begin_in_context(std::shared_ptr<user> caller) {
 
 bool event_loop::will_flush(const std::shared_ptr<user>& caller) {
   auto* const here = turn_here::in_context_of(*this);
-  return here != nullptr && here->will_flush(caller);
+  return here != nullptr && waiting_.load(std::memory_order_relaxed) == 0 && here->will_flush(caller);
 }
 
 bool event_loop::is_worker() const {
@@ -130,10 +130,10 @@ bool event_loop::is_worker() const {
 
 bool event_loop::is_idle() const { return !has_tasks() && beginning_.empty() && flushing_.empty(); }
 
-// A turn that is running will come to what has been queued, unless there are more threads,
-// which can do so at once.
+// A turn that is running will come to what has been queued. But another thread can do so at
+// once, and the turn's handler may run the context itself.
 void event_loop::request_turn() {
-  if (context_ == nullptr || posted_turns_ > 0 || (running_turns_ > 0 && !several_threads_)) return;
+  if (context_ == nullptr || posted_turns_ > 0 || (running_turns_ > 0 && !turns_overlap_)) return;
   ++posted_turns_;
   asio::post(*context_.load(), [self = shared_from_this()] {
     {
@@ -160,7 +160,7 @@ std::optional<task> event_loop::take(bool with_callbacks) {
     callbacks_.pop_front();
     callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
   }
-  if (taken && several_threads_ && !is_idle()) request_turn();
+  if (taken && turns_overlap_ && !is_idle()) request_turn();
   return taken;
 }
 
@@ -196,6 +196,7 @@ void event_loop::call_due_timers(turn_here& here) {
     std::optional<task> due;
     {
       const std::lock_guard lock(mutex_);
+      if (here.is_over()) return;
       due = timers_.pop_due(now);
     }
     if (!due) return;
@@ -227,8 +228,8 @@ bool event_loop::begin_turn() {
   ++running_turns_;
   if (first_thread_ == std::thread::id())
     first_thread_ = thread;
-  else if (first_thread_ != thread)
-    several_threads_ = true;
+  else if (first_thread_ != thread || running_turns_ > 1)
+    turns_overlap_ = true;
   return gathering_.begin_turn();
 }
 
@@ -276,6 +277,7 @@ void event_loop::turn_here::call_tasks() {
     bool is_control = false;
     {
       const std::lock_guard lock(loop_.mutex_);
+      if (is_over()) return;
       if (kind_ != kind::stand_in) beginning.swap(loop_.beginning_);
       is_control = !loop_.control_.empty();
       next = loop_.take(true);
@@ -288,9 +290,9 @@ void event_loop::turn_here::call_tasks() {
 
 // Also when a handler has thrown.
 void event_loop::turn_here::finish() {
-  if (kind_ != kind::stand_in) {
+  {
     const std::lock_guard lock(loop_.mutex_);
-    if (kind_ == kind::queued) {
+    if (kind_ == kind::queued || (kind_ == kind::stand_in && loop_.stands_in_for_all())) {
       loop_.gathering_.flush();
       std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
     } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
@@ -299,20 +301,21 @@ void event_loop::turn_here::finish() {
     }
   }
   for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
-  // What is left when a handler has thrown is completed by a turn of its own.
-  for (; next_deferred_ < deferred_.size(); ++next_deferred_)
-    loop_.run(task::function([self = loop_.shared_from_this(), left = std::move(deferred_[next_deferred_])] {
-      detail::callback_loop::after_callback(left);
-    }));
+  // What is left when a handler has thrown: without permission to dispatch, its handlers are posted.
+  forbid_dispatch();
+  while (next_deferred_ < deferred_.size()) std::exchange(deferred_[next_deferred_++], nullptr)->complete_deferred();
   turn_has_ended(was_more_than_io_);
 }
 
 // ---- The stand-in thread
 
 void event_loop::begin_waiting() noexcept {
+  auto* const here = turn_here::in_context_of(*this);
   {
     const std::lock_guard lock(mutex_);
     ++waiting_;
+    // The turn of this thread does not come to its end meanwhile.
+    if (here != nullptr && context_ != nullptr) std::ranges::move(here->take_flushed(), std::back_inserter(flushing_));
   }
   stand_in_wakes_.notify_one();
 }
@@ -336,13 +339,19 @@ void event_loop::stand_in() {
 }
 
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
+  const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && !(due && *due <= clock::now())) {
+  if (!has_tasks() && flushing_.empty() && !(due && *due <= now)) {
     settled_.notify_all();
-    if (due)
+    if (context_ != nullptr) {
+      const auto soon = now + patience;
+      if (stand_in_wakes_.wait_until(lock, due ? std::min(*due, soon) : soon) == std::cv_status::timeout)
+        try_all_again(lock);
+    } else if (due) {
       stand_in_wakes_.wait_until(lock, *due);
-    else
+    } else {
       stand_in_wakes_.wait(lock);
+    }
     return;
   }
   stand_in_sleeps_ = false;
@@ -352,6 +361,21 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     call_due_timers(here);
     here.call_tasks();
   }
+  lock.lock();
+  stand_in_sleeps_ = true;
+}
+
+void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::shared_ptr<user>> users;
+  for (const auto& entry : users_)
+    if (auto used = entry.user_.lock()) users.push_back(std::move(used));
+  stand_in_sleeps_ = false;
+  lock.unlock();
+  {
+    turn_here here(*this, turn_here::kind::stand_in);
+    for (const auto& each : users) each->try_again();
+  }
+  users.clear();
   lock.lock();
   stand_in_sleeps_ = true;
 }
