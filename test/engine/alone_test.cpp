@@ -91,6 +91,7 @@ class conversation {
 TEST_CASE("endpoints carry all bytes, in both directions at once", "[alone]") {
   const int threads = GENERATE(1, 3);
   const auto block = GENERATE(std::size_t{10}, std::size_t{1'500'000});
+  const bool others_wait = GENERATE(false, true);  // so the stand-in thread works, too
   echo_server server;
   asio::io_context io;
   const auto engine = io_engine::make(io);
@@ -101,11 +102,22 @@ TEST_CASE("endpoints carry all bytes, in both directions at once", "[alone]") {
     REQUIRE(connected.ok());
     all.push_back(std::make_unique<conversation>(*std::move(connected), block, block > 1'000 ? 2 : 2'000));
   }
+  event_loop::make_current({engine, engine->loop().get()});
+  std::atomic<bool> over{false};
+  std::jthread waiting([&] {
+    while (others_wait && !over) {
+      const conn_grpc::detail::callback_loop::waiting waits;
+      std::this_thread::sleep_for(1ms);
+    }
+  });
   for (auto& each : all) each->start();  // on this thread, which is none of the context's
   for (auto& each : all) {
     CHECK(each->is_over());
     CHECK(each->is_intact());
   }
+  over = true;
+  waiting.join();
+  event_loop::make_current(nullptr);
   engine->loop()->detach();
   engine->loop()->settle(5s);
 }
