@@ -50,7 +50,9 @@ enum class event_engine_use {
 /// unless its arguments are from `add_to`.
 class CONN_GRPC_API event_engine_scope {
  public:
-  /// *Errors*: Throws std::logic_error if this scope and another one take everything. Throws
+  /// *Errors*: Throws boost::system::system_error with errc::invalid_options if `io` has no
+  /// locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO).
+  /// Throws std::logic_error if this scope and another one take everything. Throws
   /// std::system_error if the library's thread cannot be started.
   explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
 

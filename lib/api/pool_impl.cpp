@@ -7,16 +7,11 @@
 #include "core/option_checks.hpp"
 #include "core/target.hpp"
 #include "grpc/grpc_connector.hpp"
+#include "runtime/context_locks.hpp"
 #include "runtime/log_line.hpp"
 
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/query.hpp>
-#if __has_include(<boost/asio/config.hpp>)
-#include <boost/asio/config.hpp>
-#else
-#include <boost/asio/detail/concurrency_hint.hpp>
-#include <boost/asio/detail/scheduler.hpp>
-#endif
 
 #include <memory>
 #include <optional>
@@ -26,22 +21,9 @@
 namespace conn_grpc::detail {
 namespace {
 
-/// False for a context without locks, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE. gRPC's thread
-/// posts to the context, and the wake-up would be lost. Asio's resolver also has a thread
-/// of its own, and fails there with operation_not_supported.
-bool locks(asio::execution_context& context) {
-#if __has_include(<boost/asio/config.hpp>)
-  return asio::config(context).get("scheduler", "locking", true);
-#else
-  using asio::detail::scheduler;
-  return !asio::has_service<scheduler>(context) ||
-         BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(SCHEDULER, asio::use_service<scheduler>(context).concurrency_hint());
-#endif
-}
-
 void check_executor(const asio::any_io_executor& executor) {
   core::check(static_cast<bool>(executor), "executor", "must not be empty");
-  core::check(locks(asio::query(executor, asio::execution::context)), "executor",
+  core::check(runtime::locks(asio::query(executor, asio::execution::context)), "executor",
               "its context has no locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), but gRPC's thread posts to it");
 }
 

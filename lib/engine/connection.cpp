@@ -213,24 +213,31 @@ bool connection::write(callback called, SliceBuffer* from) {
   return false;
 }
 
-void connection::flush() { continue_writing(); }
+void connection::flush() {
+  {
+    const std::lock_guard lock(mutex_);
+    write_is_put_off_ = false;
+    if (write_waits_) return;
+  }
+  if (!continue_writing()) loop_->begin_in_context(shared_from_this());
+}
 
-void connection::continue_writing() {
+void connection::try_again() { (void)continue_writing(); }
+
+bool connection::continue_writing() {
   absl::Status error;
   pending ended;
   {
     const std::lock_guard lock(mutex_);
-    write_is_put_off_ = false;
-    if (!writing_ || !socket_ || write_waits_) return;
-    if (send(*writing_.buffer, error) != outcome::waits) {
-      ended = std::exchange(writing_, {});
-      is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
-    }
+    if (!writing_ || !socket_ || write_is_put_off_) return true;
+    if (send(*writing_.buffer, error) == outcome::waits) return false;
+    ended = std::exchange(writing_, {});
+    is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
-  if (!ended) return loop_->begin_in_context(shared_from_this());
   ended.called(error);
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;
+  return true;
 }
 
 // With the mutex held.
@@ -243,7 +250,7 @@ void connection::wait_for_room(asio::io_context& context) {
                               const std::lock_guard lock(self->mutex_);
                               self->write_waits_ = false;
                             }
-                            self->continue_writing();
+                            if (!self->continue_writing()) self->begin();
                           });
                         }));
   });

@@ -54,6 +54,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   void detached() noexcept override;
   void begin() noexcept override;
   void flush() override;
+  void try_again() override;
 
  private:
   enum class outcome { done, waits, failed };
@@ -72,7 +73,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   void wait_for_room(asio::io_context& context);
   void has_read(boost::system::error_code error, std::size_t size);
   [[nodiscard]] outcome send(SliceBuffer& from, absl::Status& error);
-  void continue_writing();
+  /// Returns false when the socket has no room.
+  [[nodiscard]] bool continue_writing();
 
   const std::shared_ptr<event_loop> loop_;
   MemoryAllocator allocator_;

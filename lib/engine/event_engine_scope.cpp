@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/event_engine.hpp>
 
+#include "core/option_checks.hpp"
 #include "engine/io_engine.hpp"
+#include "runtime/context_locks.hpp"
 
 #include <grpc/event_engine/event_engine.h>
 #include <grpc/impl/channel_arg_names.h>
@@ -41,6 +43,8 @@ struct event_engine_scope::state {
 };
 
 event_engine_scope::event_engine_scope(asio::io_context& io, event_engine_use use) : state_(std::make_unique<state>()) {
+  core::check(runtime::locks_io(io), "io",
+              "it lacks locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or _UNSAFE_IO), but other threads use its sockets");
   if (use == event_engine_use::everything) state_->everything = std::make_unique<taking_everything>();
   state_->engine = engine::io_engine::make(io);
   if (!state_->everything) return;

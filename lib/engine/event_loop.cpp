@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/event_loop.hpp"
 
+#include "grpc/call_into_grpc.hpp"
 #include "runtime/quiet_thread.hpp"
 
 #include <boost/asio/post.hpp>
@@ -21,6 +22,9 @@ constexpr int most_tasks_of_turn = 128;
 
 // A closure that has waited for this long is run by the stand-in thread.
 constexpr auto patience = 2ms;
+
+// A thread that has been inside of one call into gRPC for this long is stuck there.
+constexpr auto patience_with_calls = 50ms;
 
 }  // namespace
 
@@ -84,7 +88,7 @@ timer_handle event_loop::run_after(clock::duration delay, task what) {
   const auto handle = timers_.add(due, std::move(what));
   if (armed_for_ && *armed_for_ <= due) return handle;
   if (turn_here::in_context_of(*this) == nullptr) request_turn();  // whose end arms the timer
-  const bool notify = wakes_stand_in(false);
+  const bool notify = stand_in_sleeps_ && stands_in_for_all();
   lock.unlock();
   if (notify) stand_in_wakes_.notify_one();
   return handle;
@@ -117,7 +121,7 @@ void event_loop::begin_in_context(std::shared_ptr<user> caller) {
 
 bool event_loop::will_flush(const std::shared_ptr<user>& caller) {
   auto* const here = turn_here::in_context_of(*this);
-  return here != nullptr && here->will_flush(caller);
+  return here != nullptr && waiting_.load(std::memory_order_relaxed) == 0 && here->will_flush(caller);
 }
 
 bool event_loop::is_worker() const {
@@ -128,10 +132,10 @@ bool event_loop::is_worker() const {
 
 bool event_loop::is_idle() const { return !has_tasks() && beginning_.empty() && flushing_.empty(); }
 
-// A turn that is running will come to what has been queued, unless there are more threads,
-// which can do so at once.
+// A turn that is running will come to what has been queued. But another thread can do so at
+// once, and the turn's handler may run the context itself.
 void event_loop::request_turn() {
-  if (context_ == nullptr || posted_turns_ > 0 || (running_turns_ > 0 && !several_threads_)) return;
+  if (context_ == nullptr || posted_turns_ > 0 || (running_turns_ > 0 && !turns_overlap_)) return;
   ++posted_turns_;
   asio::post(*context_.load(), [self = shared_from_this()] {
     {
@@ -144,7 +148,7 @@ void event_loop::request_turn() {
 }
 
 bool event_loop::wakes_stand_in(bool is_control) const {
-  return stand_in_sleeps_ && (is_control || stands_in_for_all());
+  return stand_in_sleeps_ && (is_control || !stand_in_watches_ || stands_in_for_all());
 }
 
 std::optional<task> event_loop::take(bool with_callbacks) {
@@ -156,9 +160,10 @@ std::optional<task> event_loop::take(bool with_callbacks) {
   } else if (with_callbacks && !callbacks_.empty()) {
     taken.emplace(std::move(callbacks_.front()));
     callbacks_.pop_front();
+    ++callbacks_taken_;
     callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
   }
-  if (taken && several_threads_ && !is_idle()) request_turn();
+  if (taken && turns_overlap_ && !is_idle()) request_turn();
   return taken;
 }
 
@@ -194,6 +199,7 @@ void event_loop::call_due_timers(turn_here& here) {
     std::optional<task> due;
     {
       const std::lock_guard lock(mutex_);
+      if (here.is_over()) return;
       due = timers_.pop_due(now);
     }
     if (!due) return;
@@ -225,8 +231,8 @@ bool event_loop::begin_turn() {
   ++running_turns_;
   if (first_thread_ == std::thread::id())
     first_thread_ = thread;
-  else if (first_thread_ != thread)
-    several_threads_ = true;
+  else if (first_thread_ != thread || running_turns_ > 1)
+    turns_overlap_ = true;
   return gathering_.begin_turn();
 }
 
@@ -274,6 +280,7 @@ void event_loop::turn_here::call_tasks() {
     bool is_control = false;
     {
       const std::lock_guard lock(loop_.mutex_);
+      if (is_over()) return;
       if (kind_ != kind::stand_in) beginning.swap(loop_.beginning_);
       is_control = !loop_.control_.empty();
       next = loop_.take(true);
@@ -286,9 +293,9 @@ void event_loop::turn_here::call_tasks() {
 
 // Also when a handler has thrown.
 void event_loop::turn_here::finish() {
-  if (kind_ != kind::stand_in) {
+  {
     const std::lock_guard lock(loop_.mutex_);
-    if (kind_ == kind::queued) {
+    if (kind_ == kind::queued || (kind_ == kind::stand_in && loop_.stands_in_for_all())) {
       loop_.gathering_.flush();
       std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
     } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
@@ -300,7 +307,7 @@ void event_loop::turn_here::finish() {
   turn_has_ended(was_more_than_io_);
   // What completes there may write, and end RPCs.
   flush();
-  complete_in_other_turn();
+  complete_elsewhere();
 }
 
 void event_loop::turn_here::flush() {
@@ -308,19 +315,22 @@ void event_loop::turn_here::flush() {
   flushed_.clear();
 }
 
-void event_loop::turn_here::complete_in_other_turn() {
-  for (; next_deferred_ < deferred_.size(); ++next_deferred_)
-    loop_.run(task::function([self = loop_.shared_from_this(), left = std::move(deferred_[next_deferred_])] {
-      detail::callback_loop::after_callback(left);
-    }));
+// Also what is left when a handler has thrown. Without permission to dispatch, the handlers
+// are posted.
+void event_loop::turn_here::complete_elsewhere() {
+  forbid_dispatch();
+  while (next_deferred_ < deferred_.size()) std::exchange(deferred_[next_deferred_++], nullptr)->complete_deferred();
 }
 
 // ---- The stand-in thread
 
 void event_loop::begin_waiting() noexcept {
+  auto* const here = turn_here::in_context_of(*this);
   {
     const std::lock_guard lock(mutex_);
     ++waiting_;
+    // The turn of this thread does not come to its end meanwhile.
+    if (here != nullptr && context_ != nullptr) std::ranges::move(here->take_flushed(), std::back_inserter(flushing_));
   }
   stand_in_wakes_.notify_one();
 }
@@ -338,19 +348,27 @@ void event_loop::stand_in() {
       stand_in_for_all(lock);
     else if (!control_.empty())
       stand_in_for_control(lock);
+    else if (!callbacks_.empty() || stand_in_watches_)
+      watch_callbacks(lock);
     else
       stand_in_wakes_.wait(lock);
   }
 }
 
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
+  const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && !(due && *due <= clock::now())) {
+  if (!has_tasks() && flushing_.empty() && !(due && *due <= now)) {
     settled_.notify_all();
-    if (due)
+    if (context_ != nullptr) {
+      const auto soon = now + patience;
+      if (stand_in_wakes_.wait_until(lock, due ? std::min(*due, soon) : soon) == std::cv_status::timeout)
+        try_all_again(lock);
+    } else if (due) {
       stand_in_wakes_.wait_until(lock, *due);
-    else
+    } else {
       stand_in_wakes_.wait(lock);
+    }
     return;
   }
   stand_in_sleeps_ = false;
@@ -364,6 +382,21 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = true;
 }
 
+void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::shared_ptr<user>> users;
+  for (const auto& entry : users_)
+    if (auto used = entry.user_.lock()) users.push_back(std::move(used));
+  stand_in_sleeps_ = false;
+  lock.unlock();
+  {
+    turn_here here(*this, turn_here::kind::stand_in);
+    for (const auto& each : users) each->try_again();
+  }
+  users.clear();
+  lock.lock();
+  stand_in_sleeps_ = true;
+}
+
 void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = false;
   const auto taken = control_taken_;
@@ -371,6 +404,33 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) {
     auto next = take(false);
     --control_taken_;  // this thread has taken it, so the context may still be stuck
+    lock.unlock();
+    {
+      turn_here here(*this, turn_here::kind::stand_in);
+      here.call(*next, true);
+    }
+    lock.lock();
+  }
+  stand_in_sleeps_ = true;
+}
+
+// gRPC also hands over as functions what a stuck thread needs, for example the loss of a
+// connection. Nothing tells them from callbacks of the user's. So they stay in the context
+// as long as a thread of it may come to them.
+void event_loop::watch_callbacks(std::unique_lock<std::mutex>& lock) {
+  stand_in_watches_ = true;
+  const auto taken = callbacks_taken_;
+  const auto has_other_work = [this] { return ended_ || stands_in_for_all() || !control_.empty(); };
+  if (stand_in_wakes_.wait_for(lock, patience_with_calls / 2, has_other_work)) return;
+  if (callbacks_.empty()) {
+    stand_in_watches_ = callbacks_taken_ != taken;  // else nothing happens, so it sleeps until something is queued
+    return;
+  }
+  stand_in_sleeps_ = false;
+  while (callbacks_taken_ == taken && !callbacks_.empty() && !has_other_work() &&
+         detail::call_into_grpc::is_stuck(patience_with_calls)) {
+    auto next = take(true);
+    --callbacks_taken_;  // this thread has taken it, so the other one may still be stuck
     lock.unlock();
     {
       turn_here here(*this, turn_here::kind::stand_in);

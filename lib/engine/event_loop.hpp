@@ -22,6 +22,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace conn_grpc::engine {
@@ -35,12 +36,13 @@ namespace asio = boost::asio;
 /// callback of gRPC's, then what gRPC has asked to run, up to a limit, then it sends what
 /// was written meanwhile. gRPC's functions never call these: `run` only queues.
 ///
-/// *The stand-in thread.* It sleeps, except in three cases:
+/// *The stand-in thread.* It sleeps, except in four cases:
 /// - A closure has waited for some milliseconds. gRPC uses closures for its control work,
 ///   like changes of a channel's state, and never for callbacks of the user's. A thread of
 ///   the context may be inside of gRPC, in a retry that ends only when such a closure has
 ///   run. So the stand-in thread runs it.
-/// - A thread of the library's waits for gRPC, and may be the context's only one.
+/// - A thread of the library's waits for gRPC, and may be the context's only one. What gRPC
+///   has to end may follow a write, so the stand-in thread also goes on with the writes.
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
 ///   may still have to end what it has begun.
 ///
@@ -63,8 +65,11 @@ class event_loop final : public detail::callback_loop,
     /// Begins an operation of Asio's. Called by a thread of the context, inside of a turn,
     /// once for each call of `begin_in_context`.
     virtual void begin() noexcept {}
-    /// Sends what was put off. As `begin`, but once for each `will_flush` that was true.
+    /// Sends what was put off. Called once for each `will_flush` that was true, by any thread.
     virtual void flush() {}
+    /// Tries what waits for the socket to have room. Called by the stand-in thread, from time
+    /// to time while the context may not run.
+    virtual void try_again() {}
 
    protected:
     user() = default;
@@ -178,7 +183,9 @@ class event_loop final : public detail::callback_loop,
   void call_due_timers(turn_here& here);
   void stand_in();
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
+  void try_all_again(std::unique_lock<std::mutex>& lock);
   void stand_in_for_control(std::unique_lock<std::mutex>& lock);
+  void watch_callbacks(std::unique_lock<std::mutex>& lock);
 
   mutable std::mutex mutex_;
   std::condition_variable stand_in_wakes_;
@@ -193,7 +200,7 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
   std::vector<std::shared_ptr<user>> beginning_;
-  std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted
+  std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted, or by the stand-in thread
   write_gathering gathering_;
   timer_queue<task, clock::time_point> timers_;
   std::optional<clock::time_point> armed_for_;
@@ -201,11 +208,13 @@ class event_loop final : public detail::callback_loop,
   int posted_turns_ = 0;
   int running_turns_ = 0;
   std::uint64_t control_taken_ = 0;
+  std::uint64_t callbacks_taken_ = 0;
   std::thread::id first_thread_;
-  bool several_threads_ = false;
+  bool turns_overlap_ = false;  // or may: several threads run the context, or handlers of turns do
 
-  int waiting_ = 0;  // threads of the library's that wait for gRPC
+  std::atomic<int> waiting_{0};  // threads of the library's that wait for gRPC; changes with the mutex held
   bool stand_in_sleeps_ = true;
+  bool stand_in_watches_ = false;  // whether callbacks are called
   bool ended_ = false;
   std::thread stand_in_thread_;
 };
@@ -226,6 +235,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
 
   void defer(const std::shared_ptr<detail::deferred_completion>& deferred) override { deferred_.push_back(deferred); }
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
+  /// What this turn has put off, for another one to flush.
+  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() { return std::exchange(flushed_, {}); }
 
   /// Calls one task, and completes what it has deferred. Throws what a handler throws.
   void call(task& called, bool is_control);
@@ -233,11 +244,13 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   /// Calls tasks until there are none, or the limit is reached.
   void call_tasks();
   void has_called_timers() noexcept { was_more_than_io_ = true; }
+  /// With the mutex of the loop held. True once the stand-in thread does the work instead.
+  [[nodiscard]] bool is_over() const { return kind_ != kind::stand_in && loop_.context_ == nullptr; }
 
  private:
   void finish();
   void flush();
-  void complete_in_other_turn();
+  void complete_elsewhere();
 
   event_loop& loop_;
   const kind kind_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/call_monitor.hpp"
 
+#include "grpc/call_into_grpc.hpp"
 #include "grpc/completion_thread.hpp"
 #include "grpc/failure_reason.hpp"
 #include "grpc/health_watch.hpp"
@@ -82,6 +83,7 @@ bool names_lost_connection(const ::grpc::Status& status) {
 void call_monitor::start_call(const ::grpc::ClientContext& context, std::shared_ptr<call_monitor>& monitor,
                               const std::function<void()>& start) {
   const starting_call call(context, monitor);
+  const call_into_grpc calls;
   start();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "grpc/call_into_grpc.hpp"
 #include "grpc/callback_loop.hpp"
 
 #include <grpcpp/channel.h>
@@ -113,7 +114,10 @@ class completion_thread {
     const bool is_of_call = what->is_of_call();
     if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
     what->session_ = std::move(session);
-    start(&queue, static_cast<void*>(what.release()));
+    {
+      const call_into_grpc calls;
+      start(&queue, static_cast<void*>(what.release()));
+    }
     if (loop) poll_soon_in(*loop);
     return true;
   }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // The scope ends before and after the context, the pool, the channels and the RPCs.
+#include <grpc/event_engine/event_engine.h>
+
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <conn_grpc/streams.hpp>
 #include <optional>
 
 #include "engine/engine_fixture.hpp"
@@ -124,6 +127,31 @@ TEST_CASE("the scope ends in a handler of the context", "[engine][life]") {
   io.run();
   CHECK(first.ok());
   CHECK(second.error_code() == grpc::StatusCode::UNAVAILABLE);
+}
+
+// gRPC ends the cancelled RPC after the write, and the destructor waits in the turn.
+TEST_CASE("a stream is destroyed in a turn that has put its writes off", "[engine][life]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  const auto channel = bare_channel(address_of(server));
+  const auto stub = Greeter::NewStub(channel);
+  grpc::Status before, after;
+  asio::co_spawn(
+      io,
+      [&]() -> asio::awaitable<void> {
+        before = co_await say_hello(channel);
+        grpc_event_engine::experimental::GetDefaultEventEngine()->Run([] {});  // the turn has more to call
+        {
+          grpc::ClientContext context;
+          const auto stream = conn_grpc::open(*stub, &Greeter::Stub::async::Chat, context);
+        }
+        after = co_await say_hello(channel);
+      },
+      asio::detached);
+  io.run();
+  CHECK(before.ok());
+  CHECK(after.ok());
 }
 
 TEST_CASE("a pool outlives the scope, and connects with gRPC's own engine", "[engine][life]") {

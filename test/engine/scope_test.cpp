@@ -190,6 +190,17 @@ TEST_CASE("names, and addresses of all kinds", "[engine]") {
   CHECK(ends_ok(path));
 }
 
+TEST_CASE("a context that lacks locks is refused, because other threads use its sockets", "[engine]") {
+  for (const int hint : {BOOST_ASIO_CONCURRENCY_HINT_UNSAFE, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO}) {
+    asio::io_context unsafe(hint);
+    CHECK_THROWS_AS(event_engine_scope(unsafe), boost::system::system_error);
+  }
+  for (const int hint : {1, 2, BOOST_ASIO_CONCURRENCY_HINT_SAFE}) {
+    asio::io_context safe(hint);
+    CHECK_NOTHROW(event_engine_scope(safe));
+  }
+}
+
 TEST_CASE("sockets of one context, callbacks of another", "[engine]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io, sockets_io;

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSL-1.0
+// Turns and their writes, through gRPC's interface, on one thread. ThreadSanitizer runs this.
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <functional>
+#include <future>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "engine/endpoint_fixture.hpp"
+#include "grpc/call_into_grpc.hpp"
+#include "grpc/callback_loop.hpp"
+#include "support/catch.hpp"
+
+using namespace std::chrono_literals;
+using namespace conn_grpc::test;
+using conn_grpc::detail::callback_loop;
+using conn_grpc::detail::deferred_completion;
+using conn_grpc::engine::event_loop;
+using conn_grpc::engine::io_engine;
+
+namespace {
+
+/// An engine whose context this thread runs, and a connection.
+class turns_fixture {
+ public:
+  explicit turns_fixture(const socket_address& peer) {
+    const auto work = asio::make_work_guard(*io);
+    engine->Connect([&](absl::StatusOr<endpoint_ptr> result) { endpoint = *std::move(result); }, peer, no_config(),
+                    MemoryAllocator(std::make_shared<plain_allocator>()), 20s);
+    while (!endpoint) io->run_one();
+    event_loop::make_current({engine, engine->loop().get()});
+  }
+  ~turns_fixture() {
+    event_loop::make_current(nullptr);
+    endpoint.reset();
+    if (engine) engine->loop()->detach();
+    if (engine) engine->loop()->settle(10s);
+  }
+  turns_fixture(const turns_fixture&) = delete;
+  turns_fixture& operator=(const turns_fixture&) = delete;
+
+  /// Calls it in a handler of the context, with all that follows.
+  void in_handler(std::function<void()> called) {
+    asio::post(*io, std::move(called));
+    io->restart();
+    io->poll();
+  }
+
+  /// @returns true when it was written at once.
+  bool write(std::size_t size = 10) {
+    bytes.Clear();
+    ::grpc_slice_buffer_add(bytes.c_slice_buffer(), ::grpc_slice_malloc(size));
+    return endpoint->Write(
+        [this](const absl::Status& s) {
+          was_ok = s.ok();
+          ++written;
+        },
+        &bytes, {});
+  }
+
+  /// Writes in turns of this thread, until one of them puts its write off.
+  void put_off_in_turns() {
+    bool put_off = false;
+    for (int turn = 0; turn < 100 && !put_off; ++turn) engine->loop()->in_turn([&] { put_off = !write(); });
+    if (!put_off) throw std::runtime_error("no turn has put its write off");
+  }
+  /// Writes in a turn that will call more. Call it in a turn.
+  void put_off_in_this_turn() {
+    engine->Run([] {});
+    if (write()) throw std::runtime_error("the turn has not put its write off");
+  }
+
+  /// As the library does in a destructor. @returns whether the write has ended meanwhile.
+  bool ends_while_this_thread_waits() {
+    const callback_loop::waiting waits;
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (written == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+    return written == 1;
+  }
+
+  std::optional<asio::io_context> io{std::in_place};
+  std::shared_ptr<io_engine> engine = io_engine::make(*io);
+  SliceBuffer bytes;
+  std::atomic<int> written{0};
+  std::atomic<bool> was_ok{false};
+  endpoint_ptr endpoint;
+};
+
+class completion final : public deferred_completion {
+ public:
+  explicit completion(std::function<void()> called) : called_(std::move(called)) {}
+  void complete_deferred() override { called_(); }
+
+ private:
+  const std::function<void()> called_;
+};
+
+void defer(std::function<void()> called) {
+  callback_loop::after_callback(std::make_shared<completion>(std::move(called)));
+}
+
+}  // namespace
+
+TEST_CASE("a write that is put off ends once", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  bool ok = true;
+  SECTION("in the turn that is posted") {
+    f.in_handler([&] { f.put_off_in_turns(); });
+  }
+  SECTION("at the end of its turn") {
+    f.in_handler([&] { f.engine->loop()->in_turn([&] { f.put_off_in_this_turn(); }); });
+  }
+  SECTION("when a handler of its turn throws") {
+    CHECK_THROWS_AS(f.in_handler([&] {
+      f.put_off_in_turns();
+      throw std::logic_error("thrown by a handler");
+    }),
+                    std::logic_error);
+    f.in_handler([] {});
+  }
+  SECTION("when the context is stopped, as soon as it runs again") {
+    f.in_handler([&] {
+      f.put_off_in_turns();
+      f.io->stop();
+    });
+    CHECK(f.written == 0);
+    f.in_handler([] {});
+  }
+  SECTION("when its endpoint is destroyed") {
+    ok = false;
+    f.in_handler([&] {
+      f.put_off_in_turns();
+      f.endpoint.reset();
+    });
+  }
+  SECTION("when the loop ends in its turn") {
+    ok = false;
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] {
+        f.put_off_in_this_turn();
+        f.engine->loop()->detach();
+      });
+    });
+    f.engine->loop()->settle(10s);
+  }
+  SECTION("when the context is destroyed") {
+    ok = false;
+    f.in_handler([&] {
+      f.put_off_in_turns();
+      f.io->stop();
+    });
+    f.io.reset();
+    f.engine->loop()->settle(10s);
+  }
+  CHECK(f.written == 1);
+  CHECK(f.was_ok == ok);
+}
+
+TEST_CASE("a write that is put off leaves while its thread waits for gRPC", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  bool ended = false;
+  SECTION("to the end of the turn") {
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] {
+        f.put_off_in_this_turn();
+        ended = f.ends_while_this_thread_waits();
+      });
+    });
+  }
+  SECTION("to the turn that is posted") {
+    f.in_handler([&] {
+      f.put_off_in_turns();
+      ended = f.ends_while_this_thread_waits();
+    });
+  }
+  CHECK(ended);
+  CHECK(f.was_ok);
+}
+
+// gRPC hands the loss of a connection over as a function, and may retry an RPC on that
+// connection until it has been called.
+TEST_CASE("what a call into gRPC waits for is called while the only thread is stuck in it", "[turns]") {
+  asio::io_context io;
+  const auto engine = io_engine::make(io);
+  int called = 0;
+  asio::post(io, [&] {
+    const conn_grpc::detail::call_into_grpc call;
+    for (int i = 0; i < 3; ++i) {
+      std::promise<void> notified;
+      engine->Run([&] { notified.set_value(); });
+      if (notified.get_future().wait_for(20s) == std::future_status::ready) ++called;
+    }
+  });
+  io.run();
+  CHECK(called == 3);
+  engine->loop()->detach();
+}
+
+TEST_CASE("a write goes on when the peer reads, while its thread waits for gRPC", "[turns]") {
+  constexpr std::size_t size = 64 * 1024 * 1024;
+  asio::io_context other;
+  asio::ip::tcp::acceptor acceptor(other, {asio::ip::address_v4::loopback(), 0});
+  const auto address = acceptor.local_endpoint();
+  turns_fixture f({address.data(), static_cast<socklen_t>(address.size())});
+  auto peer = acceptor.accept();
+  bool ended = false;
+  std::jthread reader;
+  f.in_handler([&] {
+    f.engine->loop()->in_turn([&] { CHECK_FALSE(f.write(size)); });
+    reader = std::jthread([&] {
+      std::vector<char> bytes(1024 * 1024);
+      boost::system::error_code error;
+      for (std::size_t read = 0; read < size && !error;) read += peer.read_some(asio::buffer(bytes), error);
+    });
+    ended = f.ends_while_this_thread_waits();
+  });
+  CHECK(ended);
+  f.in_handler([] {});
+  f.endpoint.reset();
+}
+
+TEST_CASE("a handler of a turn may run the context", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  int written = -1;
+  f.in_handler([&] {
+    f.engine->loop()->in_turn([&] {
+      f.put_off_in_turns();
+      f.io->poll();
+      written = f.written;
+    });
+  });
+  CHECK(written == 1);
+}
+
+TEST_CASE("after the end of the loop its context runs nothing of gRPC's", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  SliceBuffer got;
+  CHECK_FALSE(f.endpoint->Read([](const absl::Status&) {}, &got, {}));
+  f.in_handler([] {});
+  f.engine->loop()->detach();
+  std::promise<void> blocked, may_go_on;
+  f.engine->Run([&] {
+    blocked.set_value();
+    may_go_on.get_future().get();
+  });
+  blocked.get_future().get();
+  std::promise<std::thread::id> ran_on;
+  f.engine->Run([&] { ran_on.set_value(std::this_thread::get_id()); });
+  f.in_handler([] {});  // and the handler of the read, which was aborted
+  may_go_on.set_value();
+  CHECK(ran_on.get_future().get() != std::this_thread::get_id());
+}
+
+TEST_CASE("what a turn has to complete is completed, although a handler ends the loop and throws", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  bool completed = false;
+  const auto throws = [&] {
+    f.engine->loop()->in_turn([&] {
+      defer([&] {
+        event_loop::make_current(nullptr);
+        const auto loop = f.engine->loop();
+        f.engine.reset();
+        loop->join();
+        throw std::logic_error("thrown by a handler");
+      });
+      defer([&] { completed = true; });
+    });
+  };
+  CHECK_THROWS_AS(f.in_handler(throws), std::logic_error);
+  CHECK(completed);
+}
