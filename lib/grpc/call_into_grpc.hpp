@@ -29,12 +29,7 @@ class call_into_grpc {
 
 #else
 
-struct call_into_grpc {
-  call_into_grpc() noexcept {}
-  ~call_into_grpc() {}
-  call_into_grpc(const call_into_grpc&) = delete;
-  call_into_grpc& operator=(const call_into_grpc&) = delete;
-};
+struct [[maybe_unused]] call_into_grpc {};
 
 #endif
 
