@@ -215,9 +215,9 @@ TEST_CASE("the end of the loop ends each read, write and attempt once", "[alone]
     CHECK_FALSE(ok);
     // Nothing works any more, and nothing crashes.
     CHECK_FALSE(connect(*engine, server.address()).ok());
-    std::promise<absl::Status> failed;
-    CHECK_FALSE(endpoints[0]->Read([&](absl::Status s) { failed.set_value(std::move(s)); }, &buffers[0], {}));
-    CHECK_FALSE(failed.get_future().get().ok());
+    std::promise<bool> failed;
+    CHECK_FALSE(endpoints[0]->Read([&](absl::Status s) { failed.set_value(!s.ok()); }, &buffers[0], {}));
+    CHECK(failed.get_future().get());
     std::promise<void> ran;
     engine->RunAfter(1ms, [&] { ran.set_value(); });
     ran.get_future().get();
@@ -326,9 +326,11 @@ TEST_CASE("names", "[alone]") {
   CHECK_FALSE(look_up("localhost", "").ok());
   CHECK_FALSE(look_up("localhost", "443").value().empty());
   CHECK_FALSE(look_up("no-such-name.invalid", "443").ok());
-  std::promise<absl::Status> text;
-  resolver->LookupTXT([&](absl::StatusOr<std::vector<std::string>> result) { text.set_value(result.status()); }, "x");
-  CHECK(text.get_future().get().code() == absl::StatusCode::kUnimplemented);
+  // Not a Status: its references are counted in absl, which ThreadSanitizer does not see.
+  std::promise<absl::StatusCode> text;
+  resolver->LookupTXT([&](absl::StatusOr<std::vector<std::string>> result) { text.set_value(result.status().code()); },
+                      "x");
+  CHECK(text.get_future().get() == absl::StatusCode::kUnimplemented);
   // Destroyed with look-ups under way.
   std::atomic<int> called{0};
   for (int i = 0; i < 20; ++i) resolver->LookupHostname([&](found_addresses) { ++called; }, "localhost", "1");

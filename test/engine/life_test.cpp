@@ -129,7 +129,7 @@ TEST_CASE("the scope ends in a handler of the context", "[engine][life]") {
   CHECK(second.error_code() == grpc::StatusCode::UNAVAILABLE);
 }
 
-// gRPC ends the cancelled RPC after the write, and the destructor waits in the turn.
+// The destructor waits in the turn, and gRPC ends the cancelled RPC after the write.
 TEST_CASE("a stream is destroyed in a turn that has put its writes off", "[engine][life]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
@@ -140,11 +140,15 @@ TEST_CASE("a stream is destroyed in a turn that has put its writes off", "[engin
   asio::co_spawn(
       io,
       [&]() -> asio::awaitable<void> {
-        before = co_await say_hello(channel);
-        grpc_event_engine::experimental::GetDefaultEventEngine()->Run([] {});  // the turn has more to call
         {
           grpc::ClientContext context;
-          const auto stream = conn_grpc::open(*stub, &Greeter::Stub::async::Chat, context);
+          auto stream = conn_grpc::open(*stub, &Greeter::Stub::async::Chat, context);
+          ChatMessage message;
+          message.set_text("text");
+          co_await stream.write(message);
+          before = co_await say_hello(channel);  // the stream has begun, and this goes on in a turn
+          grpc_event_engine::experimental::GetDefaultEventEngine()->Run([] {});  // the turn has more to call
+          stream.async_write(message, asio::detached);
         }
         after = co_await say_hello(channel);
       },
