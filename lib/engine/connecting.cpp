@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/connecting.hpp"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <absl/strings/str_cat.h>
@@ -63,8 +62,7 @@ boost::system::error_code connecting::open(asio::io_context& context) {
   boost::system::error_code error;
   const auto* const address = address_.address();
   socket_.emplace(context);
-  const bool is_ip = address->sa_family == AF_INET || address->sa_family == AF_INET6;
-  (void)socket_->open(asio::generic::stream_protocol(address->sa_family, is_ip ? IPPROTO_TCP : 0), error);
+  (void)socket_->open(protocol_of(address->sa_family), error);
   if (!error) options_.apply(socket_->native_handle(), address->sa_family);
   return error;
 }

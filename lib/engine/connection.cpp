@@ -3,6 +3,7 @@
 
 #include <grpc/slice.h>
 #include <grpc/slice_buffer.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -38,6 +39,10 @@ absl::Status failed(const char* what, int error) {
 }
 
 }  // namespace
+
+asio::generic::stream_protocol protocol_of(int family) {
+  return {family, family == AF_INET || family == AF_INET6 ? IPPROTO_TCP : 0};
+}
 
 socket_address local_address_of(int descriptor) {
   sockaddr_storage address{};

@@ -121,6 +121,9 @@ class endpoint final : public EventEngine::Endpoint {
   const std::shared_ptr<connection> connection_;
 };
 
+/// The protocol of sockets that connect to, or accept from, an address of that family.
+[[nodiscard]] asio::generic::stream_protocol protocol_of(int family);
+
 /// The local address of a socket.
 [[nodiscard]] socket_address local_address_of(int descriptor);
 

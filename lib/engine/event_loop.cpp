@@ -371,46 +371,27 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     }
     return;
   }
-  stand_in_sleeps_ = false;
-  lock.unlock();
-  {
-    turn_here here(*this, turn_here::kind::stand_in);
+  in_stand_in_turn(lock, [this](turn_here& here) {
     call_due_timers(here);
     here.call_tasks();
-  }
-  lock.lock();
-  stand_in_sleeps_ = true;
+  });
 }
 
 void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
   std::vector<std::shared_ptr<user>> users;
   for (const auto& entry : users_)
     if (auto used = entry.user_.lock()) users.push_back(std::move(used));
-  stand_in_sleeps_ = false;
-  lock.unlock();
-  {
-    turn_here here(*this, turn_here::kind::stand_in);
+  in_stand_in_turn(lock, [&](turn_here&) {
     for (const auto& each : users) each->try_again();
-  }
-  users.clear();
-  lock.lock();
-  stand_in_sleeps_ = true;
+    users.clear();
+  });
 }
 
 void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = false;
   const auto taken = control_taken_;
   stand_in_wakes_.wait_for(lock, patience, [this] { return ended_ || stands_in_for_all(); });
-  while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) {
-    auto next = take(false);
-    --control_taken_;  // this thread has taken it, so the context may still be stuck
-    lock.unlock();
-    {
-      turn_here here(*this, turn_here::kind::stand_in);
-      here.call(*next, true);
-    }
-    lock.lock();
-  }
+  while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) call_next(lock, true);
   stand_in_sleeps_ = true;
 }
 
@@ -426,18 +407,29 @@ void event_loop::watch_callbacks(std::unique_lock<std::mutex>& lock) {
     stand_in_watches_ = callbacks_taken_ != taken;  // else nothing happens, so it sleeps until something is queued
     return;
   }
-  stand_in_sleeps_ = false;
   while (callbacks_taken_ == taken && !callbacks_.empty() && !has_other_work() &&
-         detail::call_into_grpc::is_stuck(patience_with_calls)) {
-    auto next = take(true);
-    --callbacks_taken_;  // this thread has taken it, so the other one may still be stuck
-    lock.unlock();
-    {
-      turn_here here(*this, turn_here::kind::stand_in);
-      here.call(*next, true);
-    }
-    lock.lock();
+         detail::call_into_grpc::is_stuck(patience_with_calls))
+    call_next(lock, false);
+}
+
+void event_loop::call_next(std::unique_lock<std::mutex>& lock, bool is_control) {
+  auto next = take(!is_control);
+  --(is_control ? control_taken_ : callbacks_taken_);  // this thread has taken it: the other one may still be stuck
+  in_stand_in_turn(lock, [&](turn_here& here) {
+    here.call(*next, is_control);
+    next.reset();  // not with the mutex held: it may own what calls the engine when it is destroyed
+  });
+}
+
+template <class Function>
+void event_loop::in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called) {
+  stand_in_sleeps_ = false;
+  lock.unlock();
+  {
+    turn_here here(*this, turn_here::kind::stand_in);
+    called(here);
   }
+  lock.lock();
   stand_in_sleeps_ = true;
 }
 

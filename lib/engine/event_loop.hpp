@@ -186,6 +186,9 @@ class event_loop final : public detail::callback_loop,
   void try_all_again(std::unique_lock<std::mutex>& lock);
   void stand_in_for_control(std::unique_lock<std::mutex>& lock);
   void watch_callbacks(std::unique_lock<std::mutex>& lock);
+  void call_next(std::unique_lock<std::mutex>& lock, bool is_control);
+  template <class Function>
+  void in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called);
 
   mutable std::mutex mutex_;
   std::condition_variable stand_in_wakes_;

@@ -175,7 +175,7 @@ void accepting::accept(int descriptor, const socket_address& peer) {
   const auto family = peer.address()->sa_family;
   options_.apply(descriptor, family);
   if (auto* const context = loop_->context(); context != nullptr) {
-    stream_socket socket(*context, {family, family == AF_UNIX ? 0 : IPPROTO_TCP}, descriptor);
+    stream_socket socket(*context, protocol_of(family), descriptor);
     const auto made = std::make_shared<connection>(loop_, std::move(socket),
                                                    allocators_->CreateMemoryAllocator("a server's connection"), peer);
     made->start();

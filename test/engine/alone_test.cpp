@@ -151,8 +151,7 @@ TEST_CASE("each task runs once, and never inside of Run", "[alone]") {
         }
       });
   }
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (ran < 3 * per_thread && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return ran >= 3 * per_thread; });
   CHECK(ran == 3 * per_thread);
   CHECK(nested == 0);
 }
@@ -176,8 +175,7 @@ TEST_CASE("a timer is either cancelled or runs", "[alone]") {
         }
       });
   }
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (ran + cancelled < 3 * per_thread && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return ran + cancelled >= 3 * per_thread; });
   CHECK(ran + cancelled == 3 * per_thread);
   CHECK(twice == 0);
 }
@@ -283,12 +281,11 @@ TEST_CASE("a listener accepts until it is destroyed, and says when it is over", 
   const asio::ip::tcp::endpoint to(asio::ip::address_v4::loopback(), static_cast<asio::ip::port_type>(*port));
   const socket_address address(to.data(), static_cast<socklen_t>(to.size()));
   for (int i = 0; i < 50; ++i) CHECK(connect(*engine, address).ok());
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (accepted < 50 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return accepted >= 50; });
   CHECK(accepted == 50);
   CHECK(over == 0);
   listener.reset();
-  while (over == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return over > 0; });
   CHECK(over == 1);
   CHECK_FALSE(connect(*engine, address).ok());
   kept.clear();
@@ -335,7 +332,6 @@ TEST_CASE("names", "[alone]") {
   std::atomic<int> called{0};
   for (int i = 0; i < 20; ++i) resolver->LookupHostname([&](found_addresses) { ++called; }, "localhost", "1");
   resolver.reset();
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (called < 20 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return called >= 20; });
   CHECK(called == 20);
 }

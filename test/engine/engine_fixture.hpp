@@ -52,14 +52,4 @@ void run_grpc_until(asio::io_context& io, Happened happened) {
   run_until(io, happened);
 }
 
-/// Waits for what another thread does. A test that hangs has failed.
-template <class Happened>
-void wait_until(Happened happened) {
-  const auto end = std::chrono::steady_clock::now() + 30s;
-  while (!happened()) {
-    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("the test hangs");
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-}
-
 }  // namespace conn_grpc::test

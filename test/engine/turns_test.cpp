@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <functional>
 #include <future>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -78,9 +79,7 @@ class turns_fixture {
   /// As the library does in a destructor. @returns whether the write has ended meanwhile.
   bool ends_while_this_thread_waits() {
     const callback_loop::waiting waits;
-    const auto end = std::chrono::steady_clock::now() + 10s;
-    while (written == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
-    return written == 1;
+    return happens([this] { return written > 0; }) && written == 1;
   }
 
   std::optional<asio::io_context> io{std::in_place};
@@ -187,15 +186,22 @@ TEST_CASE("a write that is put off leaves while its thread waits for gRPC", "[tu
 // gRPC hands the loss of a connection over as a function, and may retry an RPC on that
 // connection until it has been called.
 TEST_CASE("what a call into gRPC waits for is called while the only thread is stuck in it", "[turns]") {
+  struct calls_the_engine_at_its_end {
+    ~calls_the_engine_at_its_end() {
+      engine.Run([] {});
+    }
+    EventEngine& engine;
+  };
   asio::io_context io;
   const auto engine = io_engine::make(io);
   int called = 0;
   asio::post(io, [&] {
     const conn_grpc::detail::call_into_grpc call;
     for (int i = 0; i < 3; ++i) {
-      std::promise<void> notified;
-      engine->Run([&] { notified.set_value(); });
-      if (notified.get_future().wait_for(20s) == std::future_status::ready) ++called;
+      const auto notified = std::make_shared<std::promise<void>>();
+      engine->Run(
+          [notified, owned = std::make_shared<calls_the_engine_at_its_end>(*engine)] { notified->set_value(); });
+      if (notified->get_future().wait_for(20s) == std::future_status::ready) ++called;
     }
   });
   io.run();
