@@ -94,6 +94,11 @@ timer_handle event_loop::run_after(clock::duration delay, task what) {
   return handle;
 }
 
+void event_loop::call_behind(std::function<void()> called) {
+  const std::lock_guard lock(mutex_);
+  if (context_ != nullptr) asio::post(*context_.load(), std::move(called));
+}
+
 void event_loop::call_later(std::chrono::milliseconds delay, std::function<void()> called) {
   run_after(delay, task(task::function(std::move(called))));
 }

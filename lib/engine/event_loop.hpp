@@ -156,6 +156,7 @@ class event_loop final : public detail::callback_loop,
 
   // As callback_loop.
   void call(std::function<void()> called) override;
+  void call_behind(std::function<void()> called) override;
   void call_later(std::chrono::milliseconds delay, std::function<void()> called) override;
 
   // As shutdown_listener.

@@ -37,6 +37,9 @@ class callback_loop {
 
   /// Calls `task` soon in the loop, and never inside this function.
   virtual void call(std::function<void()> task) = 0;
+  /// Calls `task` once when the handlers of the context that are ready now have run, or
+  /// destroys it with the context.
+  virtual void call_behind(std::function<void()> task) = 0;
   virtual void call_later(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 
   /// Of the scope that exists. Null without a scope: then gRPC has threads of its own.

@@ -2,6 +2,7 @@
 #include <conn_grpc/detail/stream_call.hpp>
 
 #include "core/message_buffer.hpp"
+#include "core/write_burst.hpp"
 #include "grpc/callback_loop.hpp"
 #include "grpc/completion_thread.hpp"
 #include "grpc/monitored_call.hpp"
@@ -123,12 +124,23 @@ struct stream_call::state {
     if (next.unhold) holds.fetch_add(1);
   }
 
-  /// There are no more requests. True when the caller must pass this to gRPC now. False when
-  /// that follows, after the requests that wait.
-  bool end_requests() {
-    half_close_follows = sending;
-    if (!sending) sending = half_closed = true;
-    return !half_close_follows;
+  /// gRPC writes the request that has waited longest.
+  void begin_write(steps& next) {
+    sending = true;
+    next.write = requests.front();
+    next.more_follow = requests.has_several();
+  }
+
+  /// During a burst the last request waits for others, unless the user waits for room.
+  [[nodiscard]] bool holds_last() const { return burst.is_open() && requests.has_room() && !writing; }
+
+  /// There are no more requests. gRPC is told now, or after the requests that wait.
+  void end_requests(steps& next) {
+    half_close_follows = sending || !requests.empty();
+    if (!half_close_follows)
+      next.half_close = sending = half_closed = true;
+    else if (!sending)
+      begin_write(next);
   }
 
   [[nodiscard]] bool accepts_requests() const {
@@ -149,7 +161,8 @@ struct stream_call::state {
   std::mutex mutex;
   // All that follows is guarded by the mutex.
   core::message_buffer<slots> replies;   // not taken yet; only the user's thread pops, and may look at the front
-  core::message_buffer<slots> requests;  // not written yet; gRPC writes the first
+  core::message_buffer<slots> requests;  // not written yet; gRPC writes the first, while `sending`
+  core::write_burst burst;               // of requests
   std::shared_ptr<bool_operation> reading;
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
   std::shared_ptr<bool_operation> ending;   // the requests
@@ -306,7 +319,8 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
       ok = false;
     } else {
       s.requests.push(size);
-      if (!std::exchange(s.sending, true)) next.write = s.requests.front();
+      s.burst.add();
+      if (!s.sending && !s.holds_last()) s.begin_write(next);
       if (s.requests.has_room())
         ok = true;
       else
@@ -317,6 +331,70 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
   }
   carry_out(next);
   if (ok) operation->complete(*ok);
+  if (next.write) open_burst();
+}
+
+/// Comes behind the handlers that are ready, again and again while the burst is open.
+struct stream_call::look {
+  look(std::shared_ptr<stream_call> of, std::shared_ptr<callback_loop> behind)
+      : call(std::move(of)), loop(std::move(behind)) {}
+  ~look() {
+    if (call) call->look_at_requests(true);  // the context does not come to it any more
+  }
+  look(const look&) = delete;
+  look& operator=(const look&) = delete;
+
+  static void post(std::shared_ptr<look> next) {
+    const auto loop = next->loop;
+    loop->call_behind([next = std::move(next)]() mutable {
+      if (next->call->look_at_requests(false))
+        post(std::move(next));
+      else
+        next->call = nullptr;
+    });
+  }
+
+  std::shared_ptr<stream_call> call;
+  const std::shared_ptr<callback_loop> loop;
+};
+
+/// A request is being written. Where gRPC shares the thread with the user, others follow
+/// before the connection could be busy with it.
+void stream_call::open_burst() {
+  auto& s = *state_;
+  auto loop = callback_loop::current();
+  if (!loop) return;
+  {
+    const std::lock_guard lock(s.mutex);
+    if (s.burst.is_open()) return;
+    s.burst.open();
+  }
+  look::post(std::make_shared<look>(shared_from_this(), std::move(loop)));
+}
+
+/// Returns whether another look should follow.
+bool stream_call::look_at_requests(bool is_last) noexcept {
+  auto& s = *state_;
+  steps next;
+  bool goes_on = false;
+  {
+    const std::lock_guard lock(s.mutex);
+    const bool holds = !s.sending && !s.released && !s.requests.empty();
+    if (!holds) {
+      goes_on = s.burst.holds_nothing();
+    } else if (s.burst.holds_on(core::write_burst::clock::now()) && !is_last) {
+      goes_on = true;
+    } else {
+      s.begin_write(next);
+      s.burst.holds_nothing();
+      s.holds.fetch_add(1);
+      next.unhold = true;
+      goes_on = true;
+    }
+    if (is_last || !goes_on) s.burst.close();
+  }
+  carry_out(next);
+  return goes_on;
 }
 
 void stream_call::writes_done(bool_handler handler, asio::execution_context& handler_context) {
@@ -328,7 +406,7 @@ void stream_call::writes_done(bool_handler handler, asio::execution_context& han
     const std::lock_guard lock(s.mutex);
     if (!s.accepts_requests()) return false;
     s.ending = operation;
-    next.half_close = s.end_requests();
+    s.end_requests(next);
     // Without reads the user can begin no further operation.
     next.unhold = s.reads || s.release();
     if (s.reads) s.holds.fetch_add(1);
@@ -355,13 +433,10 @@ void stream_call::wrote(bool ok) noexcept {
       next.unhold = !s.reads && s.release();
     } else if (!s.half_closed) {
       s.requests.pop();
-      if (!s.requests.empty()) {
-        s.sending = true;
-        next.write = s.requests.front();
-        next.more_follow = s.requests.has_several();
-      } else if (s.half_close_follows) {
-        next.half_close = s.end_requests();
-      }
+      if (s.half_close_follows)
+        s.end_requests(next);
+      else if (s.requests.has_several() || (!s.requests.empty() && !s.holds_last()))
+        s.begin_write(next);
     }
     if (s.writing && (!ok || s.requests.is_half_empty())) {
       written = std::move(s.writing);
@@ -387,7 +462,7 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
       status = std::move(s.status);
     } else {
       s.finishing = std::move(operation);
-      if (!s.released && !s.reads) next.half_close = s.end_requests();
+      if (!s.released && !s.reads) s.end_requests(next);
       // After a failed write the server has ended the call, and its status follows its
       // messages.
       if (!s.released && s.reads && s.write_failed) {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+// Messages of a stream that follow one another leave together.
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <conn_grpc/streams.hpp>
+
+#include <atomic>
+#include <future>
+#include <optional>
+
+#include "engine/engine_fixture.hpp"
+
+namespace {
+
+std::atomic<int> sends{0};
+
+}  // namespace
+
+// What the engine in the library calls, too.
+extern "C" ssize_t sendmsg(int descriptor, const msghdr* message, int flags) {
+  ++sends;
+  return ::syscall(SYS_sendmsg, descriptor, message, flags);
+}
+
+using namespace conn_grpc::test;
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+using conn_grpc::event_engine_scope;
+using chat_methods = class Greeter::Stub::async;
+
+namespace {
+
+ChatMessage numbered(int number) {
+  ChatMessage message;
+  message.set_text(std::to_string(number));
+  return message;
+}
+
+}  // namespace
+
+TEST_CASE("messages that a coroutine writes one after the other leave together", "[engine][bursts]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
+  constexpr int messages = 500;
+  int before = 0, after_first = 0, after_all = 0;
+  asio::co_spawn(
+      io,
+      [&]() -> asio::awaitable<void> {
+        auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
+        ChatMessage answer;
+        (void)co_await chat.write(numbered(-1));
+        (void)co_await chat.read(answer);          // it is connected
+        co_await asio::post(asio::use_awaitable);  // leaves gRPC's turn, which might put the write off
+        before = sends;
+        auto first = chat.async_write(numbered(0), asio::use_future);
+        after_first = sends;
+        for (int i = 1; i < messages; ++i) (void)co_await chat.write(numbered(i));
+        for (int i = 0; i < messages; ++i) {
+          const bool more = co_await chat.read(answer);
+          CHECK(more);
+          CHECK(answer.text() == std::to_string(i));
+        }
+        after_all = sends;
+        (void)co_await chat.writes_done();
+        (void)co_await chat.read(answer);
+        const auto status = co_await chat.finish();
+        CHECK(status.ok());
+      },
+      asio::detached);
+  io.run();
+  CHECK(after_first == before + 1);
+  CHECK(after_all - after_first < messages / 2);
+}
+
+TEST_CASE("messages that are held leave when the context that should look at them is destroyed", "[engine][bursts]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context sockets_io;
+  std::optional<asio::io_context> callbacks_io(std::in_place);
+  const event_engine_scope sockets(sockets_io, conn_grpc::event_engine_use::only_sockets);
+  const event_engine_scope scope(*callbacks_io);
+  grpc::ChannelArguments arguments;
+  sockets.add_to(arguments);
+  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port()), arguments));
+  const background sockets_thread(sockets_io);
+  auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
+  ChatMessage answer;
+  (void)chat.async_write(numbered(-1), asio::use_future);
+  auto connected = chat.async_read(answer, asio::use_future);
+  wait_until([&] {  // for the connection, and the end of the burst
+    callbacks_io->restart();
+    return callbacks_io->poll() == 0 && connected.wait_for(0s) == std::future_status::ready;
+  });
+
+  const int before = sends;
+  (void)chat.async_write(numbered(0), asio::use_future);
+  (void)chat.async_write(numbered(1), asio::use_future);
+  CHECK(sends == before + 1);
+  callbacks_io.reset();
+  for (int i = 0; i < 2; ++i) {
+    auto read = chat.async_read(answer, asio::use_future);
+    REQUIRE(read.wait_for(30s) == std::future_status::ready);
+    CHECK(read.get());
+    CHECK(answer.text() == std::to_string(i));
+  }
+}
