@@ -4,11 +4,14 @@
 // engine GREETER_SERVER: unary RPCs per second, and CPU time of the client per RPC, with 1,
 // 64 and 1,000 in flight on five connections: through a pool and `unary`, and with gRPC's
 // callback API alone, each with gRPC's own engine and inside of an event_engine_scope. Then
-// the time in which 1,000 channels connect, lose their server and are back.
+// messages per second of one stream, and the time in which 1,000 channels connect, lose
+// their server and are back.
 //
 // A process has one default engine, and what the first subject leaves behind would help or
 // hurt the next. So each number comes from a process of its own. These run in turn, so that
 // what slows the machine down slows all subjects down.
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <conn_grpc/event_engine.hpp>
 
 #include <sys/wait.h>
@@ -29,6 +32,7 @@
 #include "main.hpp"
 #include "process.hpp"
 #include "rpc_load.hpp"
+#include "stream_load.hpp"
 #include "support.hpp"
 
 namespace {
@@ -41,6 +45,7 @@ constexpr int loads[] = {1, 64, 1'000};
 constexpr std::size_t connections = 5;
 constexpr int most_rounds = 15;
 constexpr double budget_ms = 150'000;
+constexpr int stream_rounds = 9;
 constexpr milliseconds window(300);
 constexpr std::size_t many = 1'000;
 
@@ -79,6 +84,30 @@ void measure_calls(Subject&& subject, int in_flight) {
   std::printf("%f %f\n", measured.per_second, measured.cpu_us);
 }
 
+void measure_stream(asio::io_context& io, const std::string& subject, const std::string& address) {
+  const auto stub = Greeter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const bool both_ways = subject.find("answered") != subject.npos;
+  const auto run = [&] {
+    if (both_ways)
+      run_on(io, takes_turns(*stub));
+    else if (subject.find("written") != subject.npos)
+      run_on(io, writes(*stub));
+    else
+      run_on(io, reads(*stub));
+  };
+  run();
+  const int count = both_ways ? turns : messages;
+  samples per_second, cpu_us;
+  for (int round = 0; round < 5; ++round) {
+    const auto before = usage::now();
+    const stopwatch watch;
+    run();
+    per_second.push_back(count / watch.ms() * 1e3);
+    cpu_us.push_back((usage::now() - before).cpu_ms / count * 1e3);
+  }
+  std::printf("%f %f\n", median(per_second), median(cpu_us));
+}
+
 void measure_life(asio::io_context& io, const std::string& executable) {
   const conn_grpc::test::reserved_port port;
   std::optional<conn_grpc::test::server_process> server(std::in_place, executable, port.address());
@@ -107,8 +136,15 @@ void measure_life(asio::io_context& io, const std::string& executable) {
   pool.stop();
 }
 
-int run_subject(const std::string& subject, const std::string& where, int in_flight) {
-  raise_file_limit();
+/// A stream is read and written by coroutines on the only thread of the context.
+void run_stream(const std::string& subject, const std::string& address) {
+  asio::io_context io;
+  std::optional<conn_grpc::event_engine_scope> scope;
+  if (subject.ends_with("scope")) scope.emplace(io);
+  measure_stream(io, subject, address);
+}
+
+void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
   running_context context;
   std::optional<conn_grpc::event_engine_scope> scope;
   if (subject.ends_with("scope")) scope.emplace(context.get());
@@ -118,6 +154,14 @@ int run_subject(const std::string& subject, const std::string& where, int in_fli
     measure_calls(plain_calls(where, connections, at_once), in_flight);
   else
     measure_life(context.get(), where);
+}
+
+int run_subject(const std::string& subject, const std::string& where, int in_flight) {
+  raise_file_limit();
+  if (subject.starts_with("stream"))
+    run_stream(subject, where);
+  else
+    run_on_threads(subject, where, in_flight);
   std::fflush(stdout);
   ::_exit(0);  // what ends a process is not measured here
 }
@@ -200,6 +244,28 @@ void compare_calls(const std::string& address, const stopwatch& spent) {
   result.print();
 }
 
+void compare_streams(const std::string& address) {
+  table result(
+      {"messages of a stream", "own engine: per second", "CPU us", "scope: per second", "CPU us", "x", "CPU x"});
+  for (const std::string kind : {"read", "written", "written, and answered"}) {
+    samples per_second[2], cpu_us[2];
+    for (int round = 0; round < stream_rounds; ++round)
+      for (const std::size_t i : {round % 2, 1 - round % 2}) {
+        const auto numbers = numbers_of("stream, " + kind + (i == 0 ? ", own engine" : ", scope"), address, 0);
+        per_second[i].push_back(numbers.at(0));
+        cpu_us[i].push_back(numbers.at(1));
+      }
+    const auto rate = typical_ratio(per_second[1], per_second[0]);
+    const auto cpu = typical_ratio(cpu_us[1], cpu_us[0]);
+    result.add({kind, number(median(per_second[0]), 0), number(median(cpu_us[0]), 1), number(median(per_second[1]), 0),
+                number(median(cpu_us[1]), 1), number(rate, 2), number(cpu, 2)});
+    record("engine", "stream, " + kind + ": scope to own engine", 1, rate);
+    record("engine", "stream, " + kind + ": CPU, scope to own engine", 1, cpu);
+  }
+  std::printf("\n");
+  result.print();
+}
+
 void compare_lives(const std::string& executable) {
   constexpr const char* steps[] = {"connect", "lose", "regain", "CPU of connecting"};
   std::vector<samples> own(std::size(steps)), scoped(std::size(steps));
@@ -227,7 +293,9 @@ int main(int argc, char** argv) {
     const stopwatch spent;
     {
       const conn_grpc::test::server_process server(executable, "127.0.0.1:0");
-      compare_calls("127.0.0.1:" + std::to_string(server.port()), spent);
+      const auto address = "127.0.0.1:" + std::to_string(server.port());
+      compare_calls(address, spent);
+      compare_streams(address);
     }
     compare_lives(executable);
   });

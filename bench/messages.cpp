@@ -12,11 +12,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_future.hpp>
-#include <conn_grpc/streams.hpp>
 #include <cstddef>
 #include <cstdio>
 #include <functional>
@@ -24,43 +20,20 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "greeter.grpc.pb.h"
 #include "main.hpp"
 #include "process.hpp"
+#include "stream_load.hpp"
 #include "support.hpp"
 
 namespace {
 
 using namespace conn_grpc::bench;
-using namespace conn_grpc::test;
 namespace asio = boost::asio;
-using methods = class Greeter::Stub::async;
 
-constexpr int messages = 5'000, turns = 500;  // per round
 constexpr std::size_t rounds = 41;
-constexpr std::size_t bytes = 16;
-
-CountdownRequest countdown() {
-  CountdownRequest request;
-  request.set_from(messages);
-  request.set_size(bytes);
-  return request;
-}
-
-CollectRequest collected() {
-  CollectRequest request;
-  request.set_payload(std::string(bytes, 'x'));
-  return request;
-}
-
-ChatMessage said() {
-  ChatMessage message;
-  message.set_text(std::string(bytes, 'x'));
-  return message;
-}
 
 /// A reactor of gRPC's, and the end of its RPC.
 template <class Reactor>
@@ -148,44 +121,6 @@ void run_bare(Greeter::Stub& stub) {
   Reactor(stub).await();
 }
 
-asio::awaitable<void> reads(Greeter::Stub& stub) {
-  auto in = conn_grpc::open(stub, &methods::Countdown, std::make_unique<grpc::ClientContext>(), countdown());
-  CountdownReply reply;
-  while (co_await in.read(reply)) keep(reply);
-  const auto status = co_await in.finish();
-  if (!status.ok()) throw std::runtime_error("the RPC has failed");
-}
-
-asio::awaitable<void> writes(Greeter::Stub& stub) {
-  CollectReply reply;
-  auto out = conn_grpc::open(stub, &methods::Collect, std::make_unique<grpc::ClientContext>(), reply);
-  const auto request = collected();
-  for (int i = 0; i < messages; ++i) (void)co_await out.write(request);
-  const auto status = co_await out.finish();
-  if (!status.ok()) throw std::runtime_error("the RPC has failed");
-}
-
-asio::awaitable<void> takes_turns(Greeter::Stub& stub) {
-  auto both = conn_grpc::open(stub, &methods::Chat, std::make_unique<grpc::ClientContext>());
-  const auto request = said();
-  ChatMessage reply;
-  for (int i = 0; i < turns; ++i) {
-    (void)co_await both.write(request);
-    (void)co_await both.read(reply);
-  }
-  (void)co_await both.writes_done();
-  while (co_await both.read(reply)) keep(reply);
-  const auto status = co_await both.finish();
-  if (!status.ok()) throw std::runtime_error("the RPC has failed");
-}
-
-void run_on_context(asio::awaitable<void> task) {
-  asio::io_context io;
-  auto ended = asio::co_spawn(io, std::move(task), asio::use_future);
-  io.run();
-  ended.get();
-}
-
 struct subject {
   const char* name;
   int messages;
@@ -193,12 +128,12 @@ struct subject {
 };
 
 void compare(const std::string& address) {
+  asio::io_context io;
   const auto stub = Greeter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   const subject subjects[] = {
-      {"read", messages, [&] { run_bare<bare_reads>(*stub); }, [&] { run_on_context(reads(*stub)); }},
-      {"written", messages, [&] { run_bare<bare_writes>(*stub); }, [&] { run_on_context(writes(*stub)); }},
-      {"written, and answered", turns, [&] { run_bare<bare_turns>(*stub); },
-       [&] { run_on_context(takes_turns(*stub)); }},
+      {"read", messages, [&] { run_bare<bare_reads>(*stub); }, [&] { run_on(io, reads(*stub)); }},
+      {"written", messages, [&] { run_bare<bare_writes>(*stub); }, [&] { run_on(io, writes(*stub)); }},
+      {"written, and answered", turns, [&] { run_bare<bare_turns>(*stub); }, [&] { run_on(io, takes_turns(*stub)); }},
   };
   table result({"messages", "reactors: per second", "CPU us", "streams: per second", "CPU us", "x", "CPU x"});
   for (const auto& s : subjects) {

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import backends_section
+import engine_section
 import footprint_section
 import get_section
 import lifecycle_section
@@ -14,7 +15,7 @@ from page import appendix, front
 
 SECTIONS = [get_section.SECTION, rpc_sections.WAITING, rpc_sections.RPC, rpc_sections.MESSAGES,
             rpc_sections.STREAMS, load_section.SECTION, lifecycle_section.SECTION, footprint_section.SECTION,
-            backends_section.SECTION]
+            backends_section.SECTION, engine_section.SECTION]
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DECIDES = "grpc-1.51"  # Debian 12's and 13's
-PROGRAMS = ("get", "waiting", "rpc", "messages", "streams", "load", "lifecycle", "footprint", "backends")
+PROGRAMS = ("get", "waiting", "rpc", "messages", "streams", "load", "lifecycle", "footprint", "backends",
+            "engine")
 
 
 class Figure(float):

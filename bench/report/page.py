@@ -138,7 +138,7 @@ def _results(sections: list[Section], data: Data) -> str:
 
 def _output(section: Section, data: Data) -> str:
     printed = data.printed.get(section.program)
-    return f"Output of `bench/{section.program}`:\n\n```\n{printed}\n```" if printed else "Not measured."
+    return f"Output of `bench/{section.program}`:\n\n```\n{printed}\n```" if printed else "The output is lost."
 
 
 def _section(section: Section, drawn: dict[str, str], data: Data) -> str:
@@ -157,6 +157,7 @@ def _with_other_grpc(sections: list[Section], other: Data) -> str:
 
 def appendix(sections: list[Section], drawn: dict[str, str], data: Data, others: list[Data]) -> str:
     """docs/benchmarks/appendix.md. @param drawn: the plots that exist, by file name."""
-    return "\n".join([APPENDIX, *_warnings(sections, data), "## The machine\n", _machine(data), "## Results\n",
-                      _results(sections, data), *(_section(section, drawn, data) for section in sections),
+    own = _measured(sections, data)
+    return "\n".join([APPENDIX, *_warnings(own, data), "## The machine\n", _machine(data), "## Results\n",
+                      _results(own, data), *(_section(section, drawn, data) for section in own),
                       *(_with_other_grpc(sections, other) for other in others)])

@@ -94,11 +94,6 @@ timer_handle event_loop::run_after(clock::duration delay, task what) {
   return handle;
 }
 
-void event_loop::call_behind(std::function<void()> called) {
-  const std::lock_guard lock(mutex_);
-  if (context_ != nullptr) asio::post(*context_.load(), std::move(called));
-}
-
 void event_loop::call_later(std::chrono::milliseconds delay, std::function<void()> called) {
   run_after(delay, task(task::function(std::move(called))));
 }
@@ -241,6 +236,21 @@ bool event_loop::begin_turn() {
   return gathering_.begin_turn();
 }
 
+void event_loop::call_next_behind() {
+  std::function<void(bool)> next;
+  {
+    const std::lock_guard lock(mutex_);
+    if (behind_.empty()) return;
+    next = std::move(behind_.front());
+    behind_.pop_front();
+  }
+  turn_here here(*this, turn_here::kind::queued);
+  next(false);
+  next = nullptr;
+  here.complete_deferred();
+  here.call_tasks();
+}
+
 void event_loop::end_turn() {
   std::unique_lock lock(mutex_);
   --running_turns_;
@@ -262,6 +272,16 @@ bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
       next_deferred_ < deferred_.size() || loop_.callback_count_.load(std::memory_order_relaxed) > 0;
   if (!puts_writes_off_ && !calls_more) return false;
   flushed_.push_back(caller);
+  return true;
+}
+
+bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
+  if (kind_ == kind::stand_in) return false;
+  const std::lock_guard lock(loop_.mutex_);
+  auto* const context = loop_.context_.load();
+  if (context == nullptr) return false;
+  asio::post(*context, [self = loop_.shared_from_this()] { self->call_next_behind(); });
+  loop_.behind_.push_back(std::move(task));
   return true;
 }
 
@@ -442,10 +462,12 @@ void event_loop::in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function c
 
 void event_loop::detach() noexcept {
   std::vector<std::shared_ptr<user>> users, beginning, flushing;
+  std::deque<std::function<void(bool)>> behind;
   {
     const std::lock_guard lock(mutex_);
     if (context_ == nullptr) return;
     context_ = nullptr;
+    behind.swap(behind_);
     timer_.reset();
     armed_for_.reset();
     for (const auto& entry : users_)
@@ -454,6 +476,7 @@ void event_loop::detach() noexcept {
     beginning.swap(beginning_);
     flushing.swap(flushing_);
   }
+  for (const auto& each : behind) each(true);
   if (when_detached_) std::exchange(when_detached_, nullptr)();
   for (const auto& each : users) each->detached();
   stand_in_wakes_.notify_one();

@@ -156,7 +156,6 @@ class event_loop final : public detail::callback_loop,
 
   // As callback_loop.
   void call(std::function<void()> called) override;
-  void call_behind(std::function<void()> called) override;
   void call_later(std::chrono::milliseconds delay, std::function<void()> called) override;
 
   // As shutdown_listener.
@@ -181,6 +180,7 @@ class event_loop final : public detail::callback_loop,
   /// @returns whether the turn should put its writes off.
   [[nodiscard]] bool begin_turn();
   void end_turn();
+  void call_next_behind();
   void call_due_timers(turn_here& here);
   void stand_in();
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
@@ -203,6 +203,7 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> control_;    // closures
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
+  std::deque<std::function<void(bool)>> behind_;  // a handler is posted for each
   std::vector<std::shared_ptr<user>> beginning_;
   std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted, or by the stand-in thread
   write_gathering gathering_;
@@ -238,6 +239,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   [[nodiscard]] bool is_of(const event_loop& loop) const noexcept { return &loop_ == &loop; }
 
   void defer(const std::shared_ptr<detail::deferred_completion>& deferred) override { deferred_.push_back(deferred); }
+  bool call_behind(std::function<void(bool)>&& task) override;
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
   /// What this turn has put off, for another one to flush.
   [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() { return std::exchange(flushed_, {}); }

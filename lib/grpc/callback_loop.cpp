@@ -50,6 +50,11 @@ bool callback_loop::after_callback(const std::shared_ptr<deferred_completion>& d
   return true;
 }
 
+bool callback_loop::call_behind(std::function<void(bool has_ended)> task) {
+  auto* const here = turn::of_this_thread();
+  return here != nullptr && here->call_behind(std::move(task));
+}
+
 callback_loop::waiting::waiting() {
   if (loop_) loop_->begin_waiting();
 }

@@ -37,9 +37,6 @@ class callback_loop {
 
   /// Calls `task` soon in the loop, and never inside this function.
   virtual void call(std::function<void()> task) = 0;
-  /// Calls `task` once when the handlers of the context that are ready now have run, or
-  /// destroys it with the context.
-  virtual void call_behind(std::function<void()> task) = 0;
   virtual void call_later(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 
   /// Of the scope that exists. Null without a scope: then gRPC has threads of its own.
@@ -51,6 +48,11 @@ class callback_loop {
 
   /// True when `after_callback` would return true.
   static bool is_in_turn() noexcept { return turn::of_this_thread() != nullptr; }
+
+  /// Calls `task` in a turn of its own, behind the handlers that are ready in the context.
+  /// @param task Called once. Its argument is true when the loop has ended instead.
+  /// @return false, if this thread runs no turn of a context. Then nothing is called.
+  static bool call_behind(std::function<void(bool has_ended)> task);
 
   /// While it exists, this thread waits for gRPC. If it is a thread of the loop, another
   /// thread runs gRPC's work meanwhile.
@@ -76,6 +78,7 @@ class callback_loop {
     turn& operator=(const turn&) = delete;
 
     virtual void defer(const std::shared_ptr<deferred_completion>& deferred) = 0;
+    virtual bool call_behind(std::function<void(bool has_ended)>&& task) = 0;
 
     static turn* of_this_thread() noexcept { return innermost; }
 

@@ -128,11 +128,13 @@ struct stream_call::state {
   void begin_write(steps& next) {
     sending = true;
     next.write = requests.front();
-    next.more_follow = requests.has_several();
+    next.more_follow = more_follow = requests.has_several();
   }
 
-  /// During a burst the last request waits for others, unless the user waits for room.
-  [[nodiscard]] bool holds_last() const { return burst.is_open() && requests.has_room() && !writing; }
+  /// During a burst requests are kept, unless the user waits for room or can write no more.
+  [[nodiscard]] bool keeps_requests() const {
+    return burst.is_open() && requests.has_room() && !writing && !released && !half_close_follows;
+  }
 
   /// There are no more requests. gRPC is told now, or after the requests that wait.
   void end_requests(steps& next) {
@@ -163,6 +165,7 @@ struct stream_call::state {
   core::message_buffer<slots> replies;   // not taken yet; only the user's thread pops, and may look at the front
   core::message_buffer<slots> requests;  // not written yet; gRPC writes the first, while `sending`
   core::write_burst burst;               // of requests
+  bool more_follow = false;              // gRPC keeps what it has written for the next request
   std::shared_ptr<bool_operation> reading;
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
   std::shared_ptr<bool_operation> ending;   // the requests
@@ -246,6 +249,7 @@ void stream_call::got(bool ok) noexcept {
     operation = std::move(s.reading);
     if (!ok && operation) s.end_was_read = true;
     next.unhold = !ok && s.release();
+    if (next.unhold && !s.sending && !s.requests.empty()) s.begin_write(next);  // a burst has kept them
     if (ok && slot) s.replies.push(size);
     if (ok && s.discards)
       next.discard = s.begin_discarding();
@@ -320,7 +324,7 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
     } else {
       s.requests.push(size);
       s.burst.add();
-      if (!s.sending && !s.holds_last()) s.begin_write(next);
+      if (!s.sending && !s.keeps_requests()) s.begin_write(next);
       if (s.requests.has_room())
         ok = true;
       else
@@ -331,70 +335,38 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
   }
   carry_out(next);
   if (ok) operation->complete(*ok);
-  if (next.write) open_burst();
 }
 
-/// Comes behind the handlers that are ready, again and again while the burst is open.
-struct stream_call::look {
-  look(std::shared_ptr<stream_call> of, std::shared_ptr<callback_loop> behind)
-      : call(std::move(of)), loop(std::move(behind)) {}
-  ~look() {
-    if (call) call->look_at_requests(true);  // the context does not come to it any more
+/// Requests that are kept are looked at behind the handlers that are ready. Returns false when
+/// gRPC does not share its thread with handlers, or there is no memory: then none are kept.
+bool stream_call::post_look() noexcept {
+  try {
+    return callback_loop::call_behind([self = shared_from_this()](bool is_last) { self->look_at_requests(is_last); });
+  } catch (...) {
+    return false;
   }
-  look(const look&) = delete;
-  look& operator=(const look&) = delete;
-
-  static void post(std::shared_ptr<look> next) {
-    const auto loop = next->loop;
-    loop->call_behind([next = std::move(next)]() mutable {
-      if (next->call->look_at_requests(false))
-        post(std::move(next));
-      else
-        next->call = nullptr;
-    });
-  }
-
-  std::shared_ptr<stream_call> call;
-  const std::shared_ptr<callback_loop> loop;
-};
-
-/// A request is being written. Where gRPC shares the thread with the user, others follow
-/// before the connection could be busy with it.
-void stream_call::open_burst() {
-  auto& s = *state_;
-  auto loop = callback_loop::current();
-  if (!loop) return;
-  {
-    const std::lock_guard lock(s.mutex);
-    if (s.burst.is_open()) return;
-    s.burst.open();
-  }
-  look::post(std::make_shared<look>(shared_from_this(), std::move(loop)));
 }
 
-/// Returns whether another look should follow.
-bool stream_call::look_at_requests(bool is_last) noexcept {
+void stream_call::look_at_requests(bool is_last) noexcept {
+  using core::write_burst;
   auto& s = *state_;
   steps next;
-  bool goes_on = false;
+  bool again = false;
   {
     const std::lock_guard lock(s.mutex);
-    const bool holds = !s.sending && !s.released && !s.requests.empty();
-    if (!holds) {
-      goes_on = s.burst.holds_nothing();
-    } else if (s.burst.holds_on(core::write_burst::clock::now()) && !is_last) {
-      goes_on = true;
-    } else {
+    const bool keeps = !s.sending && !s.released && !s.requests.empty();
+    auto verdict = s.burst.look(keeps, write_burst::clock::now());
+    if (is_last) verdict = keeps ? write_burst::verdict::write : write_burst::verdict::over;
+    if (verdict == write_burst::verdict::write) {
       s.begin_write(next);
-      s.burst.holds_nothing();
       s.holds.fetch_add(1);
       next.unhold = true;
-      goes_on = true;
     }
-    if (is_last || !goes_on) s.burst.close();
+    again = !is_last && verdict != write_burst::verdict::over;
+    if (!again) s.burst.close();
   }
   carry_out(next);
-  return goes_on;
+  if (again && !post_look()) look_at_requests(true);
 }
 
 void stream_call::writes_done(bool_handler handler, asio::execution_context& handler_context) {
@@ -422,6 +394,7 @@ void stream_call::wrote(bool ok) noexcept {
   std::shared_ptr<bool_operation> written;
   std::shared_ptr<bool_operation> ended;
   steps next;
+  bool opens_burst = false;
   {
     const std::lock_guard lock(s.mutex);
     s.sending = false;
@@ -433,9 +406,11 @@ void stream_call::wrote(bool ok) noexcept {
       next.unhold = !s.reads && s.release();
     } else if (!s.half_closed) {
       s.requests.pop();
+      opens_burst = s.requests.empty() && !s.half_close_follows && !s.burst.is_open() && callback_loop::is_in_turn();
+      if (opens_burst) s.burst.open();
       if (s.half_close_follows)
         s.end_requests(next);
-      else if (s.requests.has_several() || (!s.requests.empty() && !s.holds_last()))
+      else if (!s.requests.empty() && (s.more_follow || !s.keeps_requests()))
         s.begin_write(next);
     }
     if (s.writing && (!ok || s.requests.is_half_empty())) {
@@ -446,6 +421,7 @@ void stream_call::wrote(bool ok) noexcept {
   carry_out(next);
   complete(written, ok);
   complete(ended, ok);
+  if (opens_burst && !post_look()) look_at_requests(true);
 }
 
 void stream_call::finish(status_handler handler, asio::execution_context& handler_context) {

@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 
 using conn_grpc::core::write_burst;
+using verdict = write_burst::verdict;
 
 namespace {
 
@@ -18,40 +19,40 @@ write_burst opened() {
 
 }  // namespace
 
-TEST_CASE("a burst holds messages as long as new ones come", "[write_burst]") {
+TEST_CASE("a burst keeps messages as long as new ones come", "[write_burst]") {
   auto burst = opened();
   CHECK(burst.is_open());
   burst.add();
-  CHECK(burst.holds_on(start));
+  CHECK(burst.look(true, start) == verdict::look_again);
   burst.add();
-  CHECK(burst.holds_on(start));
-  CHECK_FALSE(burst.holds_on(start));
+  CHECK(burst.look(true, start) == verdict::look_again);
+  CHECK(burst.look(true, start) == verdict::write);
 }
 
-TEST_CASE("the message that opens a burst is not held", "[write_burst]") {
+TEST_CASE("a burst of one message is over at the first look", "[write_burst]") {
   auto burst = opened();
-  CHECK_FALSE(burst.holds_nothing());
+  CHECK(burst.look(false, start) == verdict::over);
+  burst.close();
+  CHECK_FALSE(burst.is_open());
 }
 
-TEST_CASE("a burst holds no message for long", "[write_burst]") {
+TEST_CASE("a burst keeps no message for long", "[write_burst]") {
   auto burst = opened();
   const auto look = [&](write_burst::clock::duration after) {
     burst.add();
-    return burst.holds_on(start + after);
+    return burst.look(true, start + after);
   };
-  CHECK(look({}));
-  CHECK(look(write_burst::longest_hold / 2));
-  CHECK_FALSE(look(write_burst::longest_hold));
-  // They have been written. The time of those that follow begins anew.
-  (void)burst.holds_nothing();
-  CHECK(look(write_burst::longest_hold * 2));
+  CHECK(look({}) == verdict::look_again);
+  CHECK(look(write_burst::long_enough / 2) == verdict::look_again);
+  CHECK(look(write_burst::long_enough) == verdict::write);
+  // The time of those that follow begins anew.
+  CHECK(look(write_burst::long_enough * 2) == verdict::look_again);
+  CHECK(look(write_burst::long_enough * 3) == verdict::write);
 }
 
-TEST_CASE("a burst goes on while messages come that need not be held", "[write_burst]") {
+TEST_CASE("a burst goes on while messages come that need not be kept", "[write_burst]") {
   auto burst = opened();
   burst.add();
-  CHECK(burst.holds_nothing());
-  CHECK_FALSE(burst.holds_nothing());
-  burst.close();
-  CHECK_FALSE(burst.is_open());
+  CHECK(burst.look(false, start) == verdict::look_again);
+  CHECK(burst.look(false, start) == verdict::over);
 }

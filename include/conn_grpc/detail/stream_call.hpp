@@ -119,7 +119,6 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
  private:
   struct state;
   struct steps;
-  struct look;
 
   // Operations of gRPC's reactor. Each kind of stream overrides those that it has.
   virtual void start_read(std::size_t /*slot*/) {}
@@ -135,8 +134,8 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   virtual std::size_t store(std::size_t /*slot*/, outgoing_message) { return 0; }
 
   void carry_out(const steps& now);
-  void open_burst();
-  bool look_at_requests(bool is_last) noexcept;
+  bool post_look() noexcept;
+  void look_at_requests(bool is_last) noexcept;
   void reply_is_taken();
   void cancel() noexcept;
   void cancel_finish() noexcept;
