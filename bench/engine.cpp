@@ -4,8 +4,8 @@
 // engine GREETER_SERVER: unary RPCs per second, and CPU time of the client per RPC, with 1,
 // 64 and 1,000 in flight on five connections: through a pool and `unary`, and with gRPC's
 // callback API alone, each with gRPC's own engine and inside of an event_engine_scope. Then
-// messages per second of one stream, and the time in which 1,000 channels connect, lose
-// their server and are back.
+// messages per second of one stream, and CPU time of the client per message. Then the time in
+// which 1,000 channels connect, lose their server and are back.
 //
 // A process has one default engine, and what the first subject leaves behind would help or
 // hurt the next. So each number comes from a process of its own. These run in turn, so that

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// One stream of messages of 16 bytes, for the programs that measure it.
+// Loads of one stream with messages of 16 bytes, for the programs that measure streams.
 #pragma once
 
 #include <grpcpp/client_context.h>

@@ -28,7 +28,7 @@ APPENDIX = f"""# Benchmarks: appendix
 results, the outputs of the programs, and how to measure:
 
 ```sh
-bench/run               # installs, builds, measures for twenty minutes, alone on the machine, and writes both pages
+bench/run               # installs, builds, measures for half an hour, alone on the machine, and writes both pages
 bench/run get rpc       # measures these two again
 bench/run --render      # writes the pages again; needs Python only
 ```

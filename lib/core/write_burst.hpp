@@ -7,29 +7,31 @@
 
 namespace conn_grpc::core {
 
-/// Decides for how long a message of a stream is kept for the messages that follow it.
+/// Decides how long a message of a stream is kept, so that it is sent together with the
+/// messages that follow it.
 ///
-/// Inside of the user's io_context gRPC writes a message with a system call as soon as it
-/// is begun. A coroutine that writes in a loop has the next message when the handlers that
-/// are ready have run. So the first message is written at once, and opens a burst. Those
-/// that follow are kept, and looked at behind the ready handlers. They are written when a
-/// look finds no new message, or finds that they have been kept for long enough.
+/// Inside of the user's io_context gRPC sends each message with a system call of its own, as
+/// soon as the write begins. A coroutine that writes in a loop has its next message when the
+/// handlers that are ready have run. So the first message is written at once, and opens a
+/// burst. The next ones are kept. The stream calls `look` each time when the ready handlers
+/// have run. The kept messages are written when a look finds no new message, or when they
+/// have been kept for `long_enough`.
 ///
 /// *Thread safety*: none.
 class write_burst {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// Ten times what a system call costs, and less than what a network takes.
+  /// Ten times the cost of a system call, and less than the delay of a network.
   static constexpr std::chrono::microseconds long_enough{100};
 
   enum class verdict {
     look_again,
-    write,  // and look again
-    over,
+    write,  // what is kept, and look again
+    over,   // close the burst
   };
 
-  /// While it is open, a look is under way, and messages may be kept.
+  /// While it is open, the stream has queued a look, and may keep messages.
   [[nodiscard]] bool is_open() const noexcept { return open_; }
 
   void open() noexcept {
@@ -39,10 +41,13 @@ class write_burst {
   }
   void close() noexcept { open_ = false; }
 
-  /// There is another message.
+  /// Another message has come.
   void add() noexcept { has_new_ = true; }
 
-  /// @param keeps Messages are kept.
+  /// What was kept is being written.
+  void written() noexcept { kept_since_.reset(); }
+
+  /// @param keeps True when messages are kept.
   [[nodiscard]] verdict look(bool keeps, clock::time_point now) noexcept {
     const bool has_new = std::exchange(has_new_, false);
     if (!keeps) {
@@ -50,15 +55,13 @@ class write_burst {
       return has_new ? verdict::look_again : verdict::over;
     }
     if (!kept_since_) kept_since_ = now;
-    if (has_new && now - *kept_since_ < long_enough) return verdict::look_again;
-    kept_since_.reset();
-    return verdict::write;
+    return has_new && now - *kept_since_ < long_enough ? verdict::look_again : verdict::write;
   }
 
  private:
   bool open_ = false;
   bool has_new_ = false;
-  std::optional<clock::time_point> kept_since_;  // by a look
+  std::optional<clock::time_point> kept_since_;  // the first look that found what is kept
 };
 
 }  // namespace conn_grpc::core

@@ -121,7 +121,8 @@ void event_loop::begin_in_context(std::shared_ptr<user> caller) {
 
 bool event_loop::will_flush(const std::shared_ptr<user>& caller) {
   auto* const here = turn_here::in_context_of(*this);
-  return here != nullptr && waiting_.load(std::memory_order_relaxed) == 0 && here->will_flush(caller);
+  return here != nullptr && context_ != nullptr && waiting_.load(std::memory_order_relaxed) == 0 &&
+         here->will_flush(caller);
 }
 
 bool event_loop::is_worker() const {
@@ -142,7 +143,7 @@ void event_loop::request_turn() {
       const std::lock_guard lock(self->mutex_);
       --self->posted_turns_;
     }
-    turn_here here(*self, turn_here::kind::queued);
+    turn_here here(*self, turn_kind::queued);
     here.call_tasks();
   });
 }
@@ -209,23 +210,23 @@ void event_loop::call_due_timers(turn_here& here) {
 
 // ---- Turns
 
-event_loop::turn_here::turn_here(event_loop& loop, kind its_kind)
-    : turn(its_kind == kind::stand_in ? nullptr : loop.context()),
+event_loop::turn_here::turn_here(event_loop& loop, turn_kind its_kind)
+    : turn(its_kind == turn_kind::stand_in ? nullptr : loop.context()),
       loop_(loop),
       kind_(its_kind),
-      puts_writes_off_(its_kind != kind::stand_in && loop.begin_turn() && its_kind == kind::event) {}
+      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)) {}
 
 event_loop::turn_here::~turn_here() {
   finish();
-  if (kind_ != kind::stand_in) loop_.end_turn();
+  if (kind_ != turn_kind::stand_in) loop_.end_turn();
 }
 
 event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& loop) noexcept {
   auto* const here = static_cast<turn_here*>(of_this_thread());  // there is no other kind
-  return here != nullptr && here->is_of(loop) && here->kind_ != kind::stand_in ? here : nullptr;
+  return here != nullptr && here->is_of(loop) && here->kind_ != turn_kind::stand_in ? here : nullptr;
 }
 
-bool event_loop::begin_turn() {
+bool event_loop::begin_turn(turn_kind its_kind) {
   const auto thread = std::this_thread::get_id();
   const std::lock_guard lock(mutex_);
   ++running_turns_;
@@ -233,7 +234,7 @@ bool event_loop::begin_turn() {
     first_thread_ = thread;
   else if (first_thread_ != thread || running_turns_ > 1)
     turns_overlap_ = true;
-  return gathering_.begin_turn();
+  return its_kind == turn_kind::event && gathering_.begin_turn();
 }
 
 void event_loop::call_next_behind() {
@@ -244,11 +245,20 @@ void event_loop::call_next_behind() {
     next = std::move(behind_.front());
     behind_.pop_front();
   }
-  turn_here here(*this, turn_here::kind::queued);
+  turn_here here(*this, turn_kind::behind);
   next(false);
   next = nullptr;
   here.complete_deferred();
   here.call_tasks();
+}
+
+void event_loop::end_all_behind() {
+  std::deque<std::function<void(bool)>> ending;
+  {
+    const std::lock_guard lock(mutex_);
+    ending.swap(behind_);
+  }
+  for (const auto& each : ending) each(true);
 }
 
 void event_loop::end_turn() {
@@ -276,11 +286,10 @@ bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
 }
 
 bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
-  if (kind_ == kind::stand_in) return false;
+  if (kind_ == turn_kind::stand_in) return false;
   const std::lock_guard lock(loop_.mutex_);
-  auto* const context = loop_.context_.load();
-  if (context == nullptr) return false;
-  asio::post(*context, [self = loop_.shared_from_this()] { self->call_next_behind(); });
+  if (loop_.stands_in_for_all()) return false;
+  asio::post(*loop_.context_.load(), [self = loop_.shared_from_this()] { self->call_next_behind(); });
   loop_.behind_.push_back(std::move(task));
   return true;
 }
@@ -306,7 +315,7 @@ void event_loop::turn_here::call_tasks() {
     {
       const std::lock_guard lock(loop_.mutex_);
       if (is_over()) return;
-      if (kind_ != kind::stand_in) beginning.swap(loop_.beginning_);
+      if (kind_ != turn_kind::stand_in) beginning.swap(loop_.beginning_);
       is_control = !loop_.control_.empty();
       next = loop_.take(true);
     }
@@ -320,7 +329,7 @@ void event_loop::turn_here::call_tasks() {
 void event_loop::turn_here::finish() {
   {
     const std::lock_guard lock(loop_.mutex_);
-    if (kind_ == kind::queued || (kind_ == kind::stand_in && loop_.stands_in_for_all())) {
+    if (kind_ == turn_kind::queued || (kind_ == turn_kind::stand_in && loop_.stands_in_for_all())) {
       loop_.gathering_.flush();
       std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
     } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
@@ -383,7 +392,7 @@ void event_loop::stand_in() {
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && flushing_.empty() && !(due && *due <= now)) {
+  if (!has_tasks() && flushing_.empty() && behind_.empty() && !(due && *due <= now)) {
     settled_.notify_all();
     if (context_ != nullptr) {
       const auto soon = now + patience;
@@ -397,6 +406,7 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     return;
   }
   in_stand_in_turn(lock, [this](turn_here& here) {
+    end_all_behind();
     call_due_timers(here);
     here.call_tasks();
   });
@@ -451,7 +461,7 @@ void event_loop::in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function c
   stand_in_sleeps_ = false;
   lock.unlock();
   {
-    turn_here here(*this, turn_here::kind::stand_in);
+    turn_here here(*this, turn_kind::stand_in);
     called(here);
   }
   lock.lock();
@@ -462,12 +472,10 @@ void event_loop::in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function c
 
 void event_loop::detach() noexcept {
   std::vector<std::shared_ptr<user>> users, beginning, flushing;
-  std::deque<std::function<void(bool)>> behind;
   {
     const std::lock_guard lock(mutex_);
     if (context_ == nullptr) return;
     context_ = nullptr;
-    behind.swap(behind_);
     timer_.reset();
     armed_for_.reset();
     for (const auto& entry : users_)
@@ -476,7 +484,7 @@ void event_loop::detach() noexcept {
     beginning.swap(beginning_);
     flushing.swap(flushing_);
   }
-  for (const auto& each : behind) each(true);
+  end_all_behind();
   if (when_detached_) std::exchange(when_detached_, nullptr)();
   for (const auto& each : users) each->detached();
   stand_in_wakes_.notify_one();

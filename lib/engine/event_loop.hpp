@@ -41,6 +41,9 @@ namespace asio = boost::asio;
 ///   like changes of a channel's state, and never for callbacks of the user's. A thread of
 ///   the context may be inside of gRPC, in a retry that ends only when such a closure has
 ///   run. So the stand-in thread runs it.
+/// - A thread has been inside of one call into gRPC for tens of milliseconds, and functions
+///   are queued. Among them may be the one that reports the loss of a connection, for which
+///   that thread waits. So the stand-in thread runs them.
 /// - A thread of the library's waits for gRPC, and may be the context's only one. What gRPC
 ///   has to end may follow a write, so the stand-in thread also goes on with the writes.
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
@@ -164,6 +167,9 @@ class event_loop final : public detail::callback_loop,
 
  private:
   class turn_here;
+  /// What a turn is for: something that has happened, what is queued, a task of
+  /// `call_behind`, or what the context does not come to.
+  enum class turn_kind { event, queued, behind, stand_in };
 
   void begin_waiting() noexcept override;
   void end_waiting() noexcept override;
@@ -178,9 +184,10 @@ class event_loop final : public detail::callback_loop,
   [[nodiscard]] bool stands_in_for_all() const { return context_ == nullptr || waiting_ > 0; }
 
   /// @returns whether the turn should put its writes off.
-  [[nodiscard]] bool begin_turn();
+  [[nodiscard]] bool begin_turn(turn_kind its_kind);
   void end_turn();
   void call_next_behind();
+  void end_all_behind();
   void call_due_timers(turn_here& here);
   void stand_in();
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
@@ -203,7 +210,7 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> control_;    // closures
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
-  std::deque<std::function<void(bool)>> behind_;  // a handler is posted for each
+  std::deque<std::function<void(bool)>> behind_;  // of call_behind; a handler is posted for each
   std::vector<std::shared_ptr<user>> beginning_;
   std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted, or by the stand-in thread
   write_gathering gathering_;
@@ -227,11 +234,7 @@ class event_loop final : public detail::callback_loop,
 /// A turn on this thread.
 class event_loop::turn_here final : public detail::callback_loop::turn {
  public:
-  /// What it is for: something that has happened, what is queued, or what the context does
-  /// not come to.
-  enum class kind { event, queued, stand_in };
-
-  turn_here(event_loop& loop, kind its_kind);
+  turn_here(event_loop& loop, turn_kind its_kind);
   ~turn_here();
 
   /// Null when this thread has no turn of that loop, or stands in.
@@ -251,7 +254,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   void call_tasks();
   void has_called_timers() noexcept { was_more_than_io_ = true; }
   /// With the mutex of the loop held. True once the stand-in thread does the work instead.
-  [[nodiscard]] bool is_over() const { return kind_ != kind::stand_in && loop_.context_ == nullptr; }
+  [[nodiscard]] bool is_over() const { return kind_ != turn_kind::stand_in && loop_.context_ == nullptr; }
 
  private:
   void finish();
@@ -259,7 +262,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   void complete_elsewhere();
 
   event_loop& loop_;
-  const kind kind_;
+  const turn_kind kind_;
   const bool puts_writes_off_;
   bool was_more_than_io_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
@@ -269,7 +272,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
 
 template <class Function>
 void event_loop::in_turn(Function called) {
-  turn_here here(*this, turn_here::kind::event);
+  turn_here here(*this, turn_kind::event);
   called();
   here.complete_deferred();
   here.call_tasks();

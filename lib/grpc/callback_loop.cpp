@@ -13,7 +13,7 @@ namespace conn_grpc::detail {
 namespace {
 
 struct current_loop {
-  std::atomic<bool> exists{false};  // without a loop nobody takes the mutex
+  std::atomic<bool> exists{false};  // without a loop, `current` does not take the mutex
   std::mutex mutex;
   std::shared_ptr<callback_loop> loop;
 };
@@ -50,7 +50,7 @@ bool callback_loop::after_callback(const std::shared_ptr<deferred_completion>& d
   return true;
 }
 
-bool callback_loop::call_behind(std::function<void(bool has_ended)> task) {
+bool callback_loop::call_behind(std::function<void(bool is_last)> task) {
   auto* const here = turn::of_this_thread();
   return here != nullptr && here->call_behind(std::move(task));
 }

@@ -50,9 +50,10 @@ class callback_loop {
   static bool is_in_turn() noexcept { return turn::of_this_thread() != nullptr; }
 
   /// Calls `task` in a turn of its own, behind the handlers that are ready in the context.
-  /// @param task Called once. Its argument is true when the loop has ended instead.
-  /// @return false, if this thread runs no turn of a context. Then nothing is called.
-  static bool call_behind(std::function<void(bool has_ended)> task);
+  /// @param task Called once. Its argument is false in that turn. If the loop ends before that
+  /// turn, `task` is called then, and its argument is true.
+  /// @return false, if this thread runs no turn of a context. Then `task` is not called.
+  static bool call_behind(std::function<void(bool is_last)> task);
 
   /// While it exists, this thread waits for gRPC. If it is a thread of the loop, another
   /// thread runs gRPC's work meanwhile.
@@ -78,7 +79,7 @@ class callback_loop {
     turn& operator=(const turn&) = delete;
 
     virtual void defer(const std::shared_ptr<deferred_completion>& deferred) = 0;
-    virtual bool call_behind(std::function<void(bool has_ended)>&& task) = 0;
+    virtual bool call_behind(std::function<void(bool is_last)>&& task) = 0;
 
     static turn* of_this_thread() noexcept { return innermost; }
 

@@ -124,19 +124,21 @@ struct stream_call::state {
     if (next.unhold) holds.fetch_add(1);
   }
 
-  /// gRPC writes the request that has waited longest.
+  /// gRPC will write the request that has waited longest.
   void begin_write(steps& next) {
     sending = true;
     next.write = requests.front();
     next.more_follow = more_follow = requests.has_several();
+    burst.written();
   }
 
-  /// During a burst requests are kept, unless the user waits for room or can write no more.
+  /// During a burst requests are kept, unless the buffer is full, the user waits for room, or
+  /// the user can write no more.
   [[nodiscard]] bool keeps_requests() const {
     return burst.is_open() && requests.has_room() && !writing && !released && !half_close_follows;
   }
 
-  /// There are no more requests. gRPC is told now, or after the requests that wait.
+  /// There are no more requests. gRPC sends the end now, or after the requests that wait.
   void end_requests(steps& next) {
     half_close_follows = sending || !requests.empty();
     if (!half_close_follows)
@@ -165,7 +167,7 @@ struct stream_call::state {
   core::message_buffer<slots> replies;   // not taken yet; only the user's thread pops, and may look at the front
   core::message_buffer<slots> requests;  // not written yet; gRPC writes the first, while `sending`
   core::write_burst burst;               // of requests
-  bool more_follow = false;              // gRPC keeps what it has written for the next request
+  bool more_follow = false;              // gRPC may keep what it writes until the next write
   std::shared_ptr<bool_operation> reading;
   std::shared_ptr<bool_operation> writing;  // its request waits, and leaves no room for another one
   std::shared_ptr<bool_operation> ending;   // the requests
@@ -249,7 +251,7 @@ void stream_call::got(bool ok) noexcept {
     operation = std::move(s.reading);
     if (!ok && operation) s.end_was_read = true;
     next.unhold = !ok && s.release();
-    if (next.unhold && !s.sending && !s.requests.empty()) s.begin_write(next);  // a burst has kept them
+    if (next.unhold && !s.sending && !s.requests.empty()) s.begin_write(next);  // kept by a burst
     if (ok && slot) s.replies.push(size);
     if (ok && s.discards)
       next.discard = s.begin_discarding();
@@ -337,14 +339,16 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
   if (ok) operation->complete(*ok);
 }
 
-/// Requests that are kept are looked at behind the handlers that are ready. Returns false when
-/// gRPC does not share its thread with handlers, or there is no memory: then none are kept.
-bool stream_call::post_look() noexcept {
+/// Queues a look at the kept requests, behind the handlers that are ready. Looks at once, for
+/// the last time, when this thread runs no turn of a context, or there is no memory.
+void stream_call::look_later() noexcept {
+  bool is_queued = false;
   try {
-    return callback_loop::call_behind([self = shared_from_this()](bool is_last) { self->look_at_requests(is_last); });
+    is_queued =
+        callback_loop::call_behind([self = shared_from_this()](bool is_last) { self->look_at_requests(is_last); });
   } catch (...) {
-    return false;
   }
+  if (!is_queued) look_at_requests(true);
 }
 
 void stream_call::look_at_requests(bool is_last) noexcept {
@@ -354,9 +358,9 @@ void stream_call::look_at_requests(bool is_last) noexcept {
   bool again = false;
   {
     const std::lock_guard lock(s.mutex);
-    const bool keeps = !s.sending && !s.released && !s.requests.empty();
-    auto verdict = s.burst.look(keeps, write_burst::clock::now());
-    if (is_last) verdict = keeps ? write_burst::verdict::write : write_burst::verdict::over;
+    const bool are_kept = !s.sending && !s.released && !s.requests.empty();
+    auto verdict = are_kept ? write_burst::verdict::write : write_burst::verdict::over;
+    if (!is_last) verdict = s.burst.look(are_kept, write_burst::clock::now());
     if (verdict == write_burst::verdict::write) {
       s.begin_write(next);
       s.holds.fetch_add(1);
@@ -366,7 +370,7 @@ void stream_call::look_at_requests(bool is_last) noexcept {
     if (!again) s.burst.close();
   }
   carry_out(next);
-  if (again && !post_look()) look_at_requests(true);
+  if (again) look_later();
 }
 
 void stream_call::writes_done(bool_handler handler, asio::execution_context& handler_context) {
@@ -406,7 +410,8 @@ void stream_call::wrote(bool ok) noexcept {
       next.unhold = !s.reads && s.release();
     } else if (!s.half_closed) {
       s.requests.pop();
-      opens_burst = s.requests.empty() && !s.half_close_follows && !s.burst.is_open() && callback_loop::is_in_turn();
+      opens_burst = s.requests.empty() && !s.half_close_follows && !s.released && !s.burst.is_open() &&
+                    callback_loop::is_in_turn();
       if (opens_burst) s.burst.open();
       if (s.half_close_follows)
         s.end_requests(next);
@@ -421,7 +426,7 @@ void stream_call::wrote(bool ok) noexcept {
   carry_out(next);
   complete(written, ok);
   complete(ended, ok);
-  if (opens_burst && !post_look()) look_at_requests(true);
+  if (opens_burst) look_later();
 }
 
 void stream_call::finish(status_handler handler, asio::execution_context& handler_context) {

@@ -189,7 +189,7 @@ TEST_CASE("the end of the loop ends each read, write and attempt once", "[alone]
     std::vector<endpoint_ptr> endpoints;
     for (int i = 0; i < 4; ++i) endpoints.push_back(*connect(*engine, server.address()));
     std::vector<SliceBuffer> buffers(8);
-    std::atomic<int> reads{0}, writes{0}, attempts{0};
+    std::atomic<int> reads{0}, attempts{0};
     std::atomic<bool> ok{false};
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
       REQUIRE_FALSE(endpoints[i]->Read(

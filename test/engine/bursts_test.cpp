@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Messages of a stream that follow one another leave together.
+// Messages of a stream that follow one another are sent together.
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,7 +9,6 @@
 #include <boost/asio/use_future.hpp>
 #include <conn_grpc/streams.hpp>
 
-#include <atomic>
 #include <functional>
 #include <future>
 #include <optional>
@@ -18,11 +17,11 @@
 
 namespace {
 
-std::atomic<int> sends{0};
+thread_local int sends = 0;  // of this thread
 
 }  // namespace
 
-// What the engine in the library calls, too.
+// Replaces the function of the C library, also for the engine in the library.
 extern "C" ssize_t sendmsg(int descriptor, const msghdr* message, int flags) {
   ++sends;
   return ::syscall(SYS_sendmsg, descriptor, message, flags);
@@ -87,7 +86,7 @@ TEST_CASE("messages do not wait for long when the context is busy", "[engine][bu
   const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
   constexpr int messages = 100;
   bool ended = false;
-  // Takes two times what a message may be kept, between any two handlers.
+  // A handler that takes twice as long as a message may be kept, and posts itself again.
   const std::function<void()> busy = [&] {
     const auto end = std::chrono::steady_clock::now() + 200us;
     while (std::chrono::steady_clock::now() < end) {
@@ -136,7 +135,7 @@ TEST_CASE("messages that are kept leave when the loop ends that should look at t
   const int before = sends;
   (void)chat.async_write(numbered(0), asio::use_future);
   callbacks_io->restart();
-  CHECK(callbacks_io->poll_one() == 1);  // it has been written
+  CHECK(callbacks_io->poll_one() == 1);  // gRPC reports that it has been written
   (void)chat.async_write(numbered(1), asio::use_future);
   CHECK(sends == before + 1);
   if (context_goes)

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "engine/endpoint_fixture.hpp"
 #include "grpc/call_into_grpc.hpp"
@@ -181,6 +182,57 @@ TEST_CASE("a write that is put off leaves while its thread waits for gRPC", "[tu
   }
   CHECK(ended);
   CHECK(f.was_ok);
+}
+
+TEST_CASE("a task behind the ready handlers is called after them, and once", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  std::vector<std::string> order;
+  std::atomic<int> called{0};
+  bool was_last = false;
+  const auto put_behind = [&] {
+    return callback_loop::call_behind([&](bool is_last) {
+      order.emplace_back("behind");
+      was_last = is_last;
+      ++called;
+    });
+  };
+  CHECK_FALSE(put_behind());  // outside of a turn
+  SECTION("in a turn of its own") {
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] {
+        asio::post(*f.io, [&] { order.emplace_back("ready"); });
+        CHECK(put_behind());
+      });
+    });
+    CHECK_FALSE(was_last);
+    CHECK(order == std::vector<std::string>{"ready", "behind"});
+  }
+  SECTION("by another thread, while this one waits for gRPC") {
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] {
+        CHECK(put_behind());
+        const callback_loop::waiting waits;
+        CHECK(happens([&] { return called > 0; }));
+        CHECK_FALSE(put_behind());
+      });
+    });
+    CHECK(was_last);
+  }
+  SECTION("by what ends the loop, before the sockets are closed") {
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] {
+        CHECK(callback_loop::call_behind([&](bool) { CHECK(f.write()); }));
+        CHECK(put_behind());
+        f.engine->Run([] {});  // a turn that has more to call puts writes off, but not at its end
+        f.engine->loop()->detach();
+        CHECK(called == 1);
+        CHECK_FALSE(put_behind());
+      });
+    });
+    CHECK(was_last);
+  }
+  CHECK(called == 1);
 }
 
 // gRPC hands the loss of a connection over as a function, and may retry an RPC on that

@@ -133,9 +133,9 @@ class load {
   std::map<std::weak_ptr<grpc::Channel>, std::string, std::owner_less<>> client_of_;
 };
 
-/// A server that closes each connection after a second, and accepts clients of both CAs. On
-/// a loaded machine a handshake takes tenths of a second, and all connections must be there
-/// at the same time.
+/// A server that closes each connection after a second, and accepts clients of both CAs. The
+/// test needs all connections at the same time, and on a loaded machine a handshake takes
+/// tenths of a second.
 std::unique_ptr<server_process> serve(const certificates& made, const std::string& name, const std::string& address) {
   const auto both = made.folder() / "both.pem";
   std::ofstream(both) << std::ifstream(made.chain("ca")).rdbuf() << std::ifstream(made.chain("new-ca")).rdbuf();

@@ -134,7 +134,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   virtual std::size_t store(std::size_t /*slot*/, outgoing_message) { return 0; }
 
   void carry_out(const steps& now);
-  bool post_look() noexcept;
+  void look_later() noexcept;
   void look_at_requests(bool is_last) noexcept;
   void reply_is_taken();
   void cancel() noexcept;
