@@ -342,11 +342,12 @@ void stream_call::write(bool_handler handler, asio::execution_context& handler_c
 /// Queues a look at the kept requests, behind the handlers that are ready. Looks at once, for
 /// the last time, when this thread runs no turn of a context, or there is no memory.
 void stream_call::look_later() noexcept {
-  bool is_queued = false;
+  bool is_queued = true;
   try {
     is_queued =
         callback_loop::call_behind([self = shared_from_this()](bool is_last) { self->look_at_requests(is_last); });
-  } catch (...) {
+  } catch (...) {  // no memory
+    is_queued = false;
   }
   if (!is_queued) look_at_requests(true);
 }
