@@ -84,26 +84,15 @@ void measure_calls(Subject&& subject, int in_flight) {
   std::printf("%f %f\n", measured.per_second, measured.cpu_us);
 }
 
-void measure_stream(asio::io_context& io, const std::string& subject, const std::string& address) {
+void measure_stream(asio::io_context& io, const stream_kind& kind, const std::string& address) {
   const auto stub = Greeter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
-  const bool both_ways = subject.find("answered") != subject.npos;
-  const auto run = [&] {
-    if (both_ways)
-      run_on(io, takes_turns(*stub));
-    else if (subject.find("written") != subject.npos)
-      run_on(io, writes(*stub));
-    else
-      run_on(io, reads(*stub));
-  };
+  const auto run = [&] { run_on(io, kind.run(*stub)); };
   run();
-  const int count = both_ways ? turns : messages;
   samples per_second, cpu_us;
   for (int round = 0; round < 5; ++round) {
-    const auto before = usage::now();
-    const stopwatch watch;
-    run();
-    per_second.push_back(count / watch.ms() * 1e3);
-    cpu_us.push_back((usage::now() - before).cpu_ms / count * 1e3);
+    const auto cost = cost_of(kind.messages, run);
+    per_second.push_back(cost.per_second);
+    cpu_us.push_back(cost.cpu_us);
   }
   std::printf("%f %f\n", median(per_second), median(cpu_us));
 }
@@ -137,11 +126,11 @@ void measure_life(asio::io_context& io, const std::string& executable) {
 }
 
 /// A stream is read and written by coroutines on the only thread of the context.
-void run_stream(const std::string& subject, const std::string& address) {
+void run_stream(const std::string& subject, const std::string& address, int kind) {
   asio::io_context io;
   std::optional<conn_grpc::event_engine_scope> scope;
   if (subject.ends_with("scope")) scope.emplace(io);
-  measure_stream(io, subject, address);
+  measure_stream(io, stream_kinds[kind], address);
 }
 
 void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
@@ -156,19 +145,20 @@ void run_on_threads(const std::string& subject, const std::string& where, int in
     measure_life(context.get(), where);
 }
 
-int run_subject(const std::string& subject, const std::string& where, int in_flight) {
+/// @param number Of RPCs in flight, or of the kind of stream.
+int run_subject(const std::string& subject, const std::string& where, int number) {
   raise_file_limit();
   if (subject.starts_with("stream"))
-    run_stream(subject, where);
+    run_stream(subject, where, number);
   else
-    run_on_threads(subject, where, in_flight);
+    run_on_threads(subject, where, number);
   std::fflush(stdout);
   ::_exit(0);  // what ends a process is not measured here
 }
 
 // ---- The process that measures
 
-std::vector<double> numbers_of(const std::string& subject, const std::string& where, int in_flight) {
+std::vector<double> numbers_of(const std::string& subject, const std::string& where, int number) {
   std::array<int, 2> pipe_ends{};
   if (::pipe(pipe_ends.data()) != 0) throw std::runtime_error("no pipe");
   const pid_t child = ::fork();
@@ -176,7 +166,7 @@ std::vector<double> numbers_of(const std::string& subject, const std::string& wh
     ::dup2(pipe_ends[1], STDOUT_FILENO);
     ::close(pipe_ends[0]);
     ::close(pipe_ends[1]);
-    ::execl("/proc/self/exe", "engine", "--subject", subject.c_str(), where.c_str(), std::to_string(in_flight).c_str(),
+    ::execl("/proc/self/exe", "engine", "--subject", subject.c_str(), where.c_str(), std::to_string(number).c_str(),
             nullptr);
     ::_exit(127);
   }
@@ -191,9 +181,9 @@ std::vector<double> numbers_of(const std::string& subject, const std::string& wh
   std::vector<double> numbers;
   const char* at = text.c_str();
   for (char* end = nullptr;; at = end) {
-    const double number = std::strtod(at, &end);
+    const double parsed = std::strtod(at, &end);
     if (end == at) break;
-    numbers.push_back(number);
+    numbers.push_back(parsed);
   }
   if (status != 0 || numbers.empty()) throw std::runtime_error(subject + " failed");
   return numbers;
@@ -247,11 +237,12 @@ void compare_calls(const std::string& address, const stopwatch& spent) {
 void compare_streams(const std::string& address) {
   table result(
       {"messages of a stream", "own engine: per second", "CPU us", "scope: per second", "CPU us", "x", "CPU x"});
-  for (const std::string kind : {"read", "written", "written, and answered"}) {
+  for (int k = 0; k < std::ssize(stream_kinds); ++k) {
+    const std::string kind = stream_kinds[k].name;
     samples per_second[2], cpu_us[2];
     for (int round = 0; round < stream_rounds; ++round)
       for (const std::size_t i : {round % 2, 1 - round % 2}) {
-        const auto numbers = numbers_of("stream, " + kind + (i == 0 ? ", own engine" : ", scope"), address, 0);
+        const auto numbers = numbers_of(i == 0 ? "stream, own engine" : "stream, scope", address, k);
         per_second[i].push_back(numbers.at(0));
         cpu_us[i].push_back(numbers.at(1));
       }

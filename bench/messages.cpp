@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <functional>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -121,35 +122,28 @@ void run_bare(Greeter::Stub& stub) {
   Reactor(stub).await();
 }
 
-struct subject {
-  const char* name;
-  int messages;
-  std::function<void()> bare, ours;
-};
-
 void compare(const std::string& address) {
   asio::io_context io;
   const auto stub = Greeter::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
-  const subject subjects[] = {
-      {"read", messages, [&] { run_bare<bare_reads>(*stub); }, [&] { run_on(io, reads(*stub)); }},
-      {"written", messages, [&] { run_bare<bare_writes>(*stub); }, [&] { run_on(io, writes(*stub)); }},
-      {"written, and answered", turns, [&] { run_bare<bare_turns>(*stub); }, [&] { run_on(io, takes_turns(*stub)); }},
-  };
+  // As stream_kinds.
+  constexpr void (*with_reactors[])(Greeter::Stub&) = {run_bare<bare_reads>, run_bare<bare_writes>,
+                                                       run_bare<bare_turns>};
   table result({"messages", "reactors: per second", "CPU us", "streams: per second", "CPU us", "x", "CPU x"});
-  for (const auto& s : subjects) {
+  for (std::size_t kind = 0; kind < std::size(stream_kinds); ++kind) {
+    const auto& s = stream_kinds[kind];
     samples per_second[2], cpu_us[2];
     const auto measure = [&](std::size_t which, const std::function<void()>& run) {
-      const auto before = usage::now();
-      const stopwatch watch;
-      run();
-      per_second[which].push_back(s.messages / watch.ms() * 1e3);
-      cpu_us[which].push_back((usage::now() - before).cpu_ms / s.messages * 1e3);
+      const auto cost = cost_of(s.messages, run);
+      per_second[which].push_back(cost.per_second);
+      cpu_us[which].push_back(cost.cpu_us);
     };
-    s.bare();
-    s.ours();
+    const auto bare = [&] { with_reactors[kind](*stub); };
+    const auto ours = [&] { run_on(io, s.run(*stub)); };
+    bare();
+    ours();
     for (std::size_t round = 0; round < rounds; ++round) {
-      measure(0, s.bare);
-      measure(1, s.ours);
+      measure(0, bare);
+      measure(1, ours);
     }
     const auto ratio = typical_ratio(per_second[1], per_second[0]);
     const auto cpu_ratio = typical_ratio(cpu_us[1], cpu_us[0]);

@@ -82,6 +82,30 @@ inline asio::awaitable<void> takes_turns(Greeter::Stub& stub) {
   if (!status.ok()) throw std::runtime_error("the RPC has failed");
 }
 
+struct stream_kind {
+  const char* name;
+  int messages;
+  asio::awaitable<void> (*run)(Greeter::Stub&);
+};
+
+inline constexpr stream_kind stream_kinds[] = {
+    {"read", messages, reads}, {"written", messages, writes}, {"written, and answered", turns, takes_turns}};
+
+/// Of one message.
+struct message_cost {
+  double per_second;
+  double cpu_us;
+};
+
+template <class Run>
+message_cost cost_of(int count, Run&& run) {
+  const auto before = usage::now();
+  const stopwatch watch;
+  run();
+  const double per_second = count / watch.ms() * 1e3;
+  return {per_second, (usage::now() - before).cpu_ms / count * 1e3};
+}
+
 /// Runs the context until that coroutine has ended.
 inline void run_on(asio::io_context& io, asio::awaitable<void> task) {
   io.restart();

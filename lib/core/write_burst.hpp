@@ -37,7 +37,6 @@ class write_burst {
   void open() noexcept {
     open_ = true;
     has_new_ = false;
-    kept_since_.reset();
   }
   void close() noexcept { open_ = false; }
 
@@ -50,10 +49,7 @@ class write_burst {
   /// @param keeps True when messages are kept.
   [[nodiscard]] verdict look(bool keeps, clock::time_point now) noexcept {
     const bool has_new = std::exchange(has_new_, false);
-    if (!keeps) {
-      kept_since_.reset();
-      return has_new ? verdict::look_again : verdict::over;
-    }
+    if (!keeps) return has_new ? verdict::look_again : verdict::over;
     if (!kept_since_) kept_since_ = now;
     return has_new && now - *kept_since_ < long_enough ? verdict::look_again : verdict::write;
   }

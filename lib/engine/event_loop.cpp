@@ -245,11 +245,12 @@ void event_loop::call_next_behind() {
     next = std::move(behind_.front());
     behind_.pop_front();
   }
-  turn_here here(*this, turn_kind::behind);
-  next(false);
-  next = nullptr;
-  here.complete_deferred();
-  here.call_tasks();
+  in_turn(
+      [&next] {
+        next(false);
+        next = nullptr;
+      },
+      turn_kind::behind);
 }
 
 void event_loop::end_all_behind() {

@@ -124,9 +124,13 @@ class event_loop final : public detail::callback_loop,
   /// true. When it returns false, it is best to write at once.
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
 
+  /// What a turn is for: something that has happened, what is queued, a task of
+  /// `call_behind`, or what the context does not come to.
+  enum class turn_kind { event, queued, behind, stand_in };
+
   /// Calls `called` in a turn of this thread. A handler of the engine does nothing else.
   template <class Function>
-  void in_turn(Function called);
+  void in_turn(Function called, turn_kind its_kind = turn_kind::event);
 
   /// Initiates an operation of Asio's that does not count as work of the context. This
   /// thread is one of the context's, so the count does not become 0 here.
@@ -167,9 +171,6 @@ class event_loop final : public detail::callback_loop,
 
  private:
   class turn_here;
-  /// What a turn is for: something that has happened, what is queued, a task of
-  /// `call_behind`, or what the context does not come to.
-  enum class turn_kind { event, queued, behind, stand_in };
 
   void begin_waiting() noexcept override;
   void end_waiting() noexcept override;
@@ -271,8 +272,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
 };
 
 template <class Function>
-void event_loop::in_turn(Function called) {
-  turn_here here(*this, turn_kind::event);
+void event_loop::in_turn(Function called, turn_kind its_kind) {
+  turn_here here(*this, its_kind);
   called();
   here.complete_deferred();
   here.call_tasks();

@@ -5,7 +5,6 @@
 
 #include <conn_grpc/detail/config.hpp>
 
-#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -13,7 +12,6 @@ namespace conn_grpc::detail {
 namespace {
 
 struct current_loop {
-  std::atomic<bool> exists{false};  // without a loop, `current` does not take the mutex
   std::mutex mutex;
   std::shared_ptr<callback_loop> loop;
 };
@@ -27,7 +25,6 @@ current_loop& the_current_loop() {
 
 std::shared_ptr<callback_loop> callback_loop::current() {
   auto& current = the_current_loop();
-  if (!current.exists.load(std::memory_order_acquire)) return nullptr;
   const std::lock_guard lock(current.mutex);
   return current.loop;
 }
@@ -36,7 +33,6 @@ void callback_loop::set_current(std::shared_ptr<callback_loop> loop) {
   auto& current = the_current_loop();
   const std::lock_guard lock(current.mutex);
   current.loop.swap(loop);
-  current.exists.store(current.loop != nullptr, std::memory_order_release);
 }
 
 void callback_loop::has_ended() { completion_thread::instance().loop_has_ended(); }

@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <future>
+#include <memory>
 #include <optional>
 
 #include "engine/engine_fixture.hpp"
@@ -41,49 +42,63 @@ ChatMessage numbered(int number) {
   return message;
 }
 
+/// A server, and its client in a scope of this thread.
+struct chat_fixture {
+  const server_process server{greeter_server(), "127.0.0.1:0"};
+  asio::io_context io;
+  const event_engine_scope scope{io};
+  const std::unique_ptr<Greeter::Stub> stub =
+      Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
+
+  /// Runs the context until the coroutine has ended, which begins with a stream that is connected.
+  template <class Body>
+  void run(Body body) {
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
+          ChatMessage answer;
+          (void)co_await chat.write(numbered(-1));
+          (void)co_await chat.read(answer);
+          co_await body(chat);
+        },
+        asio::detached);
+    io.run();
+  }
+};
+
+using chat_stream = conn_grpc::bidi_stream<ChatMessage, ChatMessage>;
+
 }  // namespace
 
 TEST_CASE("messages that a coroutine writes one after the other leave together", "[engine][bursts]") {
-  const server_process server(greeter_server(), "127.0.0.1:0");
-  asio::io_context io;
-  const event_engine_scope scope(io);
-  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
+  chat_fixture f;
   constexpr int messages = 500;
   int before = 0, after_first = 0, after_all = 0;
-  asio::co_spawn(
-      io,
-      [&]() -> asio::awaitable<void> {
-        auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
-        ChatMessage answer;
-        (void)co_await chat.write(numbered(-1));
-        (void)co_await chat.read(answer);          // it is connected
-        co_await asio::post(asio::use_awaitable);  // leaves gRPC's turn, which might put the write off
-        before = sends;
-        auto first = chat.async_write(numbered(0), asio::use_future);
-        after_first = sends;
-        for (int i = 1; i < messages; ++i) (void)co_await chat.write(numbered(i));
-        for (int i = 0; i < messages; ++i) {
-          const bool more = co_await chat.read(answer);
-          CHECK(more);
-          CHECK(answer.text() == std::to_string(i));
-        }
-        after_all = sends;
-        (void)co_await chat.writes_done();
-        (void)co_await chat.read(answer);
-        const auto status = co_await chat.finish();
-        CHECK(status.ok());
-      },
-      asio::detached);
-  io.run();
+  f.run([&](chat_stream& chat) -> asio::awaitable<void> {
+    ChatMessage answer;
+    co_await asio::post(asio::use_awaitable);  // leaves gRPC's turn, which might put the write off
+    before = sends;
+    auto first = chat.async_write(numbered(0), asio::use_future);
+    after_first = sends;
+    for (int i = 1; i < messages; ++i) (void)co_await chat.write(numbered(i));
+    for (int i = 0; i < messages; ++i) {
+      const bool more = co_await chat.read(answer);
+      CHECK(more);
+      CHECK(answer.text() == std::to_string(i));
+    }
+    after_all = sends;
+    (void)co_await chat.writes_done();
+    (void)co_await chat.read(answer);
+    const auto status = co_await chat.finish();
+    CHECK(status.ok());
+  });
   CHECK(after_first == before + 1);
   CHECK(after_all - after_first < messages / 2);
 }
 
 TEST_CASE("messages do not wait for long when the context is busy", "[engine][bursts]") {
-  const server_process server(greeter_server(), "127.0.0.1:0");
-  asio::io_context io;
-  const event_engine_scope scope(io);
-  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
+  chat_fixture f;
   constexpr int messages = 100;
   bool ended = false;
   // A handler that takes twice as long as a message may be kept, and posts itself again.
@@ -91,24 +106,16 @@ TEST_CASE("messages do not wait for long when the context is busy", "[engine][bu
     const auto end = std::chrono::steady_clock::now() + 200us;
     while (std::chrono::steady_clock::now() < end) {
     }
-    if (!ended) asio::post(io, busy);
+    if (!ended) asio::post(f.io, busy);
   };
   int before = 0, after = 0;
-  asio::co_spawn(
-      io,
-      [&]() -> asio::awaitable<void> {
-        auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
-        ChatMessage answer;
-        (void)co_await chat.write(numbered(-1));
-        (void)co_await chat.read(answer);  // it is connected
-        asio::post(io, busy);
-        before = sends;
-        for (int i = 0; i < messages; ++i) (void)co_await chat.write(numbered(i));
-        after = sends;
-        ended = true;
-      },
-      asio::detached);
-  io.run();
+  f.run([&](chat_stream& chat) -> asio::awaitable<void> {
+    asio::post(f.io, busy);
+    before = sends;
+    for (int i = 0; i < messages; ++i) (void)co_await chat.write(numbered(i));
+    after = sends;
+    ended = true;
+  });
   CHECK(after - before > messages / 4);
 }
 
