@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // What does gRPC inside of the io_context cost, or save?
 //
-// engine GREETER_SERVER: unary RPCs per second, and CPU time of the client per RPC, with 1,
-// 64 and 1,000 in flight on five connections: through a pool and `unary`, and with gRPC's
-// callback API alone, each with gRPC's own engine and inside of an event_engine_scope. Then
-// messages per second of one stream, and CPU time of the client per message. Then the time in
-// which 1,000 channels connect, lose their server and are back.
+// engine GREETER_SERVER: unary RPCs per second, CPU time of the client per RPC, and the 99th
+// percentile of their times, with 1, 64 and 1,000 in flight on five connections: through a
+// pool and `unary`, and with gRPC's callback API alone, each with gRPC's own engine and inside
+// of an event_engine_scope, and through a pool in a scope with `busy_poll`. Then messages per
+// second of one stream, and CPU time of the client per message. Then the time in which 1,000
+// channels connect, lose their server and are back, and what they use when idle.
 //
 // A process has one default engine, and what the first subject leaves behind would help or
 // hurt the next. So each number comes from a process of its own. These run in turn, so that
@@ -26,6 +27,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -34,6 +36,8 @@
 #include "rpc_load.hpp"
 #include "stream_load.hpp"
 #include "support.hpp"
+#include "support/server_process.hpp"
+#include "support/sockets.hpp"
 
 namespace {
 
@@ -46,10 +50,25 @@ constexpr std::size_t connections = 5;
 constexpr int most_rounds = 15;
 constexpr double budget_ms = 150'000;
 constexpr int stream_rounds = 9;
+constexpr std::size_t life_rounds = 6;
 constexpr milliseconds window(300);
 constexpr std::size_t many = 1'000;
 
 // ---- The process that is measured
+
+/// The scope that the name of a subject ends with, if any.
+class chosen_engine {
+ public:
+  chosen_engine(const std::string& subject, asio::io_context& io) {
+    conn_grpc::event_engine_options options;
+    const bool polls = subject.ends_with(", busy scope");
+    if (polls) options.busy_poll = std::chrono::microseconds(100);
+    if (polls || subject.ends_with(", scope")) scope_.emplace(io, options);
+  }
+
+ private:
+  std::optional<conn_grpc::event_engine_scope> scope_;
+};
 
 /// Coroutines on that context, over the channels of a pool.
 class pool_on {
@@ -81,7 +100,7 @@ void measure_calls(Subject&& subject, int in_flight) {
   }
   load all(in_flight, milliseconds(0));
   const auto measured = measure(subject, all, window, [] {});
-  std::printf("%f %f\n", measured.per_second, measured.cpu_us);
+  std::printf("%f %f %f\n", measured.per_second, measured.cpu_us, measured.p99_us);
 }
 
 void measure_stream(asio::io_context& io, const stream_kind& kind, const std::string& address) {
@@ -98,6 +117,7 @@ void measure_stream(asio::io_context& io, const stream_kind& kind, const std::st
 }
 
 void measure_life(asio::io_context& io, const std::string& executable) {
+  const auto kib_before = static_cast<double>(conn_grpc::test::resident_kib());
   const conn_grpc::test::reserved_port port;
   std::optional<conn_grpc::test::server_process> server(std::in_place, executable, port.address());
   conn_grpc::pool pool(io, {.name = "bench",
@@ -117,26 +137,31 @@ void measure_life(asio::io_context& io, const std::string& executable) {
   pool.async_run(asio::detached);
   const double connect = until(many);
   const double connect_cpu = (usage::now() - before).cpu_ms;
+  const double kib = static_cast<double>(conn_grpc::test::resident_kib()) - kib_before;
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // what connecting has left to do
+  before = usage::now();
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  const double idle_cpu = (usage::now() - before).cpu_ms / 2;
+  const auto threads = static_cast<double>(conn_grpc::test::threads());
   server->kill();
   const double lose = until(0);
   server.emplace(executable, port.address());
   const double regain = until(many);
-  std::printf("%f %f %f %f\n", connect, lose, regain, connect_cpu);
+  std::printf("%f %f %f %f %f %f %f\n", connect, lose, regain, connect_cpu, idle_cpu, kib / many, threads);
   pool.stop();
 }
 
 /// A stream is read and written by coroutines on the only thread of the context.
 void run_stream(const std::string& subject, const std::string& address, int kind) {
   asio::io_context io;
-  std::optional<conn_grpc::event_engine_scope> scope;
-  if (subject.ends_with("scope")) scope.emplace(io);
+  const chosen_engine engine(subject, io);
   measure_stream(io, stream_kinds[kind], address);
 }
 
 void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
   running_context context;
-  std::optional<conn_grpc::event_engine_scope> scope;
-  if (subject.ends_with("scope")) scope.emplace(context.get());
+  const chosen_engine engine(subject, context.get());
+  if (subject.starts_with("life on two threads")) std::thread([&io = context.get()] { io.run(); }).detach();
   if (subject.starts_with("pool"))
     measure_calls(pool_on(context.get(), where, connections), in_flight);
   else if (subject.starts_with("bare"))
@@ -189,12 +214,13 @@ std::vector<double> numbers_of(const std::string& subject, const std::string& wh
   return numbers;
 }
 
-constexpr const char* subjects[] = {"bare, own engine", "bare, scope", "pool, own engine", "pool, scope"};
+constexpr const char* subjects[] = {"bare, own engine", "bare, scope", "pool, own engine", "pool, scope",
+                                    "pool, busy scope"};
 
 void compare_calls(const std::string& address, const stopwatch& spent) {
   // [subject][load]
   std::vector per_second(std::size(subjects), std::vector<samples>(std::size(loads)));
-  auto cpu_us = per_second;
+  auto cpu_us = per_second, p99_us = per_second;
   for (int round = 0; round < most_rounds && spent.ms() < budget_ms; ++round)
     for (std::size_t l = 0; l < std::size(loads); ++l)
       for (std::size_t i = 0; i < std::size(subjects); ++i) {
@@ -202,15 +228,17 @@ void compare_calls(const std::string& address, const stopwatch& spent) {
         const auto numbers = numbers_of(subjects[s], address, loads[l]);
         per_second[s][l].push_back(numbers.at(0));
         cpu_us[s][l].push_back(numbers.at(1));
+        p99_us[s][l].push_back(numbers.at(2));
       }
   std::vector<std::string> head{"5 connections"};
   for (const int in_flight : loads)
-    head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "CPU us"});
+    head.insert(head.end(), {std::to_string(in_flight) + " in flight: RPC/s", "CPU us", "p99 us"});
   table result(head);
   for (std::size_t s = 0; s < std::size(subjects); ++s) {
     std::vector<std::string> row{subjects[s]};
     for (std::size_t l = 0; l < std::size(loads); ++l) {
-      row.insert(row.end(), {number(median(per_second[s][l]), 0), number(median(cpu_us[s][l]), 1)});
+      row.insert(row.end(), {number(median(per_second[s][l]), 0), number(median(cpu_us[s][l]), 1),
+                             number(median(p99_us[s][l]), 0)});
       record("engine", std::string(subjects[s]) + ": RPC/s", loads[l], median(per_second[s][l]));
       record("engine", std::string(subjects[s]) + ": CPU us per RPC", loads[l], median(cpu_us[s][l]));
     }
@@ -221,15 +249,19 @@ void compare_calls(const std::string& address, const stopwatch& spent) {
     for (std::size_t l = 0; l < std::size(loads); ++l) {
       const auto rate = typical_ratio(per_second[of][l], per_second[to][l]);
       const auto cpu = typical_ratio(cpu_us[of][l], cpu_us[to][l]);
-      row.insert(row.end(), {number(rate, 2), number(cpu, 2)});
+      const auto p99 = typical_ratio(p99_us[of][l], p99_us[to][l]);
+      row.insert(row.end(), {number(rate, 2), number(cpu, 2), number(p99, 2)});
       record("engine", std::string(name) + ": RPC/s, ratio", loads[l], rate);
       record("engine", std::string(name) + ": CPU per RPC, ratio", loads[l], cpu);
+      record("engine", std::string(name) + ": p99, ratio", loads[l], p99);
     }
     result.add(std::move(row));
   };
   add_ratio("pool: scope to own engine", 3, 2);
   add_ratio("pool in a scope to bare, own engine", 3, 0);
   add_ratio("bare: scope to own engine", 1, 0);
+  add_ratio("pool: busy scope to own engine", 4, 2);
+  add_ratio("pool in a busy scope to bare, own engine", 4, 0);
   std::printf("\n");
   result.print();
 }
@@ -258,19 +290,35 @@ void compare_streams(const std::string& address) {
 }
 
 void compare_lives(const std::string& executable) {
-  constexpr const char* steps[] = {"connect", "lose", "regain", "CPU of connecting"};
-  std::vector<samples> own(std::size(steps)), scoped(std::size(steps));
-  for (int round = 0; round < 5; ++round) {
-    for (const bool in_scope : {round % 2 == 0, round % 2 != 0}) {
-      const auto numbers = numbers_of(in_scope ? "life, scope" : "life, own engine", executable, 0);
-      for (std::size_t i = 0; i < std::size(steps); ++i) (in_scope ? scoped : own)[i].push_back(numbers.at(i));
+  constexpr const char* ways[] = {"life, own engine", "life, scope", "life on two threads, scope"};
+  constexpr const char* steps[] = {"connect, ms",
+                                   "lose, ms",
+                                   "regain, ms",
+                                   "CPU of connecting, ms",
+                                   "CPU when idle, ms/s",
+                                   "memory of a channel, KiB",
+                                   "threads"};
+  // [way][step]
+  std::vector measured(std::size(ways), std::vector<samples>(std::size(steps)));
+  for (std::size_t round = 0; round < life_rounds; ++round)
+    for (std::size_t i = 0; i < std::size(ways); ++i) {
+      const auto way = (round + i) % std::size(ways);
+      const auto numbers = numbers_of(ways[way], executable, 0);
+      for (std::size_t s = 0; s < std::size(steps); ++s) measured[way][s].push_back(numbers.at(s));
     }
-  }
-  table result({"1,000 channels", "own engine: ms", "scope: ms", "ratio"});
-  for (std::size_t i = 0; i < std::size(steps); ++i) {
-    const auto ratio = typical_ratio(scoped[i], own[i]);
-    result.add({steps[i], number(median(own[i]), 0), number(median(scoped[i]), 0), number(ratio, 2)});
-    record("engine", std::string("1,000 channels, scope to own engine: ") + steps[i], 0, ratio);
+  table result({"1,000 channels", "own engine", "scope", "x", "scope, two threads", "x"});
+  for (std::size_t s = 0; s < std::size(steps); ++s) {
+    const auto& own = measured[0][s];
+    std::vector<std::string> row{steps[s], number(median(own), 1)};
+    for (std::size_t way = 1; way < std::size(ways); ++way) {
+      const auto ratio = typical_ratio(measured[way][s], own);
+      row.insert(row.end(), {number(median(measured[way][s]), 1), number(ratio, 2)});
+      const auto series =
+          std::string(way == 1 ? "1,000 channels in a scope: " : "1,000 channels in a scope, two threads: ");
+      record("engine", series + steps[s], 0, median(measured[way][s]));
+      record("engine", series + steps[s] + ", ratio", 0, ratio);
+    }
+    result.add(std::move(row));
   }
   std::printf("\n");
   result.print();

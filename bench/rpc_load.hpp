@@ -39,6 +39,7 @@
 #include <vector>
 
 #include "greeter.grpc.pb.h"
+#include "latency_histogram.hpp"
 #include "process.hpp"
 
 namespace conn_grpc::bench {
@@ -60,11 +61,11 @@ class load {
 
   [[nodiscard]] bool is_over() const { return over_.load(std::memory_order_relaxed); }
 
-  void answered(const grpc::Status& status) {
-    if (status.ok())
-      answers_.fetch_add(1, std::memory_order_relaxed);
-    else
-      fail(status.error_message());
+  /// @param since the caller has begun the RPC
+  void answered(const grpc::Status& status, const stopwatch& since) {
+    if (!status.ok()) return fail(status.error_message());
+    answers_.fetch_add(1, std::memory_order_relaxed);
+    latencies_.add(since.ms() * 1e3);
   }
 
   void leave(const std::exception_ptr& thrown = nullptr) {
@@ -76,6 +77,7 @@ class load {
   // For the measurement.
 
   [[nodiscard]] double answers() const { return static_cast<double>(answers_.load(std::memory_order_relaxed)); }
+  [[nodiscard]] latency_histogram& latencies() { return latencies_; }
 
   /// Ends the load. Throws when an RPC has failed.
   void end() {
@@ -99,6 +101,7 @@ class load {
   test::HelloRequest request_;
   std::atomic<bool> over_{false};
   alignas(64) std::atomic<std::uint64_t> answers_{0};
+  latency_histogram latencies_;
   std::mutex mutex_;
   std::condition_variable all_left_;
   int running_;
@@ -108,6 +111,7 @@ class load {
 struct throughput {
   double per_second = 0;
   double cpu_us = 0;  // of this process, per RPC
+  double p99_us = 0;  // from the beginning of an RPC until its caller has the answer
 };
 
 /// Measures `subject` under full load. The window begins when each caller has been
@@ -126,6 +130,7 @@ throughput measure(Subject& subject, load& all, std::chrono::milliseconds window
   round_trips(twice);
 
   meanwhile();
+  all.latencies().clear();
   const auto before = usage::now();
   const double answers = all.answers();
   const stopwatch watch;
@@ -134,9 +139,10 @@ throughput measure(Subject& subject, load& all, std::chrono::milliseconds window
   const double more = all.answers() - answers;
   const double ms = watch.ms();
   const auto used = usage::now() - before;
+  const double p99 = all.latencies().quantile(0.99);
   meanwhile();
   all.end();
-  return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3};
+  return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3, .p99_us = p99};
 }
 
 /// An io_context on a thread of its own. It waits for a timer, as the io_context of a
@@ -177,10 +183,11 @@ struct by_hand {
 
   asio::awaitable<void> call(load& all) const {
     while (!all.is_over()) {
+      const stopwatch since;
       const auto stub = greeter::NewStub(co_await from.get_channel());
       grpc::ClientContext context;
       test::HelloReply reply;
-      all.answered(co_await unary(*stub, &greeter::Stub::async::SayHello, context, all.request(), reply));
+      all.answered(co_await unary(*stub, &greeter::Stub::async::SayHello, context, all.request(), reply), since);
     }
   }
 };
@@ -192,8 +199,9 @@ struct by_client {
 
   asio::awaitable<void> call(load& all) const {
     while (!all.is_over()) {
+      const stopwatch since;
       test::HelloReply reply;
-      all.answered(co_await greets.call(&greeter::Stub::async::SayHello, all.request(), reply));
+      all.answered(co_await greets.call(&greeter::Stub::async::SayHello, all.request(), reply), since);
     }
   }
 };
@@ -270,9 +278,10 @@ class plain_calls {
 
     void next() {
       if (all_.is_over()) return all_.leave();
+      since_ = stopwatch();
       context_.emplace();
       calls_.stubs_.next().async()->SayHello(&*context_, &all_.request(), &reply_, [this](const grpc::Status& status) {
-        all_.answered(status);
+        all_.answered(status, since_);
         calls_.resume_([this] { next(); });
       });
     }
@@ -280,6 +289,7 @@ class plain_calls {
    private:
     plain_calls& calls_;
     load& all_;
+    stopwatch since_;
     std::optional<grpc::ClientContext> context_;
     test::HelloReply reply_;
   };
@@ -311,9 +321,10 @@ class awaited_calls {
  private:
   asio::awaitable<void> call(load& all) {
     while (!all.is_over()) {
+      const stopwatch since;
       grpc::ClientContext context;
       test::HelloReply reply;
-      all.answered(co_await say_hello(stubs_.next(), context, all.request(), reply));
+      all.answered(co_await say_hello(stubs_.next(), context, all.request(), reply), since);
     }
   }
 

@@ -6,6 +6,7 @@ from values import Check, Target, at, at_least, at_most, only
 _LOADS = (1, 64, 1_000)
 _CASES = ("read", "written", "written, and answered")
 _STEPS = ("connect", "lose", "regain")
+_USES = ("CPU when idle, ms/s", "memory of a channel, KiB")
 
 
 def _rates(series: str, targets: tuple[Target, ...]) -> tuple[Check, ...]:
@@ -13,9 +14,13 @@ def _rates(series: str, targets: tuple[Target, ...]) -> tuple[Check, ...]:
                  for load, target in zip(_LOADS, targets))
 
 
-def _cpu(series: str) -> tuple[Check, ...]:
-    return tuple(Check(f"{load:,} in flight", only(at("engine", f"{series}: CPU per RPC, ratio", load)))
+def _of_each_load(series: str, what: str, target: Target | None = None) -> tuple[Check, ...]:
+    return tuple(Check(f"{load:,} in flight", only(at("engine", f"{series}: {what}, ratio", load)), target)
                  for load in _LOADS)
+
+
+def _of_channels(threads: str, what: str, target: Target | None = None) -> Check:
+    return Check(what.split(",")[0], only(at("engine", f"1,000 channels in a scope{threads}: {what}", 0)), target)
 
 
 QUESTIONS = (
@@ -23,15 +28,29 @@ QUESTIONS = (
              _rates("pool: scope to own engine", (at_least(1.3), at_least(1.5), at_least(1.3)))),
     Question("RPCs per second of a pool in a scope", "gRPC's callback API without", "≥ 1.1, 1.4, 1.2",
              _rates("pool in a scope to bare, own engine", (at_least(1.1), at_least(1.4), at_least(1.2)))),
-    Question("CPU time of the client per RPC", "the same without", "none", _cpu("pool: scope to own engine")),
+    Question("RPCs per second of a pool in a scope with `busy_poll` 100 μs", "a pool without a scope", "none",
+             _of_each_load("pool: busy scope to own engine", "RPC/s")),
+    Question("the same", "gRPC's callback API without a scope", "none",
+             _of_each_load("pool in a busy scope to bare, own engine", "RPC/s")),
+    Question("CPU time of the client per RPC, with `busy_poll` 100 μs", "a pool without a scope", "none",
+             _of_each_load("pool: busy scope to own engine", "CPU per RPC")),
+    Question("CPU time of the client per RPC", "the same without", "none",
+             _of_each_load("pool: scope to own engine", "CPU per RPC")),
+    Question("99th percentile of the time of an RPC", "the same without", "≤ 1",
+             _of_each_load("pool: scope to own engine", "p99", at_most(1))),
     Question("messages per second of a stream in a scope", "the same without", "≥ 1",
              tuple(Check(case, only(at("engine", f"stream, {case}: scope to own engine", 1)), at_least(1))
                    for case in _CASES)),
     Question("CPU time of the client per message", "the same without", "none",
              tuple(Check(case, only(at("engine", f"stream, {case}: CPU, scope to own engine", 1))) for case in _CASES)),
-    Question("time of 1,000 channels in a scope", "the same without", "≤ 1",
-             tuple(Check(step, only(at("engine", f"1,000 channels, scope to own engine: {step}", 0)), at_most(1))
-                   for step in _STEPS)),
+    Question("time of 1,000 channels in a scope, one thread runs `io`", "the same without", "≤ 1",
+             tuple(_of_channels("", f"{step}, ms, ratio", at_most(1)) for step in _STEPS)),
+    Question("the same, two threads run `io`", "the same without, one thread runs `io`", "≤ 1",
+             tuple(_of_channels(", two threads", f"{step}, ms, ratio", at_most(1)) for step in _STEPS)),
+    Question("what 1,000 idle channels in a scope use", "the same without", "none",
+             (*(_of_channels("", f"{use}, ratio") for use in _USES),
+              Check("threads of the process", only(at("engine", "1,000 channels in a scope: threads", 0)), unit="",
+                    digits=0))),
 )
 
 SECTION = Section("engine", "What does gRPC inside of the io_context give?",

@@ -15,6 +15,7 @@
 #include <grpcpp/support/channel_arguments.h>
 #include <boost/asio/io_context.hpp>
 
+#include <chrono>
 #include <memory>
 
 namespace conn_grpc {
@@ -23,6 +24,20 @@ namespace conn_grpc {
 enum class event_engine_use {
   everything,   ///< sockets, timers, look-ups and callbacks of all channels that are made in it
   only_sockets  ///< sockets and timers, only of the channels that are made with `add_to`
+};
+
+/// How an event_engine_scope works.
+struct event_engine_options {
+  event_engine_use use = event_engine_use::everything;
+
+  /// For how long `io` does not sleep after gRPC has sent something. Then an answer that comes
+  /// within this time wakes no thread up, and RPCs take less time. The thread that runs `io`
+  /// uses its CPU instead. 50 to 200 us suit servers in the same data centre. Between 0, which
+  /// means that `io` sleeps whenever it has nothing to do, and 1 s.
+  ///
+  /// Has an effect only while one thread runs `io`. `io.run()` returns later by this time at
+  /// most.
+  std::chrono::microseconds busy_poll{0};
 };
 
 /// gRPC's sockets, timers, look-ups and callbacks are those of an io_context, from the
@@ -54,7 +69,9 @@ class CONN_GRPC_API event_engine_scope {
   /// locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO).
   /// Throws std::logic_error if this scope and another one take everything. Throws
   /// std::system_error if the library's thread cannot be started.
+  /// The same error, if an option is out of its range.
   explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
+  event_engine_scope(asio::io_context& io, event_engine_options options);
 
   /// Waits until gRPC's queued callbacks have been called, and until those that run on other
   /// threads have returned, for a second at most.

@@ -210,7 +210,10 @@ bool connection::write(callback called, SliceBuffer* from) {
     }
     if (result == outcome::waits) writing_ = {std::move(called), from};
   }
-  if (result == outcome::done) return true;
+  if (result == outcome::done) {
+    loop_->has_sent();
+    return true;
+  }
   if (result == outcome::failed)
     fail_later(std::move(called), error);
   else if (!put_off)
@@ -239,6 +242,7 @@ bool connection::continue_writing() {
     ended = std::exchange(writing_, {});
     is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
+  if (error.ok()) loop_->has_sent();
   ended.called(error);
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;

@@ -42,11 +42,16 @@ struct event_engine_scope::state {
   std::shared_ptr<engine::io_engine> engine;
 };
 
-event_engine_scope::event_engine_scope(asio::io_context& io, event_engine_use use) : state_(std::make_unique<state>()) {
+event_engine_scope::event_engine_scope(asio::io_context& io, event_engine_use use)
+    : event_engine_scope(io, event_engine_options{.use = use}) {}
+
+event_engine_scope::event_engine_scope(asio::io_context& io, event_engine_options options)
+    : state_(std::make_unique<state>()) {
+  core::check(options.busy_poll >= 0us && options.busy_poll <= 1s, "busy_poll", "must be between 0 and 1 s");
   core::check(runtime::locks_io(io), "io",
               "it lacks locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or _UNSAFE_IO), but other threads use its sockets");
-  if (use == event_engine_use::everything) state_->everything = std::make_unique<taking_everything>();
-  state_->engine = engine::io_engine::make(io);
+  if (options.use == event_engine_use::everything) state_->everything = std::make_unique<taking_everything>();
+  state_->engine = engine::io_engine::make(io, options.busy_poll);
   if (!state_->everything) return;
   state_->engine->loop()->when_detached([] {
     SetDefaultEventEngine(nullptr);

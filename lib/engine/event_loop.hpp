@@ -96,7 +96,8 @@ class event_loop final : public detail::callback_loop,
     const std::weak_ptr<user> user_;
   };
 
-  explicit event_loop(asio::io_context& context);
+  /// @param busy_poll Zero: never.
+  event_loop(asio::io_context& context, clock::duration busy_poll);
   ~event_loop();
 
   /// Starts the stand-in thread.
@@ -123,6 +124,9 @@ class event_loop final : public detail::callback_loop,
   /// When more may be written before long, calls `flush()` of that user then, and returns
   /// true. When it returns false, it is best to write at once.
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
+
+  /// Bytes have left, and an answer may come soon: keeps the context from sleeping for a while.
+  void has_sent();
 
   /// What a turn is for: something that has happened, what is queued, a task of
   /// `call_behind`, or what the context does not come to.
@@ -187,6 +191,7 @@ class event_loop final : public detail::callback_loop,
   /// @returns whether the turn should put its writes off.
   [[nodiscard]] bool begin_turn(turn_kind its_kind);
   void end_turn();
+  void poll_again();
   void call_next_behind();
   void end_all_behind();
   void call_due_timers(turn_here& here);
@@ -217,6 +222,10 @@ class event_loop final : public detail::callback_loop,
   write_gathering gathering_;
   timer_queue<task, clock::time_point> timers_;
   std::optional<clock::time_point> armed_for_;
+
+  const clock::duration busy_poll_;
+  clock::time_point polls_until_{};
+  bool polls_ = false;  // a handler is posted that posts itself again
 
   int posted_turns_ = 0;
   int running_turns_ = 0;

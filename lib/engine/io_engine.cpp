@@ -24,8 +24,8 @@ timer_handle from_grpc(EventEngine::TaskHandle handle) {
 
 }  // namespace
 
-std::shared_ptr<io_engine> io_engine::make(asio::io_context& context) {
-  const auto loop = std::make_shared<event_loop>(context);
+std::shared_ptr<io_engine> io_engine::make(asio::io_context& context, std::chrono::microseconds busy_poll) {
+  const auto loop = std::make_shared<event_loop>(context, busy_poll);
   std::shared_ptr<io_engine> made(new io_engine(loop));
   loop->start();
   return made;

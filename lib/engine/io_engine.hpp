@@ -6,6 +6,7 @@
 
 #include <grpc/event_engine/event_engine.h>
 
+#include <chrono>
 #include <memory>
 
 namespace conn_grpc::engine {
@@ -15,7 +16,7 @@ namespace conn_grpc::engine {
 class io_engine final : public EventEngine {
  public:
   /// @throws std::system_error when the stand-in thread cannot be started.
-  static std::shared_ptr<io_engine> make(asio::io_context& context);
+  static std::shared_ptr<io_engine> make(asio::io_context& context, std::chrono::microseconds busy_poll = {});
   ~io_engine() override {
     loop_->detach();  // releases Asio's objects while the loop has an owner, whom the context can notify
     loop_->end();

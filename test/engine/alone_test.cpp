@@ -225,6 +225,74 @@ TEST_CASE("the end of the loop ends each read, write and attempt once", "[alone]
   }
 }
 
+namespace {
+
+/// A connection, where only this thread runs the context.
+struct polled_connection {
+  explicit polled_connection(std::chrono::microseconds busy_poll) : engine(io_engine::make(*io, busy_poll)) {
+    engine->Connect([this](absl::StatusOr<endpoint_ptr> result) { with_server = *std::move(result); }, server.address(),
+                    no_config(), MemoryAllocator(std::make_shared<plain_allocator>()), 20s);
+    wait_until([this] { return poll_one() == 0 && with_server != nullptr; });
+  }
+  /// Whether a handler is always ready. Without busy polling there are a few, of the socket.
+  [[nodiscard]] bool polls() {
+    std::size_t handlers = 0;
+    for (int i = 0; i < 100; ++i) handlers += poll_one();
+    return handlers == 100;
+  }
+
+  [[nodiscard]] std::size_t poll_one() {
+    io->restart();
+    const auto work = asio::make_work_guard(*io);  // what gRPC waits for is not work
+    return io->poll_one();
+  }
+  void write() {
+    to_write.Clear();
+    ::grpc_slice_buffer_add(to_write.c_slice_buffer(), ::grpc_slice_malloc(10));
+    REQUIRE(with_server->Write([](absl::Status) {}, &to_write, {}));  // it is sent at once
+  }
+
+  echo_server server;
+  std::optional<asio::io_context> io{std::in_place};
+  std::shared_ptr<io_engine> engine;
+  endpoint_ptr with_server;
+  SliceBuffer to_write;
+};
+
+}  // namespace
+
+TEST_CASE("without busy polling no handler is ready after a write", "[alone]") {
+  polled_connection f(0us);
+  f.write();
+  CHECK_FALSE(f.polls());
+}
+
+TEST_CASE("busy polling begins with a write, and ends", "[alone]") {
+  polled_connection f(1ms);
+  CHECK_FALSE(f.polls());
+  for (int i = 0; i < 3; ++i) {
+    f.write();
+    wait_until([&] { return !f.polls(); });
+  }
+}
+
+TEST_CASE("while the context polls, a handler is ready", "[alone]") {
+  polled_connection f(1h);
+  f.write();
+  REQUIRE(f.polls());
+  SECTION("until several threads run the context") {
+    f.engine->Run([] {});
+    std::jthread([&] { (void)f.polls(); }).join();
+    f.write();
+    CHECK_FALSE(f.polls());
+  }
+  SECTION("until the loop is detached") {
+    f.engine->loop()->detach();
+    CHECK_FALSE(f.polls());
+  }
+  SECTION("until the context is destroyed") { f.io.reset(); }
+}
+
 TEST_CASE("attempts are cancelled, time out and fail", "[alone]") {
   asio::io_context io;
   const auto engine = io_engine::make(io);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <conn_grpc/streams.hpp>
@@ -13,6 +14,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "engine/engine_fixture.hpp"
 
@@ -117,6 +119,37 @@ TEST_CASE("messages do not wait for long when the context is busy", "[engine][bu
     ended = true;
   });
   CHECK(after - before > messages / 4);
+}
+
+TEST_CASE("messages of several streams arrive in order when several threads run the context", "[engine][bursts]") {
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
+  const background threads(io, 3);
+  constexpr int streams = 4, messages = 500;
+  const auto in_order = [&](chat_stream& chat) -> asio::awaitable<bool> {
+    ChatMessage answer;
+    for (int i = 0; i < messages; ++i)
+      if (!co_await chat.read(answer) || answer.text() != std::to_string(i)) co_return false;
+    (void)co_await chat.writes_done();
+    if (co_await chat.read(answer)) co_return false;
+    const auto status = co_await chat.finish();
+    co_return status.ok();
+  };
+  const auto exchange = [&]() -> asio::awaitable<bool> {
+    auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
+    for (int i = 0; i < messages; ++i)
+      if (!co_await chat.write(numbered(i))) co_return false;
+    co_return co_await in_order(chat);
+  };
+  std::vector<std::future<bool>> exchanged;
+  for (int i = 0; i < streams; ++i)
+    exchanged.push_back(asio::co_spawn(asio::make_strand(io), exchange(), asio::use_future));
+  for (auto& each : exchanged) {
+    REQUIRE(each.wait_for(60s) == std::future_status::ready);
+    CHECK(each.get());
+  }
 }
 
 TEST_CASE("messages that are kept leave when the loop ends that should look at them", "[engine][bursts]") {

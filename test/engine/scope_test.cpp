@@ -190,6 +190,29 @@ TEST_CASE("names, and addresses of all kinds", "[engine]") {
   CHECK(ends_ok(path));
 }
 
+TEST_CASE("RPCs while the context polls, and the limits of busy_poll", "[engine]") {
+  using conn_grpc::event_engine_options;
+  const server_process server(greeter_server(), "127.0.0.1:0");
+  asio::io_context io;
+  for (const auto refused : {-1us, 1'000'001us}) {
+    CHECK_THROWS_AS(event_engine_scope(io, event_engine_options{.busy_poll = refused}), boost::system::system_error);
+  }
+  const event_engine_scope scope(io, {.busy_poll = 200us});
+  int ok = 0;
+  asio::co_spawn(
+      io,
+      [&]() -> asio::awaitable<void> {
+        const auto channel = bare_channel("127.0.0.1:" + std::to_string(server.port()));
+        for (int i = 0; i < 20; ++i) {
+          const auto status = co_await say_hello(channel, i % 2);
+          ok += status.ok() ? 1 : 0;
+        }
+      },
+      asio::detached);
+  io.run();  // ends, although it polls
+  CHECK(ok == 20);
+}
+
 TEST_CASE("a context that lacks locks is refused, because other threads use its sockets", "[engine]") {
   for (const int hint : {BOOST_ASIO_CONCURRENCY_HINT_UNSAFE, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO}) {
     asio::io_context unsafe(hint);

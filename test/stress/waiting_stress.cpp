@@ -122,11 +122,11 @@ TEST_CASE("every get that waits ends exactly once: channels, deadlines, cancella
     std::deque<user> users;
     std::vector<std::thread> threads;
     for (unsigned u = 0; u < executors.size(); ++u) {
-      users.emplace_back(pool, executors[u], counts, round * 10 + u);
+      auto& acting = users.emplace_back(pool, executors[u], counts, round * 10 + u);
       threads.emplace_back([&, u] {
-        users[u].act(150);
+        acting.act(150);
         if (u == round % 8) pool->stop();
-        users[u].act(50);
+        acting.act(50);
       });
     }
     for (auto& thread : threads) thread.join();

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+// event_loop: the thread that stands in for the context.
+#include "engine/event_loop.hpp"
+
+#include "grpc/call_into_grpc.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace conn_grpc::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A closure that has waited for this long is run by the stand-in thread.
+constexpr auto patience = 2ms;
+
+// A thread that has been inside of one call into gRPC for this long is stuck there.
+constexpr auto patience_with_calls = 50ms;
+
+}  // namespace
+
+void event_loop::begin_waiting() noexcept {
+  auto* const here = turn_here::in_context_of(*this);
+  {
+    const std::lock_guard lock(mutex_);
+    ++waiting_;
+    // The turn of this thread does not come to its end meanwhile.
+    if (here != nullptr && context_ != nullptr) std::ranges::move(here->take_flushed(), std::back_inserter(flushing_));
+  }
+  stand_in_wakes_.notify_one();
+}
+
+void event_loop::end_waiting() noexcept {
+  const std::lock_guard lock(mutex_);
+  --waiting_;
+}
+
+void event_loop::stand_in() {
+  ::pthread_setname_np(::pthread_self(), "conn_grpc event");
+  std::unique_lock lock(mutex_);
+  while (!ended_) {
+    if (stands_in_for_all())
+      stand_in_for_all(lock);
+    else if (!control_.empty())
+      stand_in_for_control(lock);
+    else if (!callbacks_.empty() || stand_in_watches_)
+      watch_callbacks(lock);
+    else
+      stand_in_wakes_.wait(lock);
+  }
+}
+
+void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
+  const auto now = clock::now();
+  const auto due = timers_.next();
+  if (!has_tasks() && flushing_.empty() && behind_.empty() && !(due && *due <= now)) {
+    settled_.notify_all();
+    if (context_ != nullptr) {
+      const auto soon = now + patience;
+      if (stand_in_wakes_.wait_until(lock, due ? std::min(*due, soon) : soon) == std::cv_status::timeout)
+        try_all_again(lock);
+    } else if (due) {
+      stand_in_wakes_.wait_until(lock, *due);
+    } else {
+      stand_in_wakes_.wait(lock);
+    }
+    return;
+  }
+  in_stand_in_turn(lock, [this](turn_here& here) {
+    end_all_behind();
+    call_due_timers(here);
+    here.call_tasks();
+  });
+}
+
+void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::shared_ptr<user>> users;
+  for (const auto& entry : users_)
+    if (auto used = entry.user_.lock()) users.push_back(std::move(used));
+  in_stand_in_turn(lock, [&](turn_here&) {
+    for (const auto& each : users) each->try_again();
+    users.clear();
+  });
+}
+
+void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
+  stand_in_sleeps_ = false;
+  const auto taken = control_taken_;
+  stand_in_wakes_.wait_for(lock, patience, [this] { return ended_ || stands_in_for_all(); });
+  while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) call_next(lock, true);
+  stand_in_sleeps_ = true;
+}
+
+// gRPC also hands over as functions what a stuck thread needs, for example the loss of a
+// connection. Nothing tells them from callbacks of the user's. So they stay in the context
+// as long as a thread of it may come to them.
+void event_loop::watch_callbacks(std::unique_lock<std::mutex>& lock) {
+  stand_in_watches_ = true;
+  const auto taken = callbacks_taken_;
+  const auto has_other_work = [this] { return ended_ || stands_in_for_all() || !control_.empty(); };
+  if (stand_in_wakes_.wait_for(lock, patience_with_calls / 2, has_other_work)) return;
+  if (callbacks_.empty()) {
+    stand_in_watches_ = callbacks_taken_ != taken;  // else nothing happens, so it sleeps until something is queued
+    return;
+  }
+  while (callbacks_taken_ == taken && !callbacks_.empty() && !has_other_work() &&
+         detail::call_into_grpc::is_stuck(patience_with_calls))
+    call_next(lock, false);
+}
+
+void event_loop::call_next(std::unique_lock<std::mutex>& lock, bool is_control) {
+  auto next = take(!is_control);
+  --(is_control ? control_taken_ : callbacks_taken_);  // this thread has taken it: the other one may still be stuck
+  in_stand_in_turn(lock, [&](turn_here& here) {
+    here.call(*next, is_control);
+    next.reset();  // not with the mutex held: it may own what calls the engine when it is destroyed
+  });
+}
+
+template <class Function>
+void event_loop::in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called) {
+  stand_in_sleeps_ = false;
+  lock.unlock();
+  {
+    turn_here here(*this, turn_kind::stand_in);
+    called(here);
+  }
+  lock.lock();
+  stand_in_sleeps_ = true;
+}
+
+}  // namespace conn_grpc::engine

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+// event_loop: a turn.
+#include "engine/event_loop.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace conn_grpc::engine {
+namespace {
+
+// Callbacks of one turn. Then the context's other handlers have their turn.
+constexpr int most_tasks_of_turn = 128;
+
+}  // namespace
+
+event_loop::turn_here::turn_here(event_loop& loop, turn_kind its_kind)
+    : turn(its_kind == turn_kind::stand_in ? nullptr : loop.context()),
+      loop_(loop),
+      kind_(its_kind),
+      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)) {}
+
+event_loop::turn_here::~turn_here() {
+  finish();
+  if (kind_ != turn_kind::stand_in) loop_.end_turn();
+}
+
+event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& loop) noexcept {
+  auto* const here = static_cast<turn_here*>(of_this_thread());  // there is no other kind
+  return here != nullptr && here->is_of(loop) && here->kind_ != turn_kind::stand_in ? here : nullptr;
+}
+
+void event_loop::turn_here::call(task& called, bool is_control) {
+  was_more_than_io_ = was_more_than_io_ || is_control;
+  called();
+  complete_deferred();
+}
+
+bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
+  const bool calls_more =
+      next_deferred_ < deferred_.size() || loop_.callback_count_.load(std::memory_order_relaxed) > 0;
+  if (!puts_writes_off_ && !calls_more) return false;
+  flushed_.push_back(caller);
+  return true;
+}
+
+bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
+  if (kind_ == turn_kind::stand_in) return false;
+  const std::lock_guard lock(loop_.mutex_);
+  if (loop_.stands_in_for_all()) return false;
+  asio::post(*loop_.context_.load(), [self = loop_.shared_from_this()] { self->call_next_behind(); });
+  loop_.behind_.push_back(std::move(task));
+  return true;
+}
+
+void event_loop::turn_here::complete_deferred() {
+  while (next_deferred_ < deferred_.size()) {
+    const auto deferred = std::move(deferred_[next_deferred_++]);
+    if (next_deferred_ == deferred_.size()) {
+      deferred_.clear();
+      next_deferred_ = 0;
+    }
+    allow_dispatch();
+    deferred->complete_deferred();
+  }
+  forbid_dispatch();
+}
+
+void event_loop::turn_here::call_tasks() {
+  for (int called = 0; called < most_tasks_of_turn; ++called) {
+    std::vector<std::shared_ptr<user>> beginning;
+    std::optional<task> next;
+    bool is_control = false;
+    {
+      const std::lock_guard lock(loop_.mutex_);
+      if (is_over()) return;
+      if (kind_ != turn_kind::stand_in) beginning.swap(loop_.beginning_);
+      is_control = !loop_.control_.empty();
+      next = loop_.take(true);
+    }
+    for (const auto& each : beginning) each->begin();
+    if (!next) return;
+    call(*next, is_control);
+  }
+}
+
+// Also when a handler has thrown.
+void event_loop::turn_here::finish() {
+  {
+    const std::lock_guard lock(loop_.mutex_);
+    if (kind_ == turn_kind::queued || (kind_ == turn_kind::stand_in && loop_.stands_in_for_all())) {
+      loop_.gathering_.flush();
+      std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
+    } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
+      loop_.gathering_.put_off();
+      std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
+    }
+  }
+  flush();
+  turn_has_ended(was_more_than_io_);
+  // What completes there may write, and end RPCs.
+  flush();
+  complete_elsewhere();
+}
+
+void event_loop::turn_here::flush() {
+  for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
+  flushed_.clear();
+}
+
+// Also what is left when a handler has thrown. Without permission to dispatch, the handlers
+// are posted.
+void event_loop::turn_here::complete_elsewhere() {
+  forbid_dispatch();
+  while (next_deferred_ < deferred_.size()) std::exchange(deferred_[next_deferred_++], nullptr)->complete_deferred();
+}
+
+}  // namespace conn_grpc::engine
