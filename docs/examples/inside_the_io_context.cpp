@@ -36,6 +36,13 @@ void construct() {
   //]
 }
 
+void construct_polling(asio::io_context& io) {
+  using namespace std::chrono_literals;
+  //[busy
+  conn_grpc::event_engine_scope scope(io, {.busy_poll = 100us});
+  //]
+}
+
 conn_grpc::channel_options with_other_sockets() {
   //[sockets
   asio::io_context sockets_io;

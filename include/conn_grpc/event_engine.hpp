@@ -28,15 +28,15 @@ enum class event_engine_use {
 
 /// How an event_engine_scope works.
 struct event_engine_options {
-  event_engine_use use = event_engine_use::everything;
+  event_engine_use use = event_engine_use::everything;  ///< What the scope takes over.
 
-  /// For how long `io` does not sleep after gRPC has sent something. Then an answer that comes
-  /// within this time wakes no thread up, and RPCs take less time. The thread that runs `io`
-  /// uses its CPU instead. 50 to 200 us suit servers in the same data centre. Between 0, which
-  /// means that `io` sleeps whenever it has nothing to do, and 1 s.
+  /// For how long `io` does not sleep after gRPC has sent something: 0 to 1 s. When the answer
+  /// comes within this time, the kernel need not wake up the thread that runs `io`, and the RPC
+  /// takes less time. Until then the thread uses its CPU. Choose a time that is somewhat longer
+  /// than an answer takes. 0: `io` always sleeps when no handler is ready.
   ///
-  /// Has an effect only while one thread runs `io`. `io.run()` returns later by this time at
-  /// most.
+  /// It has no effect when several threads have run `io`. `io.run()` may return later, by this
+  /// time at most.
   std::chrono::microseconds busy_poll{0};
 };
 
