@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // What does gRPC inside of the io_context cost, or save?
 //
-// engine GREETER_SERVER: unary RPCs per second, CPU time of the client per RPC, and the 99th
-// percentile of their times, with 1, 64 and 1,000 in flight on five connections: through a
-// pool and `unary`, and with gRPC's callback API alone, each with gRPC's own engine and inside
-// of an event_engine_scope, and through a pool in a scope with `busy_poll`. Then messages per
-// second of one stream, and CPU time of the client per message. Then the time in which 1,000
-// channels connect, lose their server and are back, and what they use when idle.
+// engine GREETER_SERVER prints three tables:
+// 1. Unary RPCs on five connections, with 1, 64 and 1,000 in flight: RPCs per second, CPU time
+//    of the client per RPC, 99th percentile of the time of an RPC. The RPCs use a pool and
+//    `unary`, or gRPC's callback API alone. Both run with gRPC's own engine and in an
+//    event_engine_scope. The pool also runs in a scope with `busy_poll`.
+// 2. One stream: messages per second, CPU time of the client per message.
+// 3. 1,000 channels: the times until they have connected, have lost their server, and are
+//    connected again; the memory, threads and CPU time of idle ones. In a scope, one thread or
+//    two run the context.
 //
 // A process has one default engine, and what the first subject leaves behind would help or
 // hurt the next. So each number comes from a process of its own. These run in turn, so that
@@ -56,7 +59,8 @@ constexpr std::size_t many = 1'000;
 
 // ---- The process that is measured
 
-/// The scope that the name of a subject ends with, if any.
+/// Constructs the scope that the end of the subject's name asks for: ", scope", ", busy scope",
+/// or none.
 class chosen_engine {
  public:
   chosen_engine(const std::string& subject, asio::io_context& io) {
@@ -138,7 +142,7 @@ void measure_life(asio::io_context& io, const std::string& executable) {
   const double connect = until(many);
   const double connect_cpu = (usage::now() - before).cpu_ms;
   const double kib = static_cast<double>(conn_grpc::test::resident_kib()) - kib_before;
-  std::this_thread::sleep_for(std::chrono::seconds(1));  // what connecting has left to do
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // work that follows the connecting is not idle
   before = usage::now();
   std::this_thread::sleep_for(std::chrono::seconds(2));
   const double idle_cpu = (usage::now() - before).cpu_ms / 2;

@@ -61,7 +61,7 @@ class load {
 
   [[nodiscard]] bool is_over() const { return over_.load(std::memory_order_relaxed); }
 
-  /// @param since the caller has begun the RPC
+  /// @param since Was started when the caller began the RPC.
   void answered(const grpc::Status& status, const stopwatch& since) {
     if (!status.ok()) return fail(status.error_message());
     answers_.fetch_add(1, std::memory_order_relaxed);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Does anything grow, or stop, when gRPC works in the io_context for an hour?
 //
-// soak GREETER_SERVER MINUTES: callers of `client` and of streams, over five connections, in
-// an event_engine_scope. One server of two is killed, shut down or frozen every few seconds,
-// in turn, and comes back. One line per ten seconds shows the RPCs and what the process uses.
-// The program fails when nothing is answered for ten seconds, or when its memory has grown by
-// more than a tenth from the first quarter to the last. It is not part of bench/run.
+// soak GREETER_SERVER MINUTES: unary RPCs of `client`, and streams, over five connections to
+// each of two servers, in an event_engine_scope. Every few seconds one server is killed, shut
+// down or frozen. It comes back within a second. Every ten seconds a line shows the RPCs that
+// have been answered in them, their 99th percentile, and the CPU time; and what the process
+// uses. Failed RPCs and losses are counted from the beginning. The program fails when nothing
+// is answered for ten seconds, when RPCs do not end, or when its memory has grown by more than
+// a tenth from the first quarter to the last. It is not part of bench/run.
 #include <conn_grpc/client.hpp>
 #include <conn_grpc/event_engine.hpp>
 #include <conn_grpc/pool.hpp>
@@ -83,7 +85,7 @@ class callers {
     }
   }
 
-  // A caller whose RPC has failed waits: without connections all fail at once.
+  // A caller whose RPC has failed pauses, so that failures are not a busy loop.
   asio::awaitable<void> repeats(std::function<asio::awaitable<grpc::Status>()> one) {
     asio::steady_timer pause(io_);
     while (!results_.over) {
@@ -152,7 +154,8 @@ class callers {
   outcome& results_;
 };
 
-/// Ends a backend of two after the other, each time in another way, until it is told to stop.
+/// Disturbs two backends in turn, until the thread is asked to stop: kills both, then shuts
+/// both down, then freezes both. Each comes back.
 class trouble {
  public:
   explicit trouble(const std::string& executable) : backends_(start_backends(2, executable)) {}

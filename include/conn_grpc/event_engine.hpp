@@ -26,17 +26,18 @@ enum class event_engine_use {
   only_sockets  ///< sockets and timers, only of the channels that are made with `add_to`
 };
 
-/// How an event_engine_scope works.
+/// The options of an event_engine_scope.
 struct event_engine_options {
   event_engine_use use = event_engine_use::everything;  ///< What the scope takes over.
 
-  /// For how long `io` does not sleep after gRPC has sent something: 0 to 1 s. When the answer
-  /// comes within this time, the kernel need not wake up the thread that runs `io`, and the RPC
-  /// takes less time. Until then the thread uses its CPU. Choose a time that is somewhat longer
-  /// than an answer takes. 0: `io` always sleeps when no handler is ready.
+  /// The time for which `io` polls its sockets, instead of sleeping, after gRPC has sent
+  /// something. From 0 to 1 s. With 0 it does not poll. When the answer comes within this time,
+  /// the kernel need not wake up the thread that runs `io`, and the RPC takes less time. The
+  /// thread uses its CPU during the whole time, also after the answer has come. Choose a time
+  /// that is somewhat longer than an answer takes.
   ///
-  /// It has no effect when several threads have run `io`. `io.run()` may return later, by this
-  /// time at most.
+  /// Once a second thread has run `io`, this has no effect any more. `io.run()` may return
+  /// later, by this time at most.
   std::chrono::microseconds busy_poll{0};
 };
 
@@ -69,8 +70,10 @@ class CONN_GRPC_API event_engine_scope {
   /// locks (BOOST_ASIO_CONCURRENCY_HINT_UNSAFE or BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO).
   /// Throws std::logic_error if this scope and another one take everything. Throws
   /// std::system_error if the library's thread cannot be started.
-  /// The same error, if an option is out of its range.
   explicit event_engine_scope(asio::io_context& io, event_engine_use use = event_engine_use::everything);
+
+  /// *Errors*: As the other constructor. Throws boost::system::system_error with
+  /// errc::invalid_options also if an option is out of its range.
   event_engine_scope(asio::io_context& io, event_engine_options options);
 
   /// Waits until gRPC's queued callbacks have been called, and until those that run on other

@@ -160,8 +160,8 @@ void event_loop::has_sent() {
   if (!std::exchange(polls_, true)) poll_again();
 }
 
-// With the mutex held. With a handler that is ready, the context looks at its sockets, and does
-// not sleep. But the post would wake up another thread of the context.
+// With the mutex held. While a handler is ready, the context polls its sockets and does not
+// sleep. If several threads ran the context, each post would wake up another one.
 void event_loop::poll_again() {
   polls_ = context_ != nullptr && !turns_overlap_ && clock::now() < polls_until_;
   if (!polls_) return;

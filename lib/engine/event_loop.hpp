@@ -96,7 +96,7 @@ class event_loop final : public detail::callback_loop,
     const std::weak_ptr<user> user_;
   };
 
-  /// @param busy_poll Zero: never.
+  /// @param busy_poll How long the context polls after each send. With zero it does not poll.
   event_loop(asio::io_context& context, clock::duration busy_poll);
   ~event_loop();
 
@@ -125,7 +125,7 @@ class event_loop final : public detail::callback_loop,
   /// true. When it returns false, it is best to write at once.
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
 
-  /// Bytes have left, and an answer may come soon: keeps the context from sleeping for a while.
+  /// Call it when bytes have left: the context polls for `busy_poll`.
   void has_sent();
 
   /// What a turn is for: something that has happened, what is queued, a task of
@@ -225,7 +225,7 @@ class event_loop final : public detail::callback_loop,
 
   const clock::duration busy_poll_;
   clock::time_point polls_until_{};
-  bool polls_ = false;  // a handler is posted that posts itself again
+  bool polls_ = false;  // the handler of poll_again is posted
 
   int posted_turns_ = 0;
   int running_turns_ = 0;

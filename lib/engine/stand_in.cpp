@@ -28,7 +28,7 @@ void event_loop::begin_waiting() noexcept {
   {
     const std::lock_guard lock(mutex_);
     ++waiting_;
-    // The turn of this thread does not come to its end meanwhile.
+    // This thread waits inside of its turn, so the turn cannot flush them.
     if (here != nullptr && context_ != nullptr) std::ranges::move(here->take_flushed(), std::back_inserter(flushing_));
   }
   stand_in_wakes_.notify_one();
@@ -95,9 +95,9 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = true;
 }
 
-// gRPC also hands over as functions what a stuck thread needs, for example the loss of a
-// connection. Nothing tells them from callbacks of the user's. So they stay in the context
-// as long as a thread of it may come to them.
+// gRPC queues some of the work that a stuck thread needs as functions, for example the report
+// of a lost connection. The loop cannot distinguish these from the user's callbacks. So it
+// leaves them to the context's threads, until one of these is stuck in a call into gRPC.
 void event_loop::watch_callbacks(std::unique_lock<std::mutex>& lock) {
   stand_in_watches_ = true;
   const auto taken = callbacks_taken_;
@@ -117,7 +117,7 @@ void event_loop::call_next(std::unique_lock<std::mutex>& lock, bool is_control) 
   --(is_control ? control_taken_ : callbacks_taken_);  // this thread has taken it: the other one may still be stuck
   in_stand_in_turn(lock, [&](turn_here& here) {
     here.call(*next, is_control);
-    next.reset();  // not with the mutex held: it may own what calls the engine when it is destroyed
+    next.reset();  // without the mutex, because its destructor may call the engine
   });
 }
 

@@ -11,7 +11,7 @@
 namespace conn_grpc::engine {
 namespace {
 
-// Callbacks of one turn. Then the context's other handlers have their turn.
+// The largest number of tasks that a turn calls. The context's other handlers run after that.
 constexpr int most_tasks_of_turn = 128;
 
 }  // namespace
@@ -100,7 +100,7 @@ void event_loop::turn_here::finish() {
   }
   flush();
   turn_has_ended(was_more_than_io_);
-  // What completes there may write, and end RPCs.
+  // Handlers that have completed there may have written, and may have ended RPCs.
   flush();
   complete_elsewhere();
 }

@@ -227,14 +227,14 @@ TEST_CASE("the end of the loop ends each read, write and attempt once", "[alone]
 
 namespace {
 
-/// A connection, where only this thread runs the context.
+/// A connection in a context that only this thread runs.
 struct polled_connection {
   explicit polled_connection(std::chrono::microseconds busy_poll) : engine(io_engine::make(*io, busy_poll)) {
     engine->Connect([this](absl::StatusOr<endpoint_ptr> result) { with_server = *std::move(result); }, server.address(),
                     no_config(), MemoryAllocator(std::make_shared<plain_allocator>()), 20s);
     wait_until([this] { return poll_one() == 0 && with_server != nullptr; });
   }
-  /// Whether a handler is always ready. Without busy polling there are a few, of the socket.
+  /// Whether a handler is always ready. Without busy polling a few handlers run, those of the socket.
   [[nodiscard]] bool polls() {
     std::size_t handlers = 0;
     for (int i = 0; i < 100; ++i) handlers += poll_one();
@@ -267,7 +267,7 @@ TEST_CASE("without busy polling no handler is ready after a write", "[alone]") {
   CHECK_FALSE(f.polls());
 }
 
-TEST_CASE("busy polling begins with a write, and ends", "[alone]") {
+TEST_CASE("each write begins busy polling, which ends after its time", "[alone]") {
   polled_connection f(1ms);
   CHECK_FALSE(f.polls());
   for (int i = 0; i < 3; ++i) {

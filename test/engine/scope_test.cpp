@@ -190,7 +190,7 @@ TEST_CASE("names, and addresses of all kinds", "[engine]") {
   CHECK(ends_ok(path));
 }
 
-TEST_CASE("RPCs while the context polls, and the limits of busy_poll", "[engine]") {
+TEST_CASE("RPCs complete while the context polls, and a busy_poll out of its range is refused", "[engine]") {
   using conn_grpc::event_engine_options;
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
