@@ -163,9 +163,8 @@ void run_stream(const std::string& subject, const std::string& address, int kind
 }
 
 void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
-  running_context context;
+  running_context context(subject.starts_with("life on two threads") ? 2 : 1);
   const chosen_engine engine(subject, context.get());
-  if (subject.starts_with("life on two threads")) std::thread([&io = context.get()] { io.run(); }).detach();
   if (subject.starts_with("pool"))
     measure_calls(pool_on(context.get(), where, connections), in_flight);
   else if (subject.starts_with("bare"))

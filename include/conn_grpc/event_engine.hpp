@@ -36,8 +36,8 @@ struct event_engine_options {
   /// thread uses its CPU during the whole time, also after the answer has come. Choose a time
   /// that is somewhat longer than an answer takes.
   ///
-  /// Once a second thread has run `io`, this has no effect any more. `io.run()` may return
-  /// later, by this time at most.
+  /// `io.poll()` does not return while `io` polls: call `io.run()` or `io.run_for()`. Once a
+  /// second thread has run `io`, or a handler has run `io` itself, this has no effect any more.
   std::chrono::microseconds busy_poll{0};
 };
 

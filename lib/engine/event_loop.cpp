@@ -152,23 +152,32 @@ std::optional<task> event_loop::take(bool with_callbacks) {
 
 // ---- Busy polling
 
-void event_loop::has_sent() {
+// While a handler is ready, the context polls its sockets and does not sleep. If several
+// threads ran the context, each post would wake up another one.
+void event_loop::has_sent() noexcept {
   if (busy_poll_ == clock::duration::zero()) return;
   const auto until = clock::now() + busy_poll_;
   const std::lock_guard lock(mutex_);
   polls_until_ = until;
-  if (!std::exchange(polls_, true)) poll_again();
+  if (polls_ || context_ == nullptr || turns_overlap_) return;
+  try {
+    asio::post(*context_.load(), [self = shared_from_this()] { self->poll_again(); });
+    polls_ = true;
+  } catch (...) {  // no memory: the context sleeps
+    return;
+  }
 }
 
-// With the mutex held. While a handler is ready, the context polls its sockets and does not
-// sleep. If several threads ran the context, each post would wake up another one.
+// On a thread of the context, in a handler that does nothing else. So the context does not run
+// out of work while this post is not counted.
 void event_loop::poll_again() {
+  const std::lock_guard lock(mutex_);
+  notice_thread();
   polls_ = context_ != nullptr && !turns_overlap_ && clock::now() < polls_until_;
   if (!polls_) return;
-  asio::post(*context_.load(), [self = shared_from_this()] {
-    const std::lock_guard lock(self->mutex_);
-    self->poll_again();
-  });
+  auto& context = *context_.load();
+  initiate_uncounted(
+      context, [&](auto wrap) { asio::post(context, wrap([self = shared_from_this()] { self->poll_again(); })); });
 }
 
 // ---- Timers
@@ -213,14 +222,16 @@ void event_loop::call_due_timers(turn_here& here) {
 
 // ---- Turns
 
-bool event_loop::begin_turn(turn_kind its_kind) {
+void event_loop::notice_thread() {
   const auto thread = std::this_thread::get_id();
+  if (first_thread_ == std::thread::id()) first_thread_ = thread;
+  turns_overlap_ = turns_overlap_ || first_thread_ != thread || running_turns_ > 1;
+}
+
+bool event_loop::begin_turn(turn_kind its_kind) {
   const std::lock_guard lock(mutex_);
   ++running_turns_;
-  if (first_thread_ == std::thread::id())
-    first_thread_ = thread;
-  else if (first_thread_ != thread || running_turns_ > 1)
-    turns_overlap_ = true;
+  notice_thread();
   return its_kind == turn_kind::event && gathering_.begin_turn();
 }
 

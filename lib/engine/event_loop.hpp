@@ -126,7 +126,7 @@ class event_loop final : public detail::callback_loop,
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
 
   /// Call it when bytes have left: the context polls for `busy_poll`.
-  void has_sent();
+  void has_sent() noexcept;
 
   /// What a turn is for: something that has happened, what is queued, a task of
   /// `call_behind`, or what the context does not come to.
@@ -180,10 +180,12 @@ class event_loop final : public detail::callback_loop,
   void end_waiting() noexcept override;
 
   // With the mutex held.
+  void notice_thread();
   void request_turn();
   void arm_timer();
   [[nodiscard]] bool wakes_stand_in(bool is_control) const;
   [[nodiscard]] std::optional<task> take(bool with_callbacks);
+  [[nodiscard]] std::size_t count_tasks() const { return control_.size() + callbacks_.size(); }
   [[nodiscard]] bool has_tasks() const { return !control_.empty() || !callbacks_.empty(); }
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] bool stands_in_for_all() const { return context_ == nullptr || waiting_ > 0; }
@@ -257,16 +259,17 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   /// What this turn has put off, for another one to flush.
   [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() { return std::exchange(flushed_, {}); }
 
-  /// Calls one task, and completes what it has deferred. Throws what a handler throws.
   void call(task& called, bool is_control);
-  void complete_deferred();
-  /// Calls tasks until there are none, or the limit is reached.
+  /// Calls tasks, and completes what they have deferred, until there are none, or the limit is
+  /// reached. Throws what a handler throws.
   void call_tasks();
   void has_called_timers() noexcept { was_more_than_io_ = true; }
-  /// With the mutex of the loop held. True once the stand-in thread does the work instead.
+  /// True once the stand-in thread does the work instead.
   [[nodiscard]] bool is_over() const { return kind_ != turn_kind::stand_in && loop_.context_ == nullptr; }
 
  private:
+  [[nodiscard]] bool call_next_task();
+  [[nodiscard]] bool complete_next();
   void finish();
   void flush();
   void complete_elsewhere();
@@ -284,7 +287,6 @@ template <class Function>
 void event_loop::in_turn(Function called, turn_kind its_kind) {
   turn_here here(*this, its_kind);
   called();
-  here.complete_deferred();
   here.call_tasks();
 }
 

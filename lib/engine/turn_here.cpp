@@ -11,7 +11,8 @@
 namespace conn_grpc::engine {
 namespace {
 
-// The largest number of tasks that a turn calls. The context's other handlers run after that.
+// After so many tasks and handlers, a turn goes on only with what is queued then. The context's
+// other handlers run after that.
 constexpr int most_tasks_of_turn = 128;
 
 }  // namespace
@@ -32,12 +33,6 @@ event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& lo
   return here != nullptr && here->is_of(loop) && here->kind_ != turn_kind::stand_in ? here : nullptr;
 }
 
-void event_loop::turn_here::call(task& called, bool is_control) {
-  was_more_than_io_ = was_more_than_io_ || is_control;
-  called();
-  complete_deferred();
-}
-
 bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
   const bool calls_more =
       next_deferred_ < deferred_.size() || loop_.callback_count_.load(std::memory_order_relaxed) > 0;
@@ -55,35 +50,53 @@ bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
   return true;
 }
 
-void event_loop::turn_here::complete_deferred() {
-  while (next_deferred_ < deferred_.size()) {
-    const auto deferred = std::move(deferred_[next_deferred_++]);
-    if (next_deferred_ == deferred_.size()) {
-      deferred_.clear();
-      next_deferred_ = 0;
-    }
-    allow_dispatch();
-    deferred->complete_deferred();
-  }
-  forbid_dispatch();
+void event_loop::turn_here::call(task& called, bool is_control) {
+  was_more_than_io_ = was_more_than_io_ || is_control;
+  called();
 }
 
+// A handler may begin an RPC. On a lost connection gRPC retries that, until the task has run
+// that reports the loss. So the tasks that are queued come before each handler.
 void event_loop::turn_here::call_tasks() {
-  for (int called = 0; called < most_tasks_of_turn; ++called) {
-    std::vector<std::shared_ptr<user>> beginning;
-    std::optional<task> next;
-    bool is_control = false;
-    {
-      const std::lock_guard lock(loop_.mutex_);
-      if (is_over()) return;
-      if (kind_ != turn_kind::stand_in) beginning.swap(loop_.beginning_);
-      is_control = !loop_.control_.empty();
-      next = loop_.take(true);
-    }
-    for (const auto& each : beginning) each->begin();
-    if (!next) return;
-    call(*next, is_control);
+  for (int called = 0; called < most_tasks_of_turn; ++called)
+    if (!call_next_task() && !complete_next()) return;
+  auto left = [this] {
+    const std::lock_guard lock(loop_.mutex_);
+    return loop_.count_tasks();
+  }();
+  while (left-- > 0 && call_next_task()) {
   }
+  while (complete_next()) {
+  }
+}
+
+bool event_loop::turn_here::call_next_task() {
+  std::vector<std::shared_ptr<user>> beginning;
+  std::optional<task> next;
+  bool is_control = false;
+  {
+    const std::lock_guard lock(loop_.mutex_);
+    if (is_over()) return false;
+    if (kind_ != turn_kind::stand_in) beginning.swap(loop_.beginning_);
+    is_control = !loop_.control_.empty();
+    next = loop_.take(true);
+  }
+  for (const auto& each : beginning) each->begin();
+  if (next) call(*next, is_control);
+  return next.has_value();
+}
+
+bool event_loop::turn_here::complete_next() {
+  if (is_over() || next_deferred_ == deferred_.size()) return false;
+  const auto deferred = std::move(deferred_[next_deferred_++]);
+  if (next_deferred_ == deferred_.size()) {
+    deferred_.clear();
+    next_deferred_ = 0;
+  }
+  allow_dispatch();
+  deferred->complete_deferred();
+  forbid_dispatch();
+  return true;
 }
 
 // Also when a handler has thrown.

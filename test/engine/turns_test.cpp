@@ -285,6 +285,39 @@ TEST_CASE("a write goes on when the peer reads, while its thread waits for gRPC"
   f.endpoint.reset();
 }
 
+// The task may be the one that reports the loss of the connection on which the handler would
+// begin its next RPC.
+TEST_CASE("the tasks that are queued come before the handlers of RPCs that have ended", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  std::string order;
+  f.engine->Run([&] {
+    order += "callback ";
+    defer([&] {
+      order += "handler ";
+      f.engine->Run([&] { order += "its task "; });
+    });
+    defer([&] { order += "second handler"; });
+    f.engine->Run([&] { order += "task of the callback, "; });
+  });
+  f.engine->Run([&] { order += "task, "; });
+  f.in_handler([] {});
+  CHECK(order == "callback task, task of the callback, handler its task second handler");
+}
+
+TEST_CASE("handlers do not wait for tasks without end", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  bool handled = false;
+  const std::function<void()> again = [&] {
+    if (!handled) f.engine->Run(again);
+  };
+  f.engine->Run([&] { defer([&] { handled = true; }); });
+  f.engine->Run(again);
+  f.in_handler([] {});
+  CHECK(handled);
+}
+
 TEST_CASE("a handler of a turn may run the context", "[turns]") {
   const echo_server server;
   turns_fixture f(server.address());
