@@ -62,6 +62,7 @@ boost::system::error_code connecting::open(asio::io_context& context) {
   boost::system::error_code error;
   const auto* const address = address_.address();
   socket_.emplace(context);
+  // NOLINTNEXTLINE(bugprone-unused-return-value): it returns the same error
   (void)socket_->open(protocol_of(address->sa_family), error);
   if (!error) options_.apply(socket_->native_handle(), address->sa_family);
   return error;
@@ -91,9 +92,8 @@ void connecting::connected(boost::system::error_code error) {
   std::shared_ptr<connection> made;
   {
     const std::lock_guard lock(mutex_);
-    if (socket_)
-      made =
-          std::make_shared<connection>(loop_, *std::exchange(socket_, std::nullopt), std::move(allocator_), address_);
+    if (socket_) made = std::make_shared<connection>(loop_, *std::move(socket_), std::move(allocator_), address_);
+    socket_.reset();
   }
   if (!made) return fail(absl::UnavailableError("the io_context or its event_engine_scope has ended"));
   made->start();
@@ -110,7 +110,6 @@ EventEngine::OnConnectCallback connecting::cancel() { return release(); }
 EventEngine::OnConnectCallback connecting::release() {
   timer_handle timeout;
   EventEngine::OnConnectCallback called;
-  std::optional<stream_socket> closed;
   {
     const std::lock_guard lock(mutex_);
     called = std::exchange(called_, nullptr);

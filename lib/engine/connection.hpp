@@ -68,11 +68,12 @@ class connection final : public event_loop::user, public std::enable_shared_from
   [[nodiscard]] absl::Status why_closed() const;
   void make_room(std::int64_t hint);
   void take_bytes(std::size_t size, SliceBuffer& into);
-  [[nodiscard]] std::ptrdiff_t receive();
+  [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
   void wait_for_bytes(asio::io_context& context);
   void wait_for_room(asio::io_context& context);
   void has_read(boost::system::error_code error, std::size_t size);
-  [[nodiscard]] outcome send(SliceBuffer& from, absl::Status& error);
+  [[nodiscard]] outcome send(stream_socket& socket, SliceBuffer& from, absl::Status& error);
+  void count_sent(std::size_t size, const grpc_slice_buffer& all);
   /// Returns false when the socket has no room.
   [[nodiscard]] bool continue_writing();
 
@@ -106,6 +107,8 @@ class endpoint final : public EventEngine::Endpoint {
  public:
   explicit endpoint(std::shared_ptr<connection> used) : connection_(std::move(used)) {}
   ~endpoint() override { connection_->close(absl::CancelledError("the endpoint was destroyed")); }
+  endpoint(const endpoint&) = delete;
+  endpoint& operator=(const endpoint&) = delete;
 
   bool Read(absl::AnyInvocable<void(absl::Status)> on_read, SliceBuffer* buffer, ReadArgs args) override {
     return connection_->read(std::move(on_read), buffer, args.read_hint_bytes());
@@ -113,9 +116,9 @@ class endpoint final : public EventEngine::Endpoint {
   bool Write(absl::AnyInvocable<void(absl::Status)> on_writable, SliceBuffer* data, WriteArgs) override {
     return connection_->write(std::move(on_writable), data);
   }
-  const socket_address& GetPeerAddress() const override { return connection_->peer(); }
-  const socket_address& GetLocalAddress() const override { return connection_->local(); }
-  std::shared_ptr<TelemetryInfo> GetTelemetryInfo() const override { return nullptr; }
+  [[nodiscard]] const socket_address& GetPeerAddress() const override { return connection_->peer(); }
+  [[nodiscard]] const socket_address& GetLocalAddress() const override { return connection_->local(); }
+  [[nodiscard]] std::shared_ptr<TelemetryInfo> GetTelemetryInfo() const override { return nullptr; }
 
  private:
   const std::shared_ptr<connection> connection_;

@@ -134,19 +134,22 @@ bool event_loop::wakes_stand_in(bool is_control) const {
   return stand_in_sleeps_ && (is_control || !stand_in_watches_ || stands_in_for_all());
 }
 
-std::optional<task> event_loop::take(bool with_callbacks) {
-  std::optional<task> taken;
-  if (!control_.empty()) {
-    taken.emplace(std::move(control_.front()));
-    control_.pop_front();
-    ++control_taken_;
-  } else if (with_callbacks && !callbacks_.empty()) {
-    taken.emplace(std::move(callbacks_.front()));
-    callbacks_.pop_front();
-    ++callbacks_taken_;
-    callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
-  }
-  if (taken && turns_overlap_ && !is_idle()) request_turn();
+std::optional<task> event_loop::take_control() {
+  if (control_.empty()) return {};
+  std::optional<task> taken(std::move(control_.front()));
+  control_.pop_front();
+  ++control_taken_;
+  if (turns_overlap_ && !is_idle()) request_turn();
+  return taken;
+}
+
+std::optional<task> event_loop::take_callback() {
+  if (callbacks_.empty()) return {};
+  std::optional<task> taken(std::move(callbacks_.front()));
+  callbacks_.pop_front();
+  ++callbacks_taken_;
+  callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
+  if (turns_overlap_ && !is_idle()) request_turn();
   return taken;
 }
 
@@ -189,7 +192,7 @@ void event_loop::arm_timer() {
   const auto next = timers_.next();
   if (!next || (armed_for_ && *armed_for_ <= *next)) return;
   armed_for_ = next;
-  timer_->expires_at(*next);
+  timer_->expires_at(*next);  // NOLINT(bugprone-unchecked-optional-access): it exists as long as the context
   initiate_uncounted(*context, [&](auto wrap) {
     timer_->async_wait(wrap([self = shared_from_this()](boost::system::error_code error) {
       if (error) return;
@@ -273,7 +276,9 @@ void event_loop::end_turn() {
 // ---- The end
 
 void event_loop::detach() noexcept {
-  std::vector<std::shared_ptr<user>> users, beginning, flushing;
+  std::vector<std::shared_ptr<user>> users;
+  std::vector<std::shared_ptr<user>> beginning;
+  std::vector<std::shared_ptr<user>> flushing;
   {
     const std::lock_guard lock(mutex_);
     if (context_ == nullptr) return;

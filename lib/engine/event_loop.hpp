@@ -184,7 +184,8 @@ class event_loop final : public detail::callback_loop,
   void request_turn();
   void arm_timer();
   [[nodiscard]] bool wakes_stand_in(bool is_control) const;
-  [[nodiscard]] std::optional<task> take(bool with_callbacks);
+  [[nodiscard]] std::optional<task> take_control();
+  [[nodiscard]] std::optional<task> take_callback();
   [[nodiscard]] std::size_t count_tasks() const { return control_.size() + callbacks_.size(); }
   [[nodiscard]] bool has_tasks() const { return !control_.empty() || !callbacks_.empty(); }
   [[nodiscard]] bool is_idle() const;
@@ -201,7 +202,8 @@ class event_loop final : public detail::callback_loop,
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
   void try_all_again(std::unique_lock<std::mutex>& lock);
   void stand_in_for_control(std::unique_lock<std::mutex>& lock);
-  void watch_callbacks(std::unique_lock<std::mutex>& lock);
+  void watch_callbacks();
+  void look_at_callbacks(std::unique_lock<std::mutex>& lock);
   void call_next(std::unique_lock<std::mutex>& lock, bool is_control);
   template <class Function>
   void in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called);
@@ -239,6 +241,8 @@ class event_loop final : public detail::callback_loop,
   std::atomic<int> waiting_{0};  // threads of the library's that wait for gRPC; changes with the mutex held
   bool stand_in_sleeps_ = true;
   bool stand_in_watches_ = false;  // whether callbacks are called
+  clock::time_point next_look_{};  // at them
+  std::uint64_t taken_at_look_ = 0;
   bool ended_ = false;
   std::thread stand_in_thread_;
 };

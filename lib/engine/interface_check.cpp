@@ -13,9 +13,9 @@ class endpoint final : public EventEngine::Endpoint {
  public:
   bool Read(absl::AnyInvocable<void(absl::Status)>, SliceBuffer*, ReadArgs) override { return false; }
   bool Write(absl::AnyInvocable<void(absl::Status)>, SliceBuffer*, WriteArgs) override { return false; }
-  const EventEngine::ResolvedAddress& GetPeerAddress() const override { return address_; }
-  const EventEngine::ResolvedAddress& GetLocalAddress() const override { return address_; }
-  std::shared_ptr<TelemetryInfo> GetTelemetryInfo() const override { return nullptr; }
+  [[nodiscard]] const EventEngine::ResolvedAddress& GetPeerAddress() const override { return address_; }
+  [[nodiscard]] const EventEngine::ResolvedAddress& GetLocalAddress() const override { return address_; }
+  [[nodiscard]] std::shared_ptr<TelemetryInfo> GetTelemetryInfo() const override { return nullptr; }
 
  private:
   EventEngine::ResolvedAddress address_;

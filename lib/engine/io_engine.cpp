@@ -19,7 +19,7 @@ EventEngine::TaskHandle to_grpc(timer_handle handle) {
 
 timer_handle from_grpc(EventEngine::TaskHandle handle) {
   if (handle == EventEngine::TaskHandle::kInvalid) return {};
-  return {static_cast<std::uint64_t>(handle.keys[0]), static_cast<std::uint64_t>(handle.keys[1])};
+  return {.slot = static_cast<std::uint64_t>(handle.keys[0]), .generation = static_cast<std::uint64_t>(handle.keys[1])};
 }
 
 }  // namespace

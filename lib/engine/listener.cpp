@@ -205,7 +205,7 @@ void accepting::close() noexcept {
   closed.swap(sockets_);
   for (const auto& each : closed) {
     boost::system::error_code ignored;
-    (void)each->socket.close(ignored);
+    (void)each->socket.close(ignored);  // NOLINT(bugprone-unused-return-value): nothing can be done about it
   }
 }
 

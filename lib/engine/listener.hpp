@@ -77,6 +77,8 @@ class listener final : public EventEngine::Listener {
  public:
   explicit listener(std::shared_ptr<accepting> used) : accepting_(std::move(used)) {}
   ~listener() override { accepting_->shut_down(); }
+  listener(const listener&) = delete;
+  listener& operator=(const listener&) = delete;
 
   absl::StatusOr<int> Bind(const socket_address& address) override { return accepting_->bind(address); }
   absl::Status Start() override { return accepting_->start(); }

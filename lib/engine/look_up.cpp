@@ -34,12 +34,12 @@ look_up_result ask(const host_and_port& what, int flags) {
   hints.ai_flags = flags;
   addrinfo* results = nullptr;
   const int error = ::getaddrinfo(what.host.c_str(), what.port.c_str(), &hints, &results);
-  if (error != 0) return {error, not_found(what, ::gai_strerror(error))};
+  if (error != 0) return {.error = error, .found = not_found(what, ::gai_strerror(error))};
   std::vector<EventEngine::ResolvedAddress> found;
   for (const auto* each = results; each != nullptr; each = each->ai_next)
     found.emplace_back(each->ai_addr, each->ai_addrlen);
   ::freeaddrinfo(results);
-  return {0, std::move(found)};
+  return {.error = 0, .found = std::move(found)};
 }
 
 struct job {

@@ -45,10 +45,14 @@ void event_loop::stand_in() {
   while (!ended_) {
     if (stands_in_for_all())
       stand_in_for_all(lock);
+    else if (stand_in_watches_ && clock::now() >= next_look_)
+      look_at_callbacks(lock);  // also when there is always control work
     else if (!control_.empty())
       stand_in_for_control(lock);
-    else if (!callbacks_.empty() || stand_in_watches_)
-      watch_callbacks(lock);
+    else if (stand_in_watches_)
+      stand_in_wakes_.wait_until(lock, next_look_);
+    else if (!callbacks_.empty())
+      watch_callbacks();
     else
       stand_in_wakes_.wait(lock);
   }
@@ -98,22 +102,28 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
 // gRPC queues some of the work that a stuck thread needs as functions, for example the report
 // of a lost connection. The loop cannot distinguish these from the user's callbacks. So it
 // leaves them to the context's threads, until one of these is stuck in a call into gRPC.
-void event_loop::watch_callbacks(std::unique_lock<std::mutex>& lock) {
+void event_loop::watch_callbacks() {
   stand_in_watches_ = true;
-  const auto taken = callbacks_taken_;
-  const auto has_other_work = [this] { return ended_ || stands_in_for_all() || !control_.empty(); };
-  if (stand_in_wakes_.wait_for(lock, patience_with_calls / 2, has_other_work)) return;
+  next_look_ = clock::now() + patience_with_calls / 2;
+  taken_at_look_ = callbacks_taken_;
+}
+
+void event_loop::look_at_callbacks(std::unique_lock<std::mutex>& lock) {
+  const auto taken = taken_at_look_;
+  bool is_stuck = detail::call_into_grpc::is_stuck(patience_with_calls);  // asked in each look: it compares them
+  watch_callbacks();
   if (callbacks_.empty()) {
     stand_in_watches_ = callbacks_taken_ != taken;  // else nothing happens, so it sleeps until something is queued
     return;
   }
-  while (callbacks_taken_ == taken && !callbacks_.empty() && !has_other_work() &&
-         detail::call_into_grpc::is_stuck(patience_with_calls))
+  while (is_stuck && callbacks_taken_ == taken && !callbacks_.empty() && !ended_ && !stands_in_for_all()) {
     call_next(lock, false);
+    is_stuck = detail::call_into_grpc::is_stuck(patience_with_calls);
+  }
 }
 
 void event_loop::call_next(std::unique_lock<std::mutex>& lock, bool is_control) {
-  auto next = take(!is_control);
+  auto next = is_control ? take_control() : take_callback();
   --(is_control ? control_taken_ : callbacks_taken_);  // this thread has taken it: the other one may still be stuck
   in_stand_in_turn(lock, [&](turn_here& here) {
     here.call(*next, is_control);

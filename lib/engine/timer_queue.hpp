@@ -48,7 +48,8 @@ class timer_queue {
     auto& found = places_[handle.slot];
     if (found.generation != handle.generation || !found.task) return {};
     auto task = take(handle.slot);
-    if (++stale_ > fewest_to_compact && stale_ > heap_.size() / 2) compact();
+    ++stale_;
+    if (stale_ > fewest_to_compact && stale_ > heap_.size() / 2) compact();
     return task;
   }
 

@@ -29,7 +29,8 @@ event_loop::turn_here::~turn_here() {
 }
 
 event_loop::turn_here* event_loop::turn_here::in_context_of(const event_loop& loop) noexcept {
-  auto* const here = static_cast<turn_here*>(of_this_thread());  // there is no other kind
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): there is no other kind
+  auto* const here = static_cast<turn_here*>(of_this_thread());
   return here != nullptr && here->is_of(loop) && here->kind_ != turn_kind::stand_in ? here : nullptr;
 }
 
@@ -78,8 +79,9 @@ bool event_loop::turn_here::call_next_task() {
     const std::lock_guard lock(loop_.mutex_);
     if (is_over()) return false;
     if (kind_ != turn_kind::stand_in) beginning.swap(loop_.beginning_);
-    is_control = !loop_.control_.empty();
-    next = loop_.take(true);
+    next = loop_.take_control();
+    is_control = next.has_value();
+    if (!next) next = loop_.take_callback();
   }
   for (const auto& each : beginning) each->begin();
   if (next) call(*next, is_control);
@@ -119,6 +121,7 @@ void event_loop::turn_here::finish() {
 }
 
 void event_loop::turn_here::flush() {
+  // NOLINTNEXTLINE(modernize-loop-convert): more may come meanwhile
   for (std::size_t i = 0; i < flushed_.size(); ++i) std::exchange(flushed_[i], nullptr)->flush();
   flushed_.clear();
 }

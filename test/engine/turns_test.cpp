@@ -244,8 +244,20 @@ TEST_CASE("what a call into gRPC waits for is called while the only thread is st
     }
     EventEngine& engine;
   };
+  struct closure final : EventEngine::Closure {
+    void Run() override { ++runs; }
+    std::atomic<int> runs{0};
+  };
+  const bool has_control_work = GENERATE(false, true);  // all the time, which another thread queues
   asio::io_context io;
   const auto engine = io_engine::make(io);
+  closure control;
+  std::jthread other([&](const std::stop_token& stops) {
+    for (int queued = 0; has_control_work && !stops.stop_requested(); ++queued) {
+      engine->Run(&control);
+      while (control.runs <= queued && !stops.stop_requested()) std::this_thread::sleep_for(1ms);
+    }
+  });
   int called = 0;
   asio::post(io, [&] {
     const conn_grpc::detail::call_into_grpc call;
@@ -258,6 +270,8 @@ TEST_CASE("what a call into gRPC waits for is called while the only thread is st
   });
   io.run();
   CHECK(called == 3);
+  other.request_stop();
+  other.join();
   engine->loop()->detach();
   engine->loop()->settle(10s);  // the last of them may still be called
 }
