@@ -5,6 +5,7 @@ import textwrap
 from data import PROGRAMS, Data
 from question import Question, Section
 from row import Plot
+from values import NOTHING
 
 MOST_BY_OTHERS = 5  # % of all CPUs
 GENERATED = "<!-- Written by bench/run: edit bench/report instead. -->"
@@ -108,13 +109,15 @@ def front(sections: list[Section], drawn: dict[str, str], data: Data, others: li
     """docs/benchmarks.md. @param drawn: the plots that exist, by file name."""
     sections = [section for section in sections if section.rows]
     rows = [row for section in sections for row in section.rows]
-    table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met", *map(_grpc, others)],
-                   [row.cells(data, others) for row in rows])
+    lines = [row.cells(data, others) for row in rows]
+    table = _table(["", "case", "conn_grpc", "compared with", "ratio", "target", "met", *map(_grpc, others)], lines)
+    missing = [f"{NOTHING} in the column {_grpc(other)}: not measured.\n"
+               for column, other in enumerate(others, -len(others)) if any(NOTHING in line[column] for line in lines)]
     texts = ["\n\n".join([f"## {row.title}", _filled(row.meaning),
                           *_plots([row.plot] if row.plot else [], drawn, "benchmarks/")]) + "\n" for row in rows]
     beside = [line for other in others
               for line in (_other_line(data, other), *_warnings(_measured(sections, other), other))]
-    return "\n".join([FRONT, _machine_line(data), *_warnings(sections, data), *beside, table, *texts])
+    return "\n".join([FRONT, _machine_line(data), *_warnings(sections, data), *beside, table, *missing, *texts])
 
 
 def _machine(data: Data) -> str:

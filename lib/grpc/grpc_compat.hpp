@@ -16,8 +16,8 @@ using provider_ptr = std::shared_ptr<::grpc::experimental::CertificateProviderIn
 /// version does not have, or deprecates.
 template <class Options>
 void take_roots_from(Options& options, const provider_ptr& provider) {
-  // Exists since January 2026 (grpc#41490), and is the only one that 1.83 does not
-  // deprecate. 1.51 does not have it.
+  // 1.80 and later have it (grpc#41490). It is the only one that 1.83 does not deprecate.
+  // 1.51 does not have it.
   if constexpr (requires { options.set_root_certificate_provider(provider); }) {
     options.set_root_certificate_provider(provider);
   } else {
