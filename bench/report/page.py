@@ -101,8 +101,11 @@ def _machine_line(data: Data) -> str:
 
 def _other_line(data: Data, other: Data) -> str:
     differs = [part for part in _machine_parts(other) if part not in _machine_parts(data)]
+    scope = (" It is without an `event_engine_scope`, in which an RPC makes no hop to another thread: [what a scope "
+             "gains](inside-the-io-context.md#what-it-gains).") if "engine" in other.runs else ""
     return _filled(f"The column {_grpc(other)} has conn_grpc's figure and its ratio, and **no** where the target is "
-                   f"missed. It was measured with {'; '.join(differs)}.") + "\n"
+                   f"missed. Compare the ratios of the two columns, not the figures: it was measured with "
+                   f"{'; '.join(differs)}.{scope}") + "\n"
 
 
 def front(sections: list[Section], drawn: dict[str, str], data: Data, others: list[Data]) -> str:
