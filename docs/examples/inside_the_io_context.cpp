@@ -36,8 +36,9 @@ void construct() {
   //]
 }
 
-void construct_polling(asio::io_context& io) {
+void construct_polling() {
   using namespace std::chrono_literals;
+  asio::io_context io;
   //[busy
   conn_grpc::event_engine_scope scope(io, {.busy_poll = 100us});
   //]
@@ -79,6 +80,7 @@ void call(const std::string& address) {
 
 int main(int, char** argv) try {
   construct();
+  construct_polling();
   (void)with_other_sockets();
   const conn_grpc::test::server_process server(argv[1], "127.0.0.1:0");
   call("127.0.0.1:" + std::to_string(server.port()));
