@@ -177,7 +177,12 @@ int main(int argc, char** argv) try {
     std::fputs("usage: backends GREETER_SERVER [--long] [QUESTION...]\n", stderr);
     return 2;
   }
-  ::setenv("GRPC_DNS_RESOLVER", "native", 1);  // see change_name
+  // For change_name. gRPC 1.83 reads its environment before main().
+  if (std::getenv("GRPC_DNS_RESOLVER") == nullptr) {
+    ::setenv("GRPC_DNS_RESOLVER", "native", 1);
+    ::execv("/proc/self/exe", argv);
+    throw std::runtime_error("cannot run this program again");
+  }
   conn_grpc::bench::raise_file_limit();
   conn_grpc::bench::warn_unless_optimized();
   return conn_grpc::bench::run(arguments);
