@@ -52,7 +52,7 @@ constexpr int loads[] = {1, 64, 1'000};
 constexpr std::size_t connections = 5;
 constexpr int most_rounds = 15;
 constexpr double budget_ms = 150'000;
-constexpr int stream_rounds = 9;
+constexpr std::size_t stream_rounds = 9;
 constexpr std::size_t life_rounds = 6;
 constexpr milliseconds window(300);
 constexpr std::size_t many = 1'000;
@@ -275,7 +275,7 @@ void compare_streams(const std::string& address) {
   for (int k = 0; k < std::ssize(stream_kinds); ++k) {
     const std::string kind = stream_kinds[k].name;
     samples per_second[2], cpu_us[2];
-    for (int round = 0; round < stream_rounds; ++round)
+    for (std::size_t round = 0; round < stream_rounds; ++round)
       for (const std::size_t i : {round % 2, 1 - round % 2}) {
         const auto numbers = numbers_of(i == 0 ? "stream, own engine" : "stream, scope", address, k);
         per_second[i].push_back(numbers.at(0));
