@@ -122,13 +122,13 @@ TEST_CASE("messages do not wait for long when the context is busy", "[engine][bu
 }
 
 TEST_CASE("messages of several streams arrive in order when several threads run the context", "[engine][bursts]") {
-  const server_process server(greeter_server(), "127.0.0.1:0");
-  asio::io_context io;
-  const event_engine_scope scope(io);
-  const auto stub = Greeter::NewStub(bare_channel("127.0.0.1:" + std::to_string(server.port())));
-  const background threads(io, 3);
+  chat_fixture f;
+  const background threads(f.io, 3);
   constexpr int streams = 4, messages = 500;
-  const auto in_order = [&](chat_stream& chat) -> asio::awaitable<bool> {
+  const auto exchange = [&]() -> asio::awaitable<bool> {
+    auto chat = conn_grpc::open(*f.stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
+    for (int i = 0; i < messages; ++i)
+      if (!co_await chat.write(numbered(i))) co_return false;
     ChatMessage answer;
     for (int i = 0; i < messages; ++i)
       if (!co_await chat.read(answer) || answer.text() != std::to_string(i)) co_return false;
@@ -137,15 +137,9 @@ TEST_CASE("messages of several streams arrive in order when several threads run 
     const auto status = co_await chat.finish();
     co_return status.ok();
   };
-  const auto exchange = [&]() -> asio::awaitable<bool> {
-    auto chat = conn_grpc::open(*stub, &chat_methods::Chat, std::make_unique<grpc::ClientContext>());
-    for (int i = 0; i < messages; ++i)
-      if (!co_await chat.write(numbered(i))) co_return false;
-    co_return co_await in_order(chat);
-  };
   std::vector<std::future<bool>> exchanged;
   for (int i = 0; i < streams; ++i)
-    exchanged.push_back(asio::co_spawn(asio::make_strand(io), exchange(), asio::use_future));
+    exchanged.push_back(asio::co_spawn(asio::make_strand(f.io), exchange(), asio::use_future));
   for (auto& each : exchanged) {
     REQUIRE(each.wait_for(60s) == std::future_status::ready);
     CHECK(each.get());
