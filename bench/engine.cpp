@@ -7,15 +7,19 @@
 //    `unary`, or gRPC's callback API alone. Both run with gRPC's own engine and in an
 //    event_engine_scope. The pool also runs in a scope with `busy_poll`.
 // 2. One stream: messages per second, CPU time of the client per message.
-// 3. 1,000 channels: the times until they have connected, have lost their server, and are
-//    connected again; the memory, threads and CPU time of idle ones. In a scope, one thread or
-//    two run the context.
+// 3. 1,000 channels: the times until all have connected, until the last is lost with its server,
+//    and until all are connected again; the memory, threads and CPU time of idle ones. In a
+//    scope, one thread or two run the context.
 //
 // A process has one default engine, and what the first subject leaves behind would help or
 // hurt the next. So each number comes from a process of its own. These run in turn, so that
 // what slows the machine down slows all subjects down.
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_future.hpp>
 #include <conn_grpc/event_engine.hpp>
 
 #include <sys/wait.h>
@@ -58,6 +62,12 @@ constexpr milliseconds window(300);
 constexpr std::size_t many = 1'000;
 
 // ---- The process that is measured
+
+/// What ends a process is not measured here.
+[[noreturn]] void end_process() {
+  std::fflush(stdout);
+  ::_exit(0);
+}
 
 /// Constructs the scope that the end of the subject's name asks for: ", scope", ", busy scope",
 /// or none.
@@ -129,17 +139,24 @@ void measure_life(asio::io_context& io, const std::string& executable) {
                             .channel = {.address = port.address(),
                                         .backoff = {.min = milliseconds(50), .max = milliseconds(50)},
                                         .stable_after = milliseconds(1)}});
-  const auto until = [&](std::size_t size) {
+  const auto until_connected = [&] {
     const stopwatch watch;
-    while (pool.status().current_size != size) {
-      if (watch.ms() > 60'000) throw std::runtime_error("the pool does not change");
-      std::this_thread::sleep_for(milliseconds(2));
+    const auto in_context =
+        asio::bind_executor(io.get_executor(), asio::use_future);  // else Asio starts threads for it
+    pool.async_connected(many, std::chrono::minutes(1), in_context).get();
+    return watch.ms();
+  };
+  const auto until_lost = [&] {
+    const stopwatch watch;
+    while (pool.try_get_channel()) {
+      if (watch.ms() > 60'000) throw std::runtime_error("the pool does not lose its channels");
+      std::this_thread::sleep_for(milliseconds(1));
     }
     return watch.ms();
   };
   auto before = usage::now();
   pool.async_run(asio::detached);
-  const double connect = until(many);
+  const double connect = until_connected();
   const double connect_cpu = (usage::now() - before).cpu_ms;
   const double kib = static_cast<double>(conn_grpc::test::resident_kib()) - kib_before;
   std::this_thread::sleep_for(std::chrono::seconds(1));  // work that follows the connecting is not idle
@@ -148,9 +165,9 @@ void measure_life(asio::io_context& io, const std::string& executable) {
   const double idle_cpu = (usage::now() - before).cpu_ms / 2;
   const auto threads = static_cast<double>(conn_grpc::test::threads());
   server->kill();
-  const double lose = until(0);
+  const double lose = until_lost();
   server.emplace(executable, port.address());
-  const double regain = until(many);
+  const double regain = until_connected();
   std::printf("%f %f %f %f %f %f %f\n", connect, lose, regain, connect_cpu, idle_cpu, kib / many, threads);
   pool.stop();
 }
@@ -162,26 +179,35 @@ void run_stream(const std::string& subject, const std::string& address, int kind
   measure_stream(io, stream_kinds[kind], address);
 }
 
-void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
-  running_context context(subject.starts_with("life on two threads") ? 2 : 1);
-  const chosen_engine engine(subject, context.get());
-  if (subject.starts_with("pool"))
-    measure_calls(pool_on(context.get(), where, connections), in_flight);
-  else if (subject.starts_with("bare"))
-    measure_calls(plain_calls(where, connections, at_once), in_flight);
-  else
-    measure_life(context.get(), where);
+/// As in most services, the process's first thread runs the context. Another one measures.
+[[noreturn]] void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
+  const bool has_two = subject.starts_with("life on two threads");
+  asio::io_context io(has_two ? 2 : 1);
+  asio::steady_timer never(io, asio::steady_timer::time_point::max());  // a service waits for something
+  never.async_wait([](boost::system::error_code) {});
+  std::thread([&] {
+    const chosen_engine engine(subject, io);
+    if (subject.starts_with("pool"))
+      measure_calls(pool_on(io, where, connections), in_flight);
+    else if (subject.starts_with("bare"))
+      measure_calls(plain_calls(where, connections, at_once), in_flight);
+    else
+      measure_life(io, where);
+    end_process();
+  }).detach();
+  if (has_two) std::thread([&] { io.run(); }).detach();
+  io.run();
+  std::abort();  // it waits for the timer
 }
 
 /// @param number Of RPCs in flight, or of the kind of stream.
-int run_subject(const std::string& subject, const std::string& where, int number) {
+[[noreturn]] void run_subject(const std::string& subject, const std::string& where, int number) {
   raise_file_limit();
   if (subject.starts_with("stream"))
     run_stream(subject, where, number);
   else
     run_on_threads(subject, where, number);
-  std::fflush(stdout);
-  ::_exit(0);  // what ends a process is not measured here
+  end_process();
 }
 
 // ---- The process that measures
@@ -330,7 +356,7 @@ void compare_lives(const std::string& executable) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 5 && std::strcmp(argv[1], "--subject") == 0) return run_subject(argv[2], argv[3], std::atoi(argv[4]));
+  if (argc == 5 && std::strcmp(argv[1], "--subject") == 0) run_subject(argv[2], argv[3], std::atoi(argv[4]));
   return run_benchmark("engine", argc, argv, nullptr, [](const std::string& executable, bool) {
     const stopwatch spent;
     {

@@ -145,15 +145,12 @@ throughput measure(Subject& subject, load& all, std::chrono::milliseconds window
   return {.per_second = more / ms * 1e3, .cpu_us = used.cpu_ms / more * 1e3, .p99_us = p99};
 }
 
-/// An io_context on threads of its own. It waits for a timer, as the io_context of a
+/// An io_context on a thread of its own. It waits for a timer, as the io_context of a
 /// service waits for something. An io_context that waits for nothing is woken up by a
 /// cheaper call to the kernel.
 class running_context {
  public:
-  explicit running_context(int threads = 1) : io_(threads) {
-    never_.async_wait([](error_code) {});
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { io_.run(); });
-  }
+  running_context() = default;
   ~running_context() {
     asio::post(io_, [this] { never_.cancel(); });
     work_.reset();
@@ -164,10 +161,13 @@ class running_context {
   [[nodiscard]] asio::io_context& get() { return io_; }
 
  private:
-  asio::io_context io_;
+  asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   asio::steady_timer never_{io_, asio::steady_timer::time_point::max()};
-  std::vector<std::jthread> threads_;
+  std::jthread thread_{[this] {
+    never_.async_wait([](error_code) {});
+    io_.run();
+  }};
 };
 
 template <class Call>

@@ -66,7 +66,10 @@ connection::~connection() { ::grpc_slice_unref(room_); }
 void connection::start() { registration_.emplace(loop_, weak_from_this()); }
 
 void connection::fail_later(callback called, const absl::Status& why) {
-  loop_->run(task::function([called = std::move(called), why]() mutable { called(why); }));
+  loop_->run(task::function([loop = loop_, called = std::move(called), why]() mutable {
+    loop->has_lost();
+    called(why);
+  }));
 }
 
 absl::Status connection::why_closed() const { return closed_.ok() ? socket_closed() : closed_; }
@@ -152,6 +155,7 @@ void connection::has_read(boost::system::error_code error, std::size_t size) {
     take_bytes(size, *ended.buffer);
     return ended.called(absl::OkStatus());
   }
+  loop_->has_lost();
   ended.called(error == asio::error::eof ? socket_closed() : failed("recv", error.value()));
 }
 
@@ -247,7 +251,7 @@ bool connection::continue_writing() {
     ended = std::exchange(writing_, {});
     is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
-  if (error.ok()) loop_->has_sent();
+  error.ok() ? loop_->has_sent() : loop_->has_lost();
   ended.called(error);
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;

@@ -183,6 +183,33 @@ void event_loop::poll_again() {
       context, [&](auto wrap) { asio::post(context, wrap([self = shared_from_this()] { self->poll_again(); })); });
 }
 
+// ---- Looks at the completion queue
+
+void event_loop::has_lost() {
+  if (auto* const here = turn_here::in_context_of(*this)) here->has_lost();
+}
+
+bool event_loop::look_behind() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (stands_in_for_all()) return false;
+  if (looks_behind_) return true;
+  try {
+    asio::post(*context_.load(), [self = shared_from_this()] { self->look(); });
+  } catch (...) {  // no memory
+    return false;
+  }
+  looks_behind_ = true;
+  return true;
+}
+
+void event_loop::look() {
+  {
+    const std::lock_guard lock(mutex_);
+    looks_behind_ = false;
+  }
+  in_turn([] { poll_completions(); }, turn_kind::behind);
+}
+
 // ---- Timers
 
 // On a thread of the context.

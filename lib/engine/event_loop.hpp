@@ -49,6 +49,10 @@ namespace asio = boost::asio;
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
 ///   may still have to end what it has begun.
 ///
+/// *The completion queue* of the library has no thread. Each look at it is a system call, so the
+/// loop looks when something may have arrived: behind the handlers that are ready, after control
+/// work or timers, and at once when a connection may be lost.
+///
 /// *Work.* What gRPC waits for does not keep io_context::run() from returning. An RPC of
 /// the library does, because its handler is outstanding work.
 ///
@@ -127,6 +131,8 @@ class event_loop final : public detail::callback_loop,
 
   /// Call it when bytes have left: the context polls for `busy_poll`.
   void has_sent() noexcept;
+  /// Call it when a connection has failed: this turn looks at the completion queue at its end.
+  void has_lost();
 
   /// What a turn is for: something that has happened, what is queued, a task of
   /// `call_behind`, or what the context does not come to.
@@ -195,6 +201,9 @@ class event_loop final : public detail::callback_loop,
   [[nodiscard]] bool begin_turn(turn_kind its_kind);
   void end_turn();
   void poll_again();
+  /// Returns false without memory, or while the context may not run.
+  [[nodiscard]] bool look_behind() noexcept;
+  void look();
   void call_next_behind();
   void end_all_behind();
   void call_due_timers(turn_here& here);
@@ -230,6 +239,8 @@ class event_loop final : public detail::callback_loop,
   const clock::duration busy_poll_;
   clock::time_point polls_until_{};
   bool polls_ = false;  // the handler of poll_again is posted
+
+  bool looks_behind_ = false;  // at the completion queue: a handler for that is posted
 
   int posted_turns_ = 0;
   int running_turns_ = 0;
@@ -267,21 +278,26 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   /// Calls tasks, and completes what they have deferred, until there are none, or the limit is
   /// reached. Throws what a handler throws.
   void call_tasks();
-  void has_called_timers() noexcept { was_more_than_io_ = true; }
+  void has_called_timers() noexcept { work_ = work::control; }
+  void has_lost() noexcept { has_lost_ = true; }
   /// True once the stand-in thread does the work instead.
   [[nodiscard]] bool is_over() const { return kind_ != turn_kind::stand_in && loop_.context_ == nullptr; }
 
  private:
+  enum class work { none, io, control };  // which includes the one before
+
   [[nodiscard]] bool call_next_task();
   [[nodiscard]] bool complete_next();
   void finish();
+  void look_at_completions();
   void flush();
   void complete_elsewhere();
 
   event_loop& loop_;
   const turn_kind kind_;
   const bool puts_writes_off_;
-  bool was_more_than_io_ = false;
+  work work_;
+  bool has_lost_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
   std::vector<std::shared_ptr<user>> flushed_;

@@ -61,7 +61,7 @@ void event_loop::stand_in() {
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && flushing_.empty() && behind_.empty() && !(due && *due <= now)) {
+  if (!has_tasks() && flushing_.empty() && behind_.empty() && !looks_behind_ && !(due && *due <= now)) {
     settled_.notify_all();
     if (context_ != nullptr) {
       const auto soon = now + patience;
@@ -74,6 +74,7 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     }
     return;
   }
+  looks_behind_ = false;  // the end of this turn does that
   in_stand_in_turn(lock, [this](turn_here& here) {
     end_all_behind();
     call_due_timers(here);

@@ -21,7 +21,8 @@ event_loop::turn_here::turn_here(event_loop& loop, turn_kind its_kind)
     : turn(its_kind == turn_kind::stand_in ? nullptr : loop.context()),
       loop_(loop),
       kind_(its_kind),
-      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)) {}
+      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)),
+      work_(its_kind == turn_kind::event ? work::io : work::none) {}
 
 event_loop::turn_here::~turn_here() {
   finish();
@@ -52,7 +53,7 @@ bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
 }
 
 void event_loop::turn_here::call(task& called, bool is_control) {
-  was_more_than_io_ = was_more_than_io_ || is_control;
+  work_ = std::max(work_, is_control ? work::control : work::io);
   called();
 }
 
@@ -114,10 +115,19 @@ void event_loop::turn_here::finish() {
     }
   }
   flush();
-  turn_has_ended(was_more_than_io_);
-  // Handlers that have completed there may have written, and may have ended RPCs.
+  look_at_completions();
+  // What has completed there may have written, and may have ended RPCs.
   flush();
   complete_elsewhere();
+}
+
+void event_loop::turn_here::look_at_completions() {
+  using detail::awaited_completions;
+  const auto expected = awaited();
+  if (work_ == work::none || expected == awaited_completions::none) return;
+  if (work_ == work::io && expected == awaited_completions::changes) return;
+  const bool is_now = kind_ == turn_kind::stand_in || has_lost_;
+  if (is_now || !loop_.look_behind()) poll_completions();
 }
 
 void event_loop::turn_here::flush() {

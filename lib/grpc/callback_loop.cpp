@@ -37,7 +37,9 @@ void callback_loop::set_current(std::shared_ptr<callback_loop> loop) {
 
 void callback_loop::has_ended() { completion_thread::instance().loop_has_ended(); }
 
-void callback_loop::turn_has_ended(bool was_more_than_io) { completion_thread::instance().pump(was_more_than_io); }
+awaited_completions callback_loop::awaited() noexcept { return completion_thread::instance().awaited_without_thread(); }
+
+void callback_loop::poll_completions() { completion_thread::instance().poll(); }
 
 bool callback_loop::after_callback(const std::shared_ptr<deferred_completion>& deferred) {
   auto* const here = turn::of_this_thread();

@@ -26,6 +26,10 @@ class deferred_completion {
   ~deferred_completion() = default;
 };
 
+/// What may arrive in the library's completion queue. Control work and timers of gRPC's bring the
+/// changes of channels. Any bytes may bring parts of calls.
+enum class awaited_completions { none, changes, changes_and_calls };
+
 /// Where gRPC's callbacks run, and its timers and sockets wait, while an
 /// event_engine_scope exists: in the user's io_context.
 ///
@@ -105,9 +109,12 @@ class callback_loop {
   /// Channels that are made from now on have gRPC's own engine, and what has used the loop
   /// needs a thread for them.
   static void has_ended();
-  /// A turn of the loop has called what it had to.
-  /// @param was_more_than_io It has changed states of channels, perhaps, or has called timers.
-  static void turn_has_ended(bool was_more_than_io);
+
+  // The library's completion queue, which has no thread while there is a loop.
+
+  [[nodiscard]] static awaited_completions awaited() noexcept;
+  /// Completes what has arrived.
+  static void poll_completions();
 
  private:
   virtual void begin_waiting() noexcept = 0;

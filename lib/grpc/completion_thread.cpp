@@ -246,12 +246,17 @@ void completion_thread::poll_soon() {
 }
 
 void completion_thread::poll_soon_in(callback_loop& loop) {
-  loop.call([] {});  // the end of its turn polls
+  loop.call([] {});  // the loop polls after control work
 }
 
-void completion_thread::pump(bool was_more_than_io) {
+awaited_completions completion_thread::awaited_without_thread() const noexcept {
+  if (without_thread_.load(std::memory_order_relaxed) == 0) return awaited_completions::none;
+  return pending_calls_.load(std::memory_order_relaxed) == 0 ? awaited_completions::changes
+                                                             : awaited_completions::changes_and_calls;
+}
+
+void completion_thread::poll() {
   if (without_thread_.load(std::memory_order_relaxed) == 0) return;
-  if (!was_more_than_io && pending_calls_.load(std::memory_order_relaxed) == 0) return;
   // One thread at a time. A thread that comes meanwhile makes the other one poll again.
   if (polls_requested_.fetch_add(1) > 0) return;
   int seen = 1;

@@ -80,8 +80,8 @@ class pending_completion {
 /// pending, and the session stays.
 ///
 /// A session that begins inside of an event_engine_scope has no thread: nothing of gRPC's
-/// happens but in the scope's loop, so that polls the queue after each turn in which
-/// something may have completed. When the scope ends first, the session gets the thread.
+/// happens but in the scope's loop, so that polls the queue when something may have
+/// completed. When the scope ends first, the session gets the thread.
 ///
 /// Thread-safe.
 class completion_thread {
@@ -137,8 +137,10 @@ class completion_thread {
   /// Without a thread, the loop polls the queue soon.
   void poll_soon();
 
-  /// A turn of the loop has ended: completes what has arrived in queues that have no thread.
-  void pump(bool was_more_than_io);
+  /// What may arrive in queues that have no thread.
+  [[nodiscard]] awaited_completions awaited_without_thread() const noexcept;
+  /// Completes what has arrived there.
+  void poll();
   /// Those queues get the thread.
   void loop_has_ended();
 

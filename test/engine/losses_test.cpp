@@ -3,6 +3,9 @@
 #include "engine/engine_fixture.hpp"
 #include "support/listener.hpp"
 
+#include <algorithm>
+#include <array>
+
 using namespace conn_grpc::test;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
@@ -78,6 +81,28 @@ TEST_CASE("a pool of 100 connects, loses its server and comes back", "[engine][l
     run_grpc_until(io, [&] { return pool.status().current_size == 0; });
     server.start();
   }
+  pool.stop();
+  io.run();
+}
+
+TEST_CASE("a pool does not hand out a channel of which gRPC knows that it is lost", "[engine][losses]") {
+  late_server server;
+  server.start();
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  conn_grpc::pool pool{io, {.name = "pool", .pool_size = 2, .channel = server.options()}};
+  pool.async_run(asio::detached);
+  run_grpc_until(io, [&] { return pool.status().current_size == 2; });
+  const std::array channels{pool.try_get_channel().value(), pool.try_get_channel().value()};
+  const auto lost = [&] {
+    return std::ranges::find_if(channels, [](const auto& c) { return c->GetState(false) != GRPC_CHANNEL_READY; });
+  };
+  server.kill();
+  wait_until([&] {
+    io.poll_one();
+    return lost() != channels.end();
+  });
+  for (int pick = 0; pick < 2; ++pick) CHECK(pool.try_get_channel().value() != *lost());
   pool.stop();
   io.run();
 }
