@@ -50,7 +50,7 @@ struct health_watch::call {
   const std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   ::grpc::GenericStub stub;
   ::grpc::ClientContext context;
-  std::unique_ptr<::grpc::ClientAsyncReaderWriter<::grpc::ByteBuffer, ::grpc::ByteBuffer>> stream;
+  std::unique_ptr<::grpc::ClientAsyncReaderWriterInterface<::grpc::ByteBuffer, ::grpc::ByteBuffer>> stream;
   ::grpc::ByteBuffer answer;
   ::grpc::Status status;
   bool was_answered = false;
