@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "engine/connection.hpp"
 
+#include "grpc/call_into_grpc.hpp"
+
 #include <grpc/slice.h>
 #include <grpc/slice_buffer.h>
 #include <netinet/in.h>
@@ -116,15 +118,17 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
       if (size == 0) error = socket_closed();
       if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
     }
-    if (error.ok() && size <= 0) reading_ = {.called = std::move(called), .buffer = into};
+    if (size <= 0) {
+      may_have_more_ = false;
+      reads_at_once_ = 0;
+      if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
+    }
   }
   if (size > 0) {
     ++reads_at_once_;
     take_bytes(static_cast<std::size_t>(size), *into);
     return true;
   }
-  may_have_more_ = false;
-  reads_at_once_ = 0;
   if (!error.ok())
     fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only without an error
   else
@@ -136,27 +140,37 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
 void connection::wait_for_bytes(asio::io_context& context) {
   read_waits_ = true;
   event_loop::initiate_uncounted(context, [&](auto wrap) {
-    socket_->async_read_some(asio::buffer(GRPC_SLICE_START_PTR(room_), GRPC_SLICE_LENGTH(room_)),
-                             wrap([self = shared_from_this()](boost::system::error_code error, std::size_t size) {
-                               self->loop_->in_turn([&] { self->has_read(error, size); });
-                             }));
+    socket_->async_wait(stream_socket::wait_read, wrap([self = shared_from_this()](boost::system::error_code) {
+                          self->loop_->in_turn([&] {
+                            {
+                              const std::lock_guard lock(self->mutex_);
+                              self->read_waits_ = false;
+                            }
+                            if (!self->continue_reading()) self->begin();
+                          });
+                        }));
   });
 }
 
-void connection::has_read(boost::system::error_code error, std::size_t size) {
+bool connection::continue_reading() {
+  std::ptrdiff_t size = 0;
+  int error = 0;
   pending ended;
   {
     const std::lock_guard lock(mutex_);
-    read_waits_ = false;
+    if (!reading_ || !socket_) return true;
+    size = receive(*socket_);
+    if (size < 0) error = errno;
+    if (error == EAGAIN || error == EWOULDBLOCK) return false;
     ended = std::exchange(reading_, {});
   }
-  if (!ended) return;  // closed
-  if (!error) {
-    take_bytes(size, *ended.buffer);
-    return ended.called(absl::OkStatus());
-  }
-  loop_->has_lost();
-  ended.called(error == asio::error::eof ? socket_closed() : failed("recv", error.value()));
+  if (size > 0)
+    take_bytes(static_cast<std::size_t>(size), *ended.buffer);
+  else
+    loop_->has_lost();
+  const detail::call_into_grpc inside;
+  ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
+  return true;
 }
 
 // ---- Writing
@@ -239,7 +253,14 @@ void connection::flush() {
   if (!continue_writing()) loop_->begin_in_context(shared_from_this());
 }
 
-void connection::try_again() { (void)continue_writing(); }
+void connection::try_again() {
+  {
+    const std::lock_guard lock(mutex_);
+    write_is_put_off_ = false;
+  }
+  (void)continue_writing();
+  (void)continue_reading();
+}
 
 bool connection::continue_writing() {
   absl::Status error;
@@ -252,7 +273,10 @@ bool connection::continue_writing() {
     is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
   error.ok() ? loop_->has_sent() : loop_->has_lost();
-  ended.called(error);
+  {
+    const detail::call_into_grpc inside;
+    ended.called(error);
+  }
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;
   return true;

@@ -24,7 +24,8 @@ using socket_address = EventEngine::ResolvedAddress;
 /// A connected socket that gRPC reads from and writes to.
 ///
 /// Reads and writes are tried at once, where they may succeed, and else wait for the
-/// context. A write is put off while more may follow before long, from other callbacks or
+/// context. The socket's operations of Asio only wait, so that the stand-in thread can read and
+/// write, too. A write is put off while more may follow before long, from other callbacks or
 /// from turns that are ready: gRPC collects what they write, and sends it as one.
 ///
 /// *Thread safety*: all functions. gRPC has at most one read and one write pending.
@@ -71,7 +72,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
   void wait_for_bytes(asio::io_context& context);
   void wait_for_room(asio::io_context& context);
-  void has_read(boost::system::error_code error, std::size_t size);
+  /// Returns false when no bytes have arrived.
+  [[nodiscard]] bool continue_reading();
   [[nodiscard]] outcome send(stream_socket& socket, SliceBuffer& from, absl::Status& error);
   void count_sent(std::size_t size, const grpc_slice_buffer& all);
   /// Returns false when the socket has no room.

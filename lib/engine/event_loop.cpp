@@ -183,29 +183,29 @@ void event_loop::poll_again() {
       context, [&](auto wrap) { asio::post(context, wrap([self = shared_from_this()] { self->poll_again(); })); });
 }
 
-// ---- Looks at the completion queue
+// ---- The completion queue
 
-void event_loop::has_lost() {
+void event_loop::has_lost() const {
   if (auto* const here = turn_here::in_context_of(*this)) here->has_lost();
 }
 
-bool event_loop::look_behind() noexcept {
+bool event_loop::poll_behind() noexcept {
   const std::lock_guard lock(mutex_);
   if (stands_in_for_all()) return false;
-  if (looks_behind_) return true;
+  if (polls_behind_) return true;
   try {
-    asio::post(*context_.load(), [self = shared_from_this()] { self->look(); });
+    asio::post(*context_.load(), [self = shared_from_this()] { self->poll_completions_here(); });
   } catch (...) {  // no memory
     return false;
   }
-  looks_behind_ = true;
+  polls_behind_ = true;
   return true;
 }
 
-void event_loop::look() {
+void event_loop::poll_completions_here() {
   {
     const std::lock_guard lock(mutex_);
-    looks_behind_ = false;
+    polls_behind_ = false;
   }
   in_turn([] { poll_completions(); }, turn_kind::behind);
 }

@@ -41,17 +41,17 @@ namespace asio = boost::asio;
 ///   like changes of a channel's state, and never for callbacks of the user's. A thread of
 ///   the context may be inside of gRPC, in a retry that ends only when such a closure has
 ///   run. So the stand-in thread runs it.
-/// - A thread has been inside of one call into gRPC for tens of milliseconds, and functions
-///   are queued. Among them may be the one that reports the loss of a connection, for which
-///   that thread waits. So the stand-in thread runs them.
-/// - A thread of the library's waits for gRPC, and may be the context's only one. What gRPC
-///   has to end may follow a write, so the stand-in thread also goes on with the writes.
+/// - A thread has been inside of one call into gRPC for tens of milliseconds. It may be in a
+///   retry that ends only when the loss of a connection is reported, or a deadline is over. So
+///   the stand-in thread reads, writes, and calls timers and functions.
+/// - A thread of the library's waits for gRPC, and may be the context's only one. So the stand-in
+///   thread does the same.
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
 ///   may still have to end what it has begun.
 ///
-/// *The completion queue* of the library has no thread. Each look at it is a system call, so the
-/// loop looks when something may have arrived: behind the handlers that are ready, after control
-/// work or timers, and at once when a connection may be lost.
+/// *The completion queue* of the library has no thread. Each poll is a system call, so the loop
+/// polls when something may have arrived: after control work or timers, behind the handlers that
+/// are ready, and at once when a connection may be lost.
 ///
 /// *Work.* What gRPC waits for does not keep io_context::run() from returning. An RPC of
 /// the library does, because its handler is outstanding work.
@@ -74,8 +74,8 @@ class event_loop final : public detail::callback_loop,
     virtual void begin() noexcept {}
     /// Sends what was put off. Called once for each `will_flush` that was true, by any thread.
     virtual void flush() {}
-    /// Tries what waits for the socket to have room. Called by the stand-in thread, from time
-    /// to time while the context may not run.
+    /// Reads and writes what can be read and written now, also what was put off. Called by the
+    /// stand-in thread, from time to time while the context may not run.
     virtual void try_again() {}
 
    protected:
@@ -131,8 +131,8 @@ class event_loop final : public detail::callback_loop,
 
   /// Call it when bytes have left: the context polls for `busy_poll`.
   void has_sent() noexcept;
-  /// Call it when a connection has failed: this turn looks at the completion queue at its end.
-  void has_lost();
+  /// Call it when a connection has failed: this turn polls the completion queue at its end.
+  void has_lost() const;
 
   /// What a turn is for: something that has happened, what is queued, a task of
   /// `call_behind`, or what the context does not come to.
@@ -182,6 +182,7 @@ class event_loop final : public detail::callback_loop,
  private:
   class turn_here;
 
+  void call_begins() noexcept override;
   void begin_waiting() noexcept override;
   void end_waiting() noexcept override;
 
@@ -202,8 +203,8 @@ class event_loop final : public detail::callback_loop,
   void end_turn();
   void poll_again();
   /// Returns false without memory, or while the context may not run.
-  [[nodiscard]] bool look_behind() noexcept;
-  void look();
+  [[nodiscard]] bool poll_behind() noexcept;
+  void poll_completions_here();
   void call_next_behind();
   void end_all_behind();
   void call_due_timers(turn_here& here);
@@ -211,8 +212,8 @@ class event_loop final : public detail::callback_loop,
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
   void try_all_again(std::unique_lock<std::mutex>& lock);
   void stand_in_for_control(std::unique_lock<std::mutex>& lock);
-  void watch_callbacks();
-  void look_at_callbacks(std::unique_lock<std::mutex>& lock);
+  void watch();
+  void look(std::unique_lock<std::mutex>& lock);
   void call_next(std::unique_lock<std::mutex>& lock, bool is_control);
   template <class Function>
   void in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called);
@@ -240,7 +241,7 @@ class event_loop final : public detail::callback_loop,
   clock::time_point polls_until_{};
   bool polls_ = false;  // the handler of poll_again is posted
 
-  bool looks_behind_ = false;  // at the completion queue: a handler for that is posted
+  bool polls_behind_ = false;  // the handler of poll_behind is posted
 
   int posted_turns_ = 0;
   int running_turns_ = 0;
@@ -251,8 +252,8 @@ class event_loop final : public detail::callback_loop,
 
   std::atomic<int> waiting_{0};  // threads of the library's that wait for gRPC; changes with the mutex held
   bool stand_in_sleeps_ = true;
-  bool stand_in_watches_ = false;  // whether callbacks are called
-  clock::time_point next_look_{};  // at them
+  bool stand_in_watches_ = false;  // whether a thread is stuck
+  clock::time_point next_look_{};
   std::uint64_t taken_at_look_ = 0;
   bool ended_ = false;
   std::thread stand_in_thread_;
@@ -289,7 +290,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   [[nodiscard]] bool call_next_task();
   [[nodiscard]] bool complete_next();
   void finish();
-  void look_at_completions();
+  void poll_after_turn();
   void flush();
   void complete_elsewhere();
 

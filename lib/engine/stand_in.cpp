@@ -46,13 +46,13 @@ void event_loop::stand_in() {
     if (stands_in_for_all())
       stand_in_for_all(lock);
     else if (stand_in_watches_ && clock::now() >= next_look_)
-      look_at_callbacks(lock);  // also when there is always control work
+      look(lock);  // also when there is always control work
     else if (!control_.empty())
       stand_in_for_control(lock);
     else if (stand_in_watches_)
       stand_in_wakes_.wait_until(lock, next_look_);
-    else if (!callbacks_.empty())
-      watch_callbacks();
+    else if (!callbacks_.empty() || !detail::call_into_grpc::report_next())
+      watch();
     else
       stand_in_wakes_.wait(lock);
   }
@@ -61,7 +61,7 @@ void event_loop::stand_in() {
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && flushing_.empty() && behind_.empty() && !looks_behind_ && !(due && *due <= now)) {
+  if (!has_tasks() && flushing_.empty() && behind_.empty() && !polls_behind_ && !(due && *due <= now)) {
     settled_.notify_all();
     if (context_ != nullptr) {
       const auto soon = now + patience;
@@ -74,7 +74,7 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     }
     return;
   }
-  looks_behind_ = false;  // the end of this turn does that
+  polls_behind_ = false;  // the end of this turn does that
   in_stand_in_turn(lock, [this](turn_here& here) {
     end_all_behind();
     call_due_timers(here);
@@ -82,13 +82,15 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   });
 }
 
+// Of all that uses the context: the socket that a stuck thread needs is not known.
 void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
   std::vector<std::shared_ptr<user>> users;
   for (const auto& entry : users_)
     if (auto used = entry.user_.lock()) users.push_back(std::move(used));
-  in_stand_in_turn(lock, [&](turn_here&) {
+  in_stand_in_turn(lock, [&](turn_here& here) {
     for (const auto& each : users) each->try_again();
     users.clear();
+    call_due_timers(here);
   });
 }
 
@@ -100,21 +102,32 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = true;
 }
 
-// gRPC queues some of the work that a stuck thread needs as functions, for example the report
-// of a lost connection. The loop cannot distinguish these from the user's callbacks. So it
-// leaves them to the context's threads, until one of these is stuck in a call into gRPC.
-void event_loop::watch_callbacks() {
+void event_loop::call_begins() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stand_in_watches_) return;
+    watch();
+  }
+  stand_in_wakes_.notify_one();
+}
+
+void event_loop::watch() {
   stand_in_watches_ = true;
   next_look_ = clock::now() + patience_with_calls / 2;
   taken_at_look_ = callbacks_taken_;
 }
 
-void event_loop::look_at_callbacks(std::unique_lock<std::mutex>& lock) {
+// gRPC queues some of the work that a stuck thread needs as functions, for example the report
+// of a lost connection. The loop cannot distinguish these from the user's callbacks. So it
+// leaves them to the context's threads, until one of these is stuck in a call into gRPC.
+void event_loop::look(std::unique_lock<std::mutex>& lock) {
   const auto taken = taken_at_look_;
   bool is_stuck = detail::call_into_grpc::is_stuck(patience_with_calls);  // asked in each look: it compares them
-  watch_callbacks();
-  if (callbacks_.empty()) {
-    stand_in_watches_ = callbacks_taken_ != taken;  // else nothing happens, so it sleeps until something is queued
+  watch();
+  if (is_stuck) {
+    try_all_again(lock);
+  } else if (callbacks_.empty() && callbacks_taken_ == taken) {
+    stand_in_watches_ = false;  // nothing happens, so it sleeps until something is queued, or a call begins
     return;
   }
   while (is_stuck && callbacks_taken_ == taken && !callbacks_.empty() && !ended_ && !stands_in_for_all()) {

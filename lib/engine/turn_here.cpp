@@ -2,10 +2,13 @@
 // event_loop: a turn.
 #include "engine/event_loop.hpp"
 
+#include "grpc/call_into_grpc.hpp"
+
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 namespace conn_grpc::engine {
@@ -54,6 +57,8 @@ bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
 
 void event_loop::turn_here::call(task& called, bool is_control) {
   work_ = std::max(work_, is_control ? work::control : work::io);
+  using may = detail::call_into_grpc::may;
+  const detail::call_into_grpc inside(is_control ? may::call_nobody : may::call_user);
   called();
 }
 
@@ -115,19 +120,19 @@ void event_loop::turn_here::finish() {
     }
   }
   flush();
-  look_at_completions();
+  poll_after_turn();
   // What has completed there may have written, and may have ended RPCs.
   flush();
   complete_elsewhere();
 }
 
-void event_loop::turn_here::look_at_completions() {
+void event_loop::turn_here::poll_after_turn() {
   using detail::awaited_completions;
   const auto expected = awaited();
   if (work_ == work::none || expected == awaited_completions::none) return;
   if (work_ == work::io && expected == awaited_completions::changes) return;
   const bool is_now = kind_ == turn_kind::stand_in || has_lost_;
-  if (is_now || !loop_.look_behind()) poll_completions();
+  if (is_now || !loop_.poll_behind()) poll_completions();
 }
 
 void event_loop::turn_here::flush() {

@@ -41,6 +41,10 @@ awaited_completions callback_loop::awaited() noexcept { return completion_thread
 
 void callback_loop::poll_completions() { completion_thread::instance().poll(); }
 
+void callback_loop::call_has_begun() noexcept {
+  if (const auto loop = current()) loop->call_begins();
+}
+
 bool callback_loop::after_callback(const std::shared_ptr<deferred_completion>& deferred) {
   auto* const here = turn::of_this_thread();
   if (here == nullptr) return false;

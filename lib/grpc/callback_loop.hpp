@@ -59,6 +59,9 @@ class callback_loop {
   /// @return false, if this thread runs no turn of a context. Then `task` is not called.
   static bool call_behind(std::function<void(bool is_last)> task);
 
+  /// As `call_into_grpc::report_next` asked for: a thread is inside of gRPC.
+  static void call_has_begun() noexcept;
+
   /// While it exists, this thread waits for gRPC. If it is a thread of the loop, another
   /// thread runs gRPC's work meanwhile.
   class waiting {
@@ -117,6 +120,7 @@ class callback_loop {
   static void poll_completions();
 
  private:
+  virtual void call_begins() noexcept = 0;
   virtual void begin_waiting() noexcept = 0;
   virtual void end_waiting() noexcept = 0;
 };

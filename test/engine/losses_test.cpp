@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Peers that go, refuse and stay silent.
 #include "engine/engine_fixture.hpp"
+#include "support/background.hpp"
 #include "support/listener.hpp"
 
 #include <algorithm>
@@ -105,4 +106,43 @@ TEST_CASE("a pool does not hand out a channel of which gRPC knows that it is los
   for (int pick = 0; pick < 2; ++pick) CHECK(pool.try_get_channel().value() != *lost());
   pool.stop();
   io.run();
+}
+
+// gRPC 1.83 does not report such a GOAWAY to its channel. Then it retries the RPC, without a
+// pause, until the connection is closed. With gRPC's own engine another thread reads that.
+TEST_CASE("a peer that says GOAWAY with its SETTINGS, while gRPC retries in the only thread", "[engine][losses]") {
+  asio::io_context peers;
+  const listener peer(peers, manner::says_goaway);
+  const auto address = peer.address();
+  const background running(peers);
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  grpc::Status status;
+  asio::co_spawn(
+      io, [&]() -> asio::awaitable<void> { status = co_await say_hello(bare_channel(address)); }, asio::detached);
+  io.run();
+  CHECK(status.error_code() == grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_CASE("the deadline of an RPC that gRPC retries in the only thread", "[engine][losses]") {
+  asio::io_context peers;
+  const listener peer(peers, manner::says_goaway);
+  const auto address = peer.address();
+  const background running(peers);
+  asio::io_context io;
+  const event_engine_scope scope(io);
+  grpc::Status status;
+  asio::co_spawn(
+      io,
+      [&]() -> asio::awaitable<void> {
+        const auto stub = Greeter::NewStub(bare_channel(address));
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + 50ms);
+        HelloRequest request;
+        HelloReply reply;
+        status = co_await conn_grpc::unary(*stub, &Greeter::Stub::async::SayHello, context, request, reply);
+      },
+      asio::detached);
+  io.run();
+  CHECK(status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
 #include <string_view>
@@ -59,6 +60,12 @@ asio::awaitable<void> listener::treat(tcp::socket socket) {
   // before the client reads the answer.
   (void)co_await socket.async_read_some(asio::buffer(buffer), no_throw);
   if (manner_ == manner::speaks_http1) (void)co_await asio::async_write(socket, asio::buffer(http1_answer), no_throw);
+  if (manner_ == manner::says_goaway) {
+    acceptor_.close();
+    (void)co_await asio::async_write(socket, asio::buffer(settings_and_goaway), no_throw);
+    asio::steady_timer open(acceptor_.get_executor(), std::chrono::milliseconds(100));
+    (void)co_await open.async_wait(no_throw);
+  }
   if (manner_ == manner::flaps) (void)co_await asio::async_write(socket, asio::buffer(empty_settings), no_throw);
   if (manner_ != manner::stays_silent) co_return;
   for (;;) {

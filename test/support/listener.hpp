@@ -18,6 +18,12 @@ namespace conn_grpc::test {
 /// RFC 9113, 4.1 and 6.5: length 0, type SETTINGS, no flags, stream 0.
 inline constexpr std::string_view empty_settings{"\0\0\0\4\0\0\0\0\0", 9};
 
+/// The same, and RFC 9113, 6.8: GOAWAY, length 8, last stream 2^31 - 1, NO_ERROR.
+inline constexpr std::string_view settings_and_goaway{
+    "\0\0\0\4\0\0\0\0\0"
+    "\0\0\x8\7\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0",
+    26};
+
 /// Errors of a peer's sockets are returned, and not thrown.
 inline constexpr auto no_throw = boost::asio::as_tuple(boost::asio::deferred);
 
@@ -27,6 +33,7 @@ enum class manner {
   speaks_http1,  // answers like a web server
   flaps,         // sends SETTINGS, so that gRPC says READY, and closes
   stays_silent,  // accepts, and never writes
+  says_goaway,   // sends SETTINGS and GOAWAY at once, closes after 100 ms, and does not accept again
 };
 
 /// A TCP server that is not a gRPC server, on the loopback and on the test's io_context.
