@@ -87,11 +87,12 @@ void connection::make_room(std::int64_t hint) {
 
 void connection::take_bytes(std::size_t size, SliceBuffer& into) {
   const auto room = GRPC_SLICE_LENGTH(room_);
-  may_have_more_ = size == room;
-  if (may_have_more_)
+  if (size == room) {
+    at_once_.succeeded();  // there may be more
     usual_size_ = std::min(usual_size_ * 2, largest_read);
-  else if (size < usual_size_ / 8)
+  } else if (size < usual_size_ / 8) {
     usual_size_ = std::max(usual_size_ / 2, smallest_read);
+  }
   ::grpc_slice_buffer_add(into.c_slice_buffer(), ::grpc_slice_split_head(&room_, size));
 }
 
@@ -113,13 +114,13 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
     if (reading_) std::abort();  // gRPC reads twice at the same time
     if (!socket_) {
       error = why_closed();
-    } else if (may_have_more_ && reads_at_once_ < most_reads_at_once) {
+    } else if (reads_at_once_ < most_reads_at_once && at_once_.is_worth_it()) {
       size = receive(*socket_);
+      size > 0 ? at_once_.succeeded() : at_once_.failed();
       if (size == 0) error = socket_closed();
       if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
     }
     if (size <= 0) {
-      may_have_more_ = false;
       reads_at_once_ = 0;
       if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/event_loop.hpp"
+#include "engine/occasional_try.hpp"
 
 #include <absl/status/status.h>
 #include <grpc/event_engine/event_engine.h>
@@ -86,10 +87,10 @@ class connection final : public event_loop::user, public std::enable_shared_from
   std::optional<event_loop::registration> registration_;
 
   // Used by the one read that is pending.
-  grpc_slice room_;             // what the next bytes are read into
-  std::size_t usual_size_;      // of a read
-  int reads_at_once_ = 0;       // in a row
-  bool may_have_more_ = false;  // the last read has filled its room
+  grpc_slice room_;         // what the next bytes are read into
+  std::size_t usual_size_;  // of a read
+  int reads_at_once_ = 0;   // in a row
+  occasional_try at_once_;
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
