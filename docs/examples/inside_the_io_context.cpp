@@ -47,6 +47,7 @@ void construct_polling() {
 conn_grpc::channel_options with_other_sockets() {
   //[sockets
   asio::io_context sockets_io;
+  const auto work = asio::make_work_guard(sockets_io);
   conn_grpc::event_engine_scope sockets(sockets_io, conn_grpc::event_engine_use::only_sockets);
   conn_grpc::channel_options options{.address = "localhost:50051"};
   sockets.add_to(options.arguments);

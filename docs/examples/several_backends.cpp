@@ -88,7 +88,6 @@ void set_keepalive(conn_grpc::pool_options& options) {
   auto& arguments = options.channel.arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);    // ping after 10 s without a byte from the server
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);  // and close the connection 5 s later
-  arguments.SetInt("grpc.http2.ping_timeout_ms", 5'000);   // the same for gRPC 1.83
   //]
 }
 

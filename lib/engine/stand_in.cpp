@@ -18,7 +18,8 @@ using namespace std::chrono_literals;
 // A closure that has waited for this long is run by the stand-in thread.
 constexpr auto patience = 2ms;
 
-// A thread that has been inside of one call into gRPC for this long is stuck there.
+// A thread that has been inside of one call into gRPC for this long is stuck there. See
+// call_into_grpc::is_stuck.
 constexpr auto patience_with_calls = 50ms;
 
 }  // namespace
