@@ -84,13 +84,16 @@ class chosen_engine {
   std::optional<conn_grpc::event_engine_scope> scope_;
 };
 
+/// A future that is set in that context. Else Asio would start threads of its own for that.
+auto in(asio::io_context& io) { return asio::bind_executor(io.get_executor(), asio::use_future); }
+
 /// Coroutines on that context, over the channels of a pool.
 class pool_on {
  public:
   pool_on(asio::io_context& io, const std::string& address, std::size_t channels)
       : io_(io), pool_(io, {.name = "bench", .pool_size = channels, .channel = {.address = address}}) {
     pool_.async_run(asio::detached);
-    pool_.async_connected(channels, std::chrono::seconds(20), asio::use_future).get();
+    pool_.async_connected(channels, std::chrono::seconds(20), in(io)).get();
   }
   ~pool_on() { pool_.stop(); }
   pool_on(const pool_on&) = delete;
@@ -141,13 +144,12 @@ void measure_life(asio::io_context& io, const std::string& executable) {
                                         .stable_after = milliseconds(1)}});
   const auto until_connected = [&] {
     const stopwatch watch;
-    const auto in_context =
-        asio::bind_executor(io.get_executor(), asio::use_future);  // else Asio starts threads for it
-    pool.async_connected(many, std::chrono::minutes(1), in_context).get();
+    pool.async_connected(many, std::chrono::minutes(1), in(io)).get();
     return watch.ms();
   };
   const auto until_lost = [&] {
     const stopwatch watch;
+    server->kill();
     while (pool.try_get_channel()) {
       if (watch.ms() > 60'000) throw std::runtime_error("the pool does not lose its channels");
       std::this_thread::sleep_for(milliseconds(1));
@@ -164,7 +166,6 @@ void measure_life(asio::io_context& io, const std::string& executable) {
   std::this_thread::sleep_for(std::chrono::seconds(2));
   const double idle_cpu = (usage::now() - before).cpu_ms / 2;
   const auto threads = static_cast<double>(conn_grpc::test::threads());
-  server->kill();
   const double lose = until_lost();
   server.emplace(executable, port.address());
   const double regain = until_connected();

@@ -68,10 +68,7 @@ connection::~connection() { ::grpc_slice_unref(room_); }
 void connection::start() { registration_.emplace(loop_, weak_from_this()); }
 
 void connection::fail_later(callback called, const absl::Status& why) {
-  loop_->run(task::function([loop = loop_, called = std::move(called), why]() mutable {
-    loop->has_lost();
-    called(why);
-  }));
+  loop_->run(task::function([called = std::move(called), why]() mutable { called(why); }));
 }
 
 absl::Status connection::why_closed() const { return closed_.ok() ? socket_closed() : closed_; }
@@ -165,10 +162,8 @@ bool connection::continue_reading() {
     if (error == EAGAIN || error == EWOULDBLOCK) return false;
     ended = std::exchange(reading_, {});
   }
-  if (size > 0)
-    take_bytes(static_cast<std::size_t>(size), *ended.buffer);
-  else
-    loop_->has_lost();
+  if (size > 0) take_bytes(static_cast<std::size_t>(size), *ended.buffer);
+  if (size > 0 && !std::exchange(has_read_, true)) loop_->is_connecting();  // the peer's SETTINGS
   const detail::call_into_grpc inside;
   ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
   return true;
@@ -273,7 +268,7 @@ bool connection::continue_writing() {
     ended = std::exchange(writing_, {});
     is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
-  error.ok() ? loop_->has_sent() : loop_->has_lost();
+  if (error.ok()) loop_->has_sent();
   {
     const detail::call_into_grpc inside;
     ended.called(error);

@@ -89,7 +89,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   // Used by the one read that is pending.
   grpc_slice room_;         // what the next bytes are read into
   std::size_t usual_size_;  // of a read
-  int reads_at_once_ = 0;   // in a row
+  bool has_read_ = false;
+  int reads_at_once_ = 0;  // in a row
   occasional_try at_once_;
 
   mutable std::mutex mutex_;

@@ -185,8 +185,8 @@ void event_loop::poll_again() {
 
 // ---- The completion queue
 
-void event_loop::has_lost() const {
-  if (auto* const here = turn_here::in_context_of(*this)) here->has_lost();
+void event_loop::is_connecting() const {
+  if (auto* const here = turn_here::in_context_of(*this)) here->is_connecting();
 }
 
 bool event_loop::poll_behind() noexcept {
@@ -333,7 +333,8 @@ void event_loop::context_going() noexcept {
 void event_loop::settle(std::chrono::milliseconds limit) {
   const int own_turns = turn_here::in_context_of(*this) != nullptr ? 1 : 0;
   std::unique_lock lock(mutex_);
-  settled_.wait_for(lock, limit, [&] { return !has_tasks() && running_turns_ <= own_turns && stand_in_sleeps_; });
+  settled_.wait_for(lock, limit,
+                    [&] { return !has_tasks() && !polls_behind_ && running_turns_ <= own_turns && stand_in_sleeps_; });
 }
 
 void event_loop::end() noexcept {

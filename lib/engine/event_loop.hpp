@@ -49,9 +49,8 @@ namespace asio = boost::asio;
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
 ///   may still have to end what it has begun.
 ///
-/// *The completion queue* of the library has no thread. Each poll is a system call, so the loop
-/// polls when something may have arrived: after control work or timers, behind the handlers that
-/// are ready, and at once when a connection may be lost.
+/// *The completion queue* of the library has no thread. A turn in which something may have arrived
+/// there polls it at its end, so that the pool withdraws a lost channel at once.
 ///
 /// *Work.* What gRPC waits for does not keep io_context::run() from returning. An RPC of
 /// the library does, because its handler is outstanding work.
@@ -131,8 +130,9 @@ class event_loop final : public detail::callback_loop,
 
   /// Call it when bytes have left: the context polls for `busy_poll`.
   void has_sent() noexcept;
-  /// Call it when a connection has failed: this turn polls the completion queue at its end.
-  void has_lost() const;
+  /// This turn's control work is that of a connection that is being made. Many of these may be
+  /// ready. One poll of the completion queue is enough for all.
+  void is_connecting() const;
 
   /// What a turn is for: something that has happened, what is queued, a task of
   /// `call_behind`, or what the context does not come to.
@@ -279,14 +279,12 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   /// Calls tasks, and completes what they have deferred, until there are none, or the limit is
   /// reached. Throws what a handler throws.
   void call_tasks();
-  void has_called_timers() noexcept { work_ = work::control; }
-  void has_lost() noexcept { has_lost_ = true; }
+  void has_called_timers() noexcept { was_more_than_io_ = true; }
+  void is_connecting() noexcept { is_connecting_ = true; }
   /// True once the stand-in thread does the work instead.
   [[nodiscard]] bool is_over() const { return kind_ != turn_kind::stand_in && loop_.context_ == nullptr; }
 
  private:
-  enum class work { none, io, control };  // which includes the one before
-
   [[nodiscard]] bool call_next_task();
   [[nodiscard]] bool complete_next();
   void finish();
@@ -297,8 +295,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   event_loop& loop_;
   const turn_kind kind_;
   const bool puts_writes_off_;
-  work work_;
-  bool has_lost_ = false;
+  bool was_more_than_io_ = false;
+  bool is_connecting_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
   std::vector<std::shared_ptr<user>> flushed_;

@@ -24,8 +24,7 @@ event_loop::turn_here::turn_here(event_loop& loop, turn_kind its_kind)
     : turn(its_kind == turn_kind::stand_in ? nullptr : loop.context()),
       loop_(loop),
       kind_(its_kind),
-      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)),
-      work_(its_kind == turn_kind::event ? work::io : work::none) {}
+      puts_writes_off_(its_kind != turn_kind::stand_in && loop.begin_turn(its_kind)) {}
 
 event_loop::turn_here::~turn_here() {
   finish();
@@ -56,7 +55,7 @@ bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
 }
 
 void event_loop::turn_here::call(task& called, bool is_control) {
-  work_ = std::max(work_, is_control ? work::control : work::io);
+  was_more_than_io_ = was_more_than_io_ || is_control;
   using may = detail::call_into_grpc::may;
   const detail::call_into_grpc inside(is_control ? may::call_nobody : may::call_user);
   called();
@@ -129,10 +128,9 @@ void event_loop::turn_here::finish() {
 void event_loop::turn_here::poll_after_turn() {
   using detail::awaited_completions;
   const auto expected = awaited();
-  if (work_ == work::none || expected == awaited_completions::none) return;
-  if (work_ == work::io && expected == awaited_completions::changes) return;
-  const bool is_now = kind_ == turn_kind::stand_in || has_lost_;
-  if (is_now || !loop_.poll_behind()) poll_completions();
+  if (expected == awaited_completions::none) return;
+  if (!was_more_than_io_ && expected == awaited_completions::changes) return;
+  if (!is_connecting_ || !loop_.poll_behind()) poll_completions();
 }
 
 void event_loop::turn_here::flush() {

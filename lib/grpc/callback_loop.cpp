@@ -39,7 +39,7 @@ void callback_loop::has_ended() { completion_thread::instance().loop_has_ended()
 
 awaited_completions callback_loop::awaited() noexcept { return completion_thread::instance().awaited_without_thread(); }
 
-void callback_loop::poll_completions() { completion_thread::instance().poll(); }
+void callback_loop::poll_completions() noexcept { completion_thread::instance().poll(); }
 
 void callback_loop::call_has_begun() noexcept {
   if (const auto loop = current()) loop->call_begins();

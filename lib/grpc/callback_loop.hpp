@@ -27,7 +27,7 @@ class deferred_completion {
 };
 
 /// What may arrive in the library's completion queue. Control work and timers of gRPC's bring the
-/// changes of channels. Any bytes may bring parts of calls.
+/// changes of channels. Any turn may bring parts of calls.
 enum class awaited_completions { none, changes, changes_and_calls };
 
 /// Where gRPC's callbacks run, and its timers and sockets wait, while an
@@ -117,7 +117,7 @@ class callback_loop {
 
   [[nodiscard]] static awaited_completions awaited() noexcept;
   /// Completes what has arrived.
-  static void poll_completions();
+  static void poll_completions() noexcept;
 
  private:
   virtual void call_begins() noexcept = 0;

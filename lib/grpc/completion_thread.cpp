@@ -246,7 +246,7 @@ void completion_thread::poll_soon() {
 }
 
 void completion_thread::poll_soon_in(callback_loop& loop) {
-  loop.call([] {});  // the loop polls after control work
+  loop.call([] {});  // the end of its turn polls
 }
 
 awaited_completions completion_thread::awaited_without_thread() const noexcept {
@@ -255,7 +255,7 @@ awaited_completions completion_thread::awaited_without_thread() const noexcept {
                                                              : awaited_completions::changes_and_calls;
 }
 
-void completion_thread::poll() {
+void completion_thread::poll() noexcept {
   if (without_thread_.load(std::memory_order_relaxed) == 0) return;
   // One thread at a time. A thread that comes meanwhile makes the other one poll again.
   if (polls_requested_.fetch_add(1) > 0) return;

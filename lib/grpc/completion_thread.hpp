@@ -140,7 +140,7 @@ class completion_thread {
   /// What may arrive in queues that have no thread.
   [[nodiscard]] awaited_completions awaited_without_thread() const noexcept;
   /// Completes what has arrived there.
-  void poll();
+  void poll() noexcept;
   /// Those queues get the thread.
   void loop_has_ended();
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 
 using namespace conn_grpc::test;
 using namespace std::chrono_literals;
@@ -87,18 +88,19 @@ TEST_CASE("a pool of 100 connects, loses its server and comes back", "[engine][l
 }
 
 TEST_CASE("a pool does not hand out a channel of which gRPC knows that it is lost", "[engine][losses]") {
-  late_server server;
-  server.start();
+  const int signal = GENERATE(SIGKILL, SIGTERM);  // the connections are closed, or there is a GOAWAY before
+  const reserved_port port;
+  const server_process server(greeter_server(), port.address());
   asio::io_context io;
   const event_engine_scope scope(io);
-  conn_grpc::pool pool{io, {.name = "pool", .pool_size = 2, .channel = server.options()}};
+  conn_grpc::pool pool{io, {.name = "pool", .pool_size = 2, .channel = {.address = port.address()}}};
   pool.async_run(asio::detached);
   run_grpc_until(io, [&] { return pool.status().current_size == 2; });
   const std::array channels{pool.try_get_channel().value(), pool.try_get_channel().value()};
   const auto lost = [&] {
     return std::ranges::find_if(channels, [](const auto& c) { return c->GetState(false) != GRPC_CHANNEL_READY; });
   };
-  server.kill();
+  CHECK(::kill(server.pid(), signal) == 0);
   wait_until([&] {
     io.poll_one();
     return lost() != channels.end();
