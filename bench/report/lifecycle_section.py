@@ -43,7 +43,7 @@ ROWS = (
          _comparison("back, N = {}", _RETURN, " ms", at_most(1.1))),
         "Here both try again 100 ms after each failed attempt, and that is part of the time until all are back. By "
         "default conn_grpc waits for 1 to 30 s. The target is missed where 1,000 channels and more keep all CPUs busy, "
-        "with the server on the same machine. Connecting again takes longer where many attempts are under way when "
+        "with the server on the same machine. With gRPC 1.83 the notice of a loss misses it for any number. Connecting again takes longer where many attempts are under way when "
         "the server comes back: each is a new gRPC channel, which gRPC must make and destroy "
         "([attempts.md](design/attempts.md)).",
         Curves("lifecycle-times.svg", "N channels: time to connect, to notice a loss, to connect again", "channels",
