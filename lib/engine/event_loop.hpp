@@ -202,7 +202,7 @@ class event_loop final : public detail::callback_loop,
   [[nodiscard]] bool begin_turn(turn_kind its_kind);
   void end_turn();
   void poll_again();
-  /// Returns false without memory, or while the context may not run.
+  /// Returns false without memory, and when the stand-in thread does all work.
   [[nodiscard]] bool poll_behind() noexcept;
   void poll_completions_here();
   void call_next_behind();
