@@ -66,8 +66,8 @@ nanoseconds calls_of_thread::cpu_time() const {
 
 thread_local calls_of_thread of_this_thread;
 
-// A call that begins stores its depth, and then reads this. Whoever wants a report stores this,
-// and then reads the depths. Sequential consistency: one of the two sees the other.
+// A call that begins stores its depth, and then reads this. The stand-in thread stores
+// this, and then reads the depths. Sequential consistency: one of the two sees the other.
 std::atomic<bool> reports_next{false};
 
 void change(int depth) noexcept {
@@ -101,8 +101,9 @@ bool call_into_grpc::is_stuck(nanoseconds patience) {
   const std::lock_guard lock(all().mutex);
   bool stuck = false;
   for (auto& thread : all().calls) {
+    if (thread.depth.load(std::memory_order_relaxed) == 0) continue;
     const auto changes = thread.changes.load(std::memory_order_relaxed);
-    if (thread.depth.load(std::memory_order_relaxed) == 0 || changes != thread.seen) {
+    if (changes != thread.seen) {
       thread.seen = changes;
       thread.seen_first = now;
       thread.cpu_time_then = thread.cpu_time();

@@ -60,14 +60,16 @@ asio::awaitable<void> listener::treat(tcp::socket socket) {
   // before the client reads the answer.
   (void)co_await socket.async_read_some(asio::buffer(buffer), no_throw);
   if (manner_ == manner::speaks_http1) (void)co_await asio::async_write(socket, asio::buffer(http1_answer), no_throw);
-  if (manner_ == manner::says_goaway) {
+  if (manner_ == manner::says_goaway || manner_ == manner::leaves) {
     acceptor_.close();
     (void)co_await asio::async_write(socket, asio::buffer(settings_and_goaway), no_throw);
+  }
+  if (manner_ == manner::leaves) {
     asio::steady_timer open(acceptor_.get_executor(), std::chrono::milliseconds(100));
     (void)co_await open.async_wait(no_throw);
   }
   if (manner_ == manner::flaps) (void)co_await asio::async_write(socket, asio::buffer(empty_settings), no_throw);
-  if (manner_ != manner::stays_silent) co_return;
+  if (manner_ != manner::stays_silent && manner_ != manner::says_goaway) co_return;
   for (;;) {
     auto [error, size] = co_await socket.async_read_some(asio::buffer(buffer), no_throw);
     if (error) break;

@@ -33,7 +33,8 @@ enum class manner {
   speaks_http1,  // answers like a web server
   flaps,         // sends SETTINGS, so that gRPC says READY, and closes
   stays_silent,  // accepts, and never writes
-  says_goaway,   // sends SETTINGS and GOAWAY at once, closes after 100 ms, and does not accept again
+  says_goaway,   // sends SETTINGS and GOAWAY at once, and does not accept again
+  leaves,        // the same, and closes after 100 ms
 };
 
 /// A TCP server that is not a gRPC server, on the loopback and on the test's io_context.
