@@ -14,11 +14,12 @@ FRONT = f"""# Benchmarks
 
 {GENERATED}
 
-conn_grpc is compared with bare gRPC. A get is also compared with *the limit*, the simplest code that returns channels
-in turn: a `fetch_add`, a modulo, and the copy of a `shared_ptr`. Each figure is a median. Each ratio is the median of
-the ratios within each run, so it is not the quotient of the two figures beside it. Half of the runs are within ±. The
-targets were set before the first measurement. The [appendix](benchmarks/appendix.md) has all other results, and how to
-measure again.
+conn_grpc is compared with *bare gRPC*: a program that does the same work with gRPC's own API alone. A get is also
+compared with *the limit*, the simplest code that returns channels in turn: a `fetch_add`, a modulo, and the copy of a
+`shared_ptr`. Each figure is a median. The number after ± is the median distance from it: half of the runs are at most
+that far away. Each ratio is the median of the ratios within each run, so it is not the quotient of the two figures
+beside it. The targets were set before the first measurement. The [appendix](benchmarks/appendix.md) has all other
+results, and how to measure again.
 """
 
 APPENDIX = f"""# Benchmarks: appendix

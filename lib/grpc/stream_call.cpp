@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <conn_grpc/detail/stream_call.hpp>
 
+#include "core/dispatch_permission.hpp"
 #include "core/message_buffer.hpp"
 #include "core/write_burst.hpp"
 #include "grpc/callback_loop.hpp"
@@ -55,28 +56,6 @@ class stream_operation final : public runtime::bound_operation<Result> {
 
 using bool_operation = stream_operation<bool>;
 using status_operation = stream_operation<grpc::Status>;
-
-// A completion that waits until gRPC's callback has returned.
-template <class Operation, class Result>
-class deferred final : public deferred_completion {
- public:
-  deferred(std::shared_ptr<Operation> pending, Result result)
-      : pending_(std::move(pending)), result_(std::move(result)) {}
-  void complete_deferred() override { pending_->complete(std::move(result_)); }
-
- private:
-  const std::shared_ptr<Operation> pending_;
-  Result result_;
-};
-
-template <class Operation, class Result>
-void complete(const std::shared_ptr<Operation>& pending, Result result) {
-  if (!pending) return;
-  if (callback_loop::is_in_turn())
-    callback_loop::after_callback(std::make_shared<deferred<Operation, Result>>(pending, std::move(result)));
-  else
-    pending->complete(std::move(result));
-}
 
 }  // namespace
 
@@ -147,6 +126,9 @@ struct stream_call::state {
       begin_write(next);
   }
 
+  /// gRPC has ended the call, the news of a loss has arrived, and all reads and writes have completed.
+  [[nodiscard]] bool can_finish() const { return done && !awaits_loss && deferred_now == 0; }
+
   [[nodiscard]] bool accepts_requests() const {
     return !released && !write_begun && !half_closed && !half_close_follows && !write_failed;
   }
@@ -160,7 +142,8 @@ struct stream_call::state {
   std::shared_ptr<stream_owner> owner;
   std::shared_ptr<stream_call> self;  // while gRPC has the call
   std::atomic<int> holds{1};
-  std::atomic<bool> done{false};  // changes with the mutex held
+  std::atomic<bool> done{false};     // changes with the mutex held
+  std::atomic<int> deferred_now{0};  // reads and writes
 
   std::mutex mutex;
   // All that follows is guarded by the mutex.
@@ -187,6 +170,38 @@ struct stream_call::state {
   bool finish_called = false;
   bool awaits_loss = false;  // the connection may have been lost, and gRPC has not reported that yet
   grpc::Status status;       // once done
+};
+
+// Completes a read or a write when the callback of gRPC's that runs on this thread has returned.
+class stream_call::deferred final : public deferred_completion {
+ public:
+  /// Does so at once when this thread runs no turn of an event loop.
+  static void complete(stream_call& call, std::shared_ptr<bool_operation> pending, bool ok) {
+    if (!pending) return;
+    if (!callback_loop::is_in_turn()) return pending->complete(ok);
+    call.state_->deferred_now.fetch_add(1);
+    callback_loop::after_callback(std::make_shared<deferred>(call.shared_from_this(), std::move(pending), ok));
+  }
+
+  deferred(std::shared_ptr<stream_call> call, std::shared_ptr<bool_operation> pending, bool ok)
+      : call_(std::move(call)), pending_(std::move(pending)), ok_(ok) {}
+
+  void complete_deferred() override {
+    const at_end counts_down{*call_};  // also when the handler throws
+    pending_->complete(ok_);
+  }
+
+ private:
+  struct at_end {
+    stream_call& call;
+    ~at_end() {
+      if (call.state_->deferred_now.fetch_sub(1) == 1 && call.state_->done) call.complete_finish();
+    }
+  };
+
+  const std::shared_ptr<stream_call> call_;
+  const std::shared_ptr<bool_operation> pending_;
+  const bool ok_;
 };
 
 stream_call::stream_call(kind what, call_context context)
@@ -259,7 +274,7 @@ void stream_call::got(bool ok) noexcept {
       next.read = s.begin_read();
   }
   carry_out(next);
-  complete(operation, ok);
+  deferred::complete(*this, std::move(operation), ok);
 }
 
 bool stream_call::take_reply(void* reply) {
@@ -425,8 +440,8 @@ void stream_call::wrote(bool ok) noexcept {
     }
   }
   carry_out(next);
-  complete(written, ok);
-  complete(ended, ok);
+  deferred::complete(*this, std::move(written), ok);
+  deferred::complete(*this, std::move(ended), ok);
   if (opens_burst) look_later();
 }
 
@@ -440,7 +455,7 @@ void stream_call::finish(status_handler handler, asio::execution_context& handle
     const std::lock_guard lock(s.mutex);
     if (s.finish_called) {
       status.emplace(grpc::StatusCode::FAILED_PRECONDITION, "finish() was called before");
-    } else if (s.done && !s.awaits_loss) {
+    } else if (s.can_finish()) {
       status = std::move(s.status);
     } else {
       s.finishing = std::move(operation);
@@ -468,13 +483,11 @@ void stream_call::done(const grpc::Status& status) noexcept {
   const bool awaits_loss = s.call.ended(status);
   if (s.owner) s.owner->ended(status);
   s.owner.reset();
-  std::shared_ptr<status_operation> finished;
   bool context_is_unused = false;
   {
     const std::lock_guard lock(s.mutex);
     s.status = status;
     s.awaits_loss = awaits_loss;
-    if (!awaits_loss) finished = std::move(s.finishing);
     context_is_unused = s.dropped && s.owns_context;
     s.done = true;
   }
@@ -482,7 +495,7 @@ void stream_call::done(const grpc::Status& status) noexcept {
   if (awaits_loss) {
     s.call.await_loss([self] { self->loss_reported(); });
   } else {
-    complete(finished, status);
+    complete_finish();
     s.call.completed();
   }
   // The context may be the last owner of the gRPC channel.
@@ -497,15 +510,11 @@ void stream_call::never_begun(grpc::Status status) {
 
 void stream_call::loss_reported() {
   auto& s = *state_;
-  std::shared_ptr<status_operation> finished;
-  grpc::Status status;
   {
     const std::lock_guard lock(s.mutex);
     s.awaits_loss = false;
-    finished = std::move(s.finishing);
-    if (finished) status = std::move(s.status);
   }
-  complete(finished, std::move(status));
+  complete_finish();
   s.call.completed();
 }
 
@@ -547,15 +556,30 @@ void stream_call::cancel() noexcept {
 // While the report of a loss is awaited, the status is known. So `finish` completes with it.
 void stream_call::cancel_finish() noexcept {
   auto& s = *state_;
+  {
+    const std::lock_guard lock(s.mutex);
+    if (s.done) s.awaits_loss = false;
+  }
+  if (s.done)
+    complete_finish();
+  else
+    cancel();
+}
+
+/// Completes `finish`, unless something has to come first, which then calls this again. The handler
+/// is posted: behind those of reads and writes, which may have been posted, too.
+void stream_call::complete_finish() noexcept {
+  auto& s = *state_;
   std::shared_ptr<status_operation> finished;
   grpc::Status status;
   {
     const std::lock_guard lock(s.mutex);
-    if (s.done) finished = std::move(s.finishing);
+    if (!s.can_finish()) return;
+    finished = std::move(s.finishing);
     if (finished) status = std::move(s.status);
   }
-  complete(finished, std::move(status));
-  if (!finished) cancel();
+  const core::dispatch_permission none;
+  if (finished) finished->complete(std::move(status));
 }
 
 void stream_call::unhold() {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// Messages of a stream that follow one another are sent together.
+// Streams in the only thread: messages that follow one another are sent together, and the order of
+// the handlers.
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -182,4 +184,24 @@ TEST_CASE("messages that are kept leave when the loop ends that should look at t
     CHECK(read.get());
     CHECK(answer.text() == std::to_string(i));
   }
+}
+
+// The first handler is called inside of a turn, and in it both of the others are begun.
+TEST_CASE("the status comes after a reply that had arrived before", "[engine]") {
+  chat_fixture f;
+  f.run([&](chat_stream&) -> asio::awaitable<void> {
+    CountdownRequest request;
+    request.set_from(3);
+    request.set_then(Then::HANG);
+    for (int i = 0; i < 20; ++i) {
+      auto numbers =
+          conn_grpc::open(*f.stub, &chat_methods::Countdown, std::make_unique<grpc::ClientContext>(), request);
+      CountdownReply reply;
+      (void)co_await numbers.read(reply);
+      std::optional<bool> second;
+      numbers.async_read(reply, asio::bind_executor(f.io, [&](bool ok) { second = ok; }));
+      (void)co_await numbers.finish();
+      CHECK(second.has_value());
+    }
+  });
 }

@@ -119,6 +119,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
  private:
   struct state;
   struct steps;
+  class deferred;
 
   // Operations of gRPC's reactor. Each kind of stream overrides those that it has.
   virtual void start_read(std::size_t /*slot*/) {}
@@ -139,6 +140,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   void reply_is_taken();
   void cancel() noexcept;
   void cancel_finish() noexcept;
+  void complete_finish() noexcept;
   void loss_reported();
   void unhold();
 
