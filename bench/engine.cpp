@@ -63,7 +63,7 @@ constexpr std::size_t many = 1'000;
 
 // ---- The process that is measured
 
-/// What ends a process is not measured here.
+/// Ends the process at once: its end is not measured.
 [[noreturn]] void end_process() {
   std::fflush(stdout);
   ::_exit(0);
@@ -180,7 +180,7 @@ void run_stream(const std::string& subject, const std::string& address, int kind
   measure_stream(io, stream_kinds[kind], address);
 }
 
-/// As in most services, the process's first thread runs the context. Another one measures.
+/// As in most services, the process's first thread runs the context. Another thread measures.
 [[noreturn]] void run_on_threads(const std::string& subject, const std::string& where, int in_flight) {
   const bool has_two = subject.starts_with("life on two threads");
   asio::io_context io(has_two ? 2 : 1);

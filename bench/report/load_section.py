@@ -27,9 +27,9 @@ ROWS = (
         "second on", "a pool of N channels", "≥ 0.95",
         tuple(Comparison(f"N = {{}}, {name}", "load", (most,), f"elastic, {case}: RPC/s", f"elastic, {case}: fixed, RPC/s",
                          f"elastic, {case}: RPC/s, ratio", "", at_least(0.95), 0) for name, case, most in _CASES),
-        "The server takes 20 ms for each RPC, and allows a number of them at once on each connection, which is also "
-        "`max_in_flight`. The [appendix](benchmarks/appendix.md#results) has the times in which the pool grows and "
-        "becomes small again."),
+        "Each RPC takes 20 ms in the server. On each connection the server allows 100 or 20 RPCs at once (*streams*), and "
+        "`max_in_flight` is the same number. The [appendix](benchmarks/appendix.md#results) has the times in which the "
+        "pool grows and becomes small again."),
     Row("A slow backend", "`least_loaded`, 200 callers, three backends that take 40 ms and one that takes 2 s",
         "four that take 40 ms; and with `round_robin`", "p99: ≤ 2<br>share: ≤ 1 %",
         tuple(Comparison(f"p99, {name}", "load", (_CALLERS,), f"least_loaded, {each}, one is slow: p99, ms",

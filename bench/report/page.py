@@ -67,8 +67,8 @@ def _warnings(sections: list[Section], data: Data) -> list[str]:
     commits = {run.get("commit", "unknown") for run in runs.values()}
     reasons = []
     if len(commits) > 1 or any("changed" in commit for commit in commits):
-        reasons.append(f"> **Not one measurement, {_grpc(data)}:** the programs are of different commits, or of changed "
-                       "ones.\n")
+        reasons.append(f"> **Not one measurement, {_grpc(data)}:** the programs were built from different commits, or "
+                       "from sources with uncommitted changes.\n")
     crowded = [f"`{name}`" for name, run in runs.items()
                if int(run.get("others before", "0 %").split()[0]) > MOST_BY_OTHERS]
     if crowded:
@@ -102,11 +102,11 @@ def _machine_line(data: Data) -> str:
 
 def _other_line(data: Data, other: Data) -> str:
     differs = [part for part in _machine_parts(other) if part not in _machine_parts(data)]
-    scope = (" It is without an `event_engine_scope`, in which an RPC makes no hop to another thread: [what a scope "
-             "gains](inside-the-io-context.md#what-it-gains).") if "engine" in other.runs else ""
+    scope = (" They are without an `event_engine_scope`. In a scope an RPC makes no *hop*, a switch to another thread: "
+             "[what a scope gains](inside-the-io-context.md#what-it-gains).") if "engine" in other.runs else ""
     return _filled(f"The column {_grpc(other)} has conn_grpc's figure and its ratio, and **no** where the target is "
-                   f"missed. Compare the ratios of the two columns, not the figures: it was measured with "
-                   f"{'; '.join(differs)}.{scope}") + "\n"
+                   f"missed. Compare its ratios with those of the column *ratio*, but not its figures: they were measured "
+                   f"with {'; '.join(differs)}.{scope} A single value in a cell holds for all cases of the row.") + "\n"
 
 
 def front(sections: list[Section], drawn: dict[str, str], data: Data, others: list[Data]) -> str:

@@ -55,9 +55,9 @@ _RPC_ROW = Row(
     tuple(Comparison(f"N = {{}}, {n}", "rpc", _LOADS, f"{_CALLS}, {n}: RPC/s", f"callback API, {n}: RPC/s",
                      f"{_CALLS}, {n}: RPC/s, ratio", "", at_least(0.97), 0) for n in _CONNECTIONS),
     "The target is missed because a coroutine resumes on its own executor, so each RPC makes a hop to another thread. "
-    "Bare callbacks on gRPC's thread make none. The rest is a get, a stub, and what makes `unary` cancellable. The "
+    "Callbacks of bare gRPC make none. The rest is a get, a stub, and what makes `unary` cancellable. The "
     "plot also compares with callers that make the hop: callbacks that are posted to an `io_context`, or awaited there "
-    "by a coroutine. With gRPC 1.83 these callers lost nearly as much "
+    "by a coroutine. With gRPC 1.83 these callers made fewer RPCs than bare gRPC by nearly as much as the pool "
     "([appendix](benchmarks/appendix.md#with-grpc-1830)).",
     Curves("rpc.svg", "RPCs per second through the pool, compared with other callers", "RPCs in flight", "ratio", tuple(
         Curve(f"to {against}, {n.split()[0]} conn.", "rpc", f"{series}, {n}: RPC/s, ratio", colour, dashed)
@@ -70,7 +70,8 @@ _CALL_ROW = Row(
     "A call", "`client.call`, N in flight, RPCs per second", "`get_channel()`, a stub and `unary`", "≥ 1.0",
     tuple(Comparison(f"N = {{}}, {n}", "rpc", _LOADS, f"{_CALL}, {n}: RPC/s", f"{_CALLS}, {n}: RPC/s",
                      f"{_CALL} against {_CALLS}, {n}: RPC/s, ratio", "", at_least(1), 0) for n in _CONNECTIONS),
-    "A call has a lease, retries and a deadline if it is given one. In return its stub is made once per connection.")
+    "A call costs a lease, the retries, and a deadline if it has one. It saves the stub, which is made once per "
+    "connection.")
 
 RPC = Section(
     "rpc", "What does an RPC through the pool cost?",
@@ -110,8 +111,8 @@ MESSAGES = Section(
         tuple(Comparison(case, "messages", (1,), f"{case}: streams, per second", f"{case}: reactors, per second",
                          f"{case}: of reactors", "", at_least(0.9), 0) for case in _MESSAGES),
         "A stream has a buffer between gRPC's thread and the coroutine's, so that a thread is woken for many messages "
-        "and not for each. A coroutine that takes turns with the server gains nothing from it: each turn makes the hop "
-        "to another thread, as an RPC does."),))
+        "and not for each. A coroutine that waits for an answer to each message gains nothing from the buffer: each "
+        "message makes the hop to another thread, as an RPC does."),))
 
 STREAMS = Section(
     "streams", "What do more connections give?",

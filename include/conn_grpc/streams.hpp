@@ -56,8 +56,9 @@ class stream_base {
   /// *Thread safety*: none.
   ///
   /// *Executor*: The completion is posted to the handler's associated executor, after those
-  /// of the stream's reads and writes. **A handler without an executor is called by another
-  /// thread**, which belongs to Asio's system executor.
+  /// of the reads and writes that were begun before: on a strand the handlers are called in
+  /// this order. **A handler without an executor is called by another thread**, which belongs
+  /// to Asio's system executor.
   ///
   /// *Lifetime*: If the handler's execution context is destroyed first, the RPC is
   /// cancelled, and the handler is destroyed without a call.

@@ -97,7 +97,7 @@ void connecting::connected(boost::system::error_code error) {
   }
   if (!made) return fail(absl::UnavailableError("the io_context or its event_engine_scope has ended"));
   made->start();
-  loop_->is_connecting();
+  loop_->share_completion_poll();
   auto called = release();
   called(std::make_unique<endpoint>(std::move(made)));
 }

@@ -28,7 +28,7 @@ constexpr std::size_t largest_read = std::size_t{256} * 1024;
 constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used down to this
 
 // Reads that succeed at once, in a row. Then the context's other handlers have their turn.
-constexpr int most_reads_at_once = 8;
+constexpr int most_reads_in_a_row = 8;
 
 constexpr std::size_t most_slices_of_send = 64;
 
@@ -85,7 +85,7 @@ void connection::make_room(std::int64_t hint) {
 void connection::take_bytes(std::size_t size, SliceBuffer& into) {
   const auto room = GRPC_SLICE_LENGTH(room_);
   if (size == room) {
-    at_once_.succeeded();  // there may be more
+    read_at_once_.succeeded();  // there may be more
     usual_size_ = std::min(usual_size_ * 2, largest_read);
   } else if (size < usual_size_ / 8) {
     usual_size_ = std::max(usual_size_ / 2, smallest_read);
@@ -111,19 +111,19 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
     if (reading_) std::abort();  // gRPC reads twice at the same time
     if (!socket_) {
       error = why_closed();
-    } else if (reads_at_once_ < most_reads_at_once && at_once_.is_worth_it()) {
+    } else if (reads_in_a_row_ < most_reads_in_a_row && read_at_once_.is_worth_it()) {
       size = receive(*socket_);
-      size > 0 ? at_once_.succeeded() : at_once_.failed();
+      size > 0 ? read_at_once_.succeeded() : read_at_once_.failed();
       if (size == 0) error = socket_closed();
       if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
     }
     if (size <= 0) {
-      reads_at_once_ = 0;
+      reads_in_a_row_ = 0;
       if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
     }
   }
   if (size > 0) {
-    ++reads_at_once_;
+    ++reads_in_a_row_;
     take_bytes(static_cast<std::size_t>(size), *into);
     return true;
   }
@@ -132,22 +132,6 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
   else
     loop_->begin_in_context(shared_from_this());
   return false;
-}
-
-// With the mutex held.
-void connection::wait_for_bytes(asio::io_context& context) {
-  read_waits_ = true;
-  event_loop::initiate_uncounted(context, [&](auto wrap) {
-    socket_->async_wait(stream_socket::wait_read, wrap([self = shared_from_this()](boost::system::error_code) {
-                          self->loop_->in_turn([&] {
-                            {
-                              const std::lock_guard lock(self->mutex_);
-                              self->read_waits_ = false;
-                            }
-                            if (!self->continue_reading()) self->begin();
-                          });
-                        }));
-  });
 }
 
 bool connection::continue_reading() {
@@ -163,7 +147,7 @@ bool connection::continue_reading() {
     ended = std::exchange(reading_, {});
   }
   if (size > 0) take_bytes(static_cast<std::size_t>(size), *ended.buffer);
-  if (size > 0 && !std::exchange(has_read_, true)) loop_->is_connecting();  // the peer's SETTINGS
+  if (size > 0 && !std::exchange(has_read_, true)) loop_->share_completion_poll();  // the peer's SETTINGS
   const detail::call_into_grpc inside;
   ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
   return true;
@@ -278,30 +262,32 @@ bool connection::continue_writing() {
   return true;
 }
 
-// With the mutex held.
-void connection::wait_for_room(asio::io_context& context) {
-  write_waits_ = true;
-  event_loop::initiate_uncounted(context, [&](auto wrap) {
-    socket_->async_wait(stream_socket::wait_write, wrap([self = shared_from_this()](boost::system::error_code) {
-                          self->loop_->in_turn([&] {
-                            {
-                              const std::lock_guard lock(self->mutex_);
-                              self->write_waits_ = false;
-                            }
-                            if (!self->continue_writing()) self->begin();
-                          });
-                        }));
-  });
-}
-
 // ---- Both
 
 void connection::begin() noexcept {
   const std::lock_guard lock(mutex_);
   auto* const context = loop_->context();
   if (!socket_ || context == nullptr) return;
-  if (reading_ && !read_waits_) wait_for_bytes(*context);
-  if (writing_ && !write_waits_ && !write_is_put_off_) wait_for_room(*context);
+  if (reading_ && !read_waits_) wait(stream_socket::wait_read, read_waits_, &connection::continue_reading, *context);
+  if (writing_ && !write_waits_ && !write_is_put_off_)
+    wait(stream_socket::wait_write, write_waits_, &connection::continue_writing, *context);
+}
+
+// With the mutex held.
+void connection::wait(stream_socket::wait_type ready, bool& waits, bool (connection::*go_on)(),
+                      asio::io_context& context) {
+  waits = true;
+  event_loop::initiate_uncounted(context, [&](auto wrap) {
+    socket_->async_wait(ready, wrap([self = shared_from_this(), &waits, go_on](boost::system::error_code) {
+                          self->loop_->in_turn([&] {
+                            {
+                              const std::lock_guard lock(self->mutex_);
+                              waits = false;
+                            }
+                            if (!(self.get()->*go_on)()) self->begin();
+                          });
+                        }));
+  });
 }
 
 void connection::close(const absl::Status& why) noexcept {

@@ -25,8 +25,8 @@ using socket_address = EventEngine::ResolvedAddress;
 /// A connected socket that gRPC reads from and writes to.
 ///
 /// Reads and writes are tried at once, where they may succeed, and else wait for the
-/// context. The socket's operations of Asio only wait, so that the stand-in thread can read and
-/// write, too. A write is put off while more may follow before long, from other callbacks or
+/// context. Asio only waits until the socket is ready. The connection itself reads and writes, so
+/// the stand-in thread can do that, too. A write is put off while more may follow before long, from other callbacks or
 /// from turns that are ready: gRPC collects what they write, and sends it as one.
 ///
 /// *Thread safety*: all functions. gRPC has at most one read and one write pending.
@@ -71,14 +71,15 @@ class connection final : public event_loop::user, public std::enable_shared_from
   void make_room(std::int64_t hint);
   void take_bytes(std::size_t size, SliceBuffer& into);
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
-  void wait_for_bytes(asio::io_context& context);
-  void wait_for_room(asio::io_context& context);
-  /// Returns false when no bytes have arrived.
+  /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_reading();
   [[nodiscard]] outcome send(stream_socket& socket, SliceBuffer& from, absl::Status& error);
   void count_sent(std::size_t size, const grpc_slice_buffer& all);
-  /// Returns false when the socket has no room.
+  /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
+  /// Waits for the socket, and then calls `go_on`.
+  /// @param waits a member, and true until the socket is ready.
+  void wait(stream_socket::wait_type ready, bool& waits, bool (connection::*go_on)(), asio::io_context& context);
 
   const std::shared_ptr<event_loop> loop_;
   MemoryAllocator allocator_;
@@ -90,8 +91,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   grpc_slice room_;         // what the next bytes are read into
   std::size_t usual_size_;  // of a read
   bool has_read_ = false;
-  int reads_at_once_ = 0;  // in a row
-  occasional_try at_once_;
+  int reads_in_a_row_ = 0;  // without waiting
+  occasional_try read_at_once_;
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed

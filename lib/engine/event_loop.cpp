@@ -131,7 +131,7 @@ void event_loop::request_turn() {
 }
 
 bool event_loop::wakes_stand_in(bool is_control) const {
-  return stand_in_sleeps_ && (is_control || !stand_in_watches_ || stands_in_for_all());
+  return stand_in_sleeps_ && (is_control || !stand_in_checks_ || stands_in_for_all());
 }
 
 std::optional<task> event_loop::take_control() {
@@ -161,11 +161,11 @@ void event_loop::has_sent() noexcept {
   if (busy_poll_ == clock::duration::zero()) return;
   const auto until = clock::now() + busy_poll_;
   const std::lock_guard lock(mutex_);
-  polls_until_ = until;
-  if (polls_ || context_ == nullptr || turns_overlap_) return;
+  busy_poll_until_ = until;
+  if (busy_poll_posted_ || context_ == nullptr || turns_overlap_) return;
   try {
-    asio::post(*context_.load(), [self = shared_from_this()] { self->poll_again(); });
-    polls_ = true;
+    asio::post(*context_.load(), [self = shared_from_this()] { self->continue_busy_poll(); });
+    busy_poll_posted_ = true;
   } catch (...) {  // no memory: the context sleeps
     return;
   }
@@ -173,39 +173,40 @@ void event_loop::has_sent() noexcept {
 
 // On a thread of the context, in a handler that does nothing else. So the context does not run
 // out of work while this post is not counted.
-void event_loop::poll_again() {
+void event_loop::continue_busy_poll() {
   const std::lock_guard lock(mutex_);
   notice_thread();
-  polls_ = context_ != nullptr && !turns_overlap_ && clock::now() < polls_until_;
-  if (!polls_) return;
+  busy_poll_posted_ = context_ != nullptr && !turns_overlap_ && clock::now() < busy_poll_until_;
+  if (!busy_poll_posted_) return;
   auto& context = *context_.load();
-  initiate_uncounted(
-      context, [&](auto wrap) { asio::post(context, wrap([self = shared_from_this()] { self->poll_again(); })); });
+  initiate_uncounted(context, [&](auto wrap) {
+    asio::post(context, wrap([self = shared_from_this()] { self->continue_busy_poll(); }));
+  });
 }
 
 // ---- The completion queue
 
-void event_loop::is_connecting() const {
-  if (auto* const here = turn_here::in_context_of(*this)) here->is_connecting();
+void event_loop::share_completion_poll() const {
+  if (auto* const here = turn_here::in_context_of(*this)) here->share_completion_poll();
 }
 
-bool event_loop::poll_behind() noexcept {
+bool event_loop::post_completion_poll() noexcept {
   const std::lock_guard lock(mutex_);
   if (stands_in_for_all()) return false;
-  if (polls_behind_) return true;
+  if (completion_poll_posted_) return true;
   try {
-    asio::post(*context_.load(), [self = shared_from_this()] { self->poll_completions_here(); });
+    asio::post(*context_.load(), [self = shared_from_this()] { self->run_completion_poll(); });
   } catch (...) {  // no memory
     return false;
   }
-  polls_behind_ = true;
+  completion_poll_posted_ = true;
   return true;
 }
 
-void event_loop::poll_completions_here() {
+void event_loop::run_completion_poll() {
   {
     const std::lock_guard lock(mutex_);
-    polls_behind_ = false;
+    completion_poll_posted_ = false;
   }
   in_turn([] { poll_completions(); }, turn_kind::behind);
 }
@@ -333,8 +334,9 @@ void event_loop::context_going() noexcept {
 void event_loop::settle(std::chrono::milliseconds limit) {
   const int own_turns = turn_here::in_context_of(*this) != nullptr ? 1 : 0;
   std::unique_lock lock(mutex_);
-  settled_.wait_for(lock, limit,
-                    [&] { return !has_tasks() && !polls_behind_ && running_turns_ <= own_turns && stand_in_sleeps_; });
+  settled_.wait_for(lock, limit, [&] {
+    return !has_tasks() && !completion_poll_posted_ && running_turns_ <= own_turns && stand_in_sleeps_;
+  });
 }
 
 void event_loop::end() noexcept {

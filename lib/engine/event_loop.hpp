@@ -42,15 +42,16 @@ namespace asio = boost::asio;
 ///   the context may be inside of gRPC, in a retry that ends only when such a closure has
 ///   run. So the stand-in thread runs it.
 /// - A thread has been inside of one call into gRPC for tens of milliseconds. It may be in a
-///   retry that ends only when the loss of a connection is reported, or a deadline is over. So
+///   retry that ends only when the loss of a connection is reported, or its deadline has passed. So
 ///   the stand-in thread reads, writes, and calls timers and functions.
 /// - A thread of the library's waits for gRPC, and may be the context's only one. So the stand-in
-///   thread does the same.
+///   thread does all of the context's work.
 /// - The loop is detached: the scope has ended, or the context is being destroyed. gRPC
 ///   may still have to end what it has begun.
 ///
-/// *The completion queue* of the library has no thread. A turn in which something may have arrived
-/// there polls it at its end, so that the pool withdraws a lost channel at once.
+/// *The completion queue* of the library has no thread in a scope. A turn polls it at its end when
+/// completions may have arrived, so that the pool withdraws a lost channel at once. Turns of new
+/// connections do not: they post one poll for all of them.
 ///
 /// *Work.* What gRPC waits for does not keep io_context::run() from returning. An RPC of
 /// the library does, because its handler is outstanding work.
@@ -130,12 +131,12 @@ class event_loop final : public detail::callback_loop,
 
   /// Call it when bytes have left: the context polls for `busy_poll`.
   void has_sent() noexcept;
-  /// This turn's control work is that of a connection that is being made. Many of these may be
-  /// ready. One poll of the completion queue is enough for all.
-  void is_connecting() const;
+  /// Call it in a turn of a new connection. This turn does not poll the completion queue at its
+  /// end: one posted poll serves all such turns that are ready.
+  void share_completion_poll() const;
 
-  /// What a turn is for: something that has happened, what is queued, a task of
-  /// `call_behind`, or what the context does not come to.
+  /// What a turn is for: something that has happened, what is queued, a task of `call_behind` or
+  /// the posted poll of the completion queue, or what the context does not come to.
   enum class turn_kind { event, queued, behind, stand_in };
 
   /// Calls `called` in a turn of this thread. A handler of the engine does nothing else.
@@ -201,10 +202,10 @@ class event_loop final : public detail::callback_loop,
   /// @returns whether the turn should put its writes off.
   [[nodiscard]] bool begin_turn(turn_kind its_kind);
   void end_turn();
-  void poll_again();
-  /// Returns false without memory, and when the stand-in thread does all work.
-  [[nodiscard]] bool poll_behind() noexcept;
-  void poll_completions_here();
+  void continue_busy_poll();
+  /// @returns false when there is no memory, or the stand-in thread does all work.
+  [[nodiscard]] bool post_completion_poll() noexcept;
+  void run_completion_poll();
   void call_next_behind();
   void end_all_behind();
   void call_due_timers(turn_here& here);
@@ -212,8 +213,8 @@ class event_loop final : public detail::callback_loop,
   void stand_in_for_all(std::unique_lock<std::mutex>& lock);
   void try_all_again(std::unique_lock<std::mutex>& lock);
   void stand_in_for_control(std::unique_lock<std::mutex>& lock);
-  void watch();
-  void look(std::unique_lock<std::mutex>& lock);
+  void watch_for_stuck_threads();
+  void check_for_stuck_threads(std::unique_lock<std::mutex>& lock);
   void call_next(std::unique_lock<std::mutex>& lock, bool is_control);
   template <class Function>
   void in_stand_in_turn(std::unique_lock<std::mutex>& lock, Function called);
@@ -238,10 +239,10 @@ class event_loop final : public detail::callback_loop,
   std::optional<clock::time_point> armed_for_;
 
   const clock::duration busy_poll_;
-  clock::time_point polls_until_{};
-  bool polls_ = false;  // the handler of poll_again is posted
+  clock::time_point busy_poll_until_{};
+  bool busy_poll_posted_ = false;
 
-  bool polls_behind_ = false;  // the handler of poll_behind is posted
+  bool completion_poll_posted_ = false;
 
   int posted_turns_ = 0;
   int running_turns_ = 0;
@@ -252,9 +253,9 @@ class event_loop final : public detail::callback_loop,
 
   std::atomic<int> waiting_{0};  // threads of the library's that wait for gRPC; changes with the mutex held
   bool stand_in_sleeps_ = true;
-  bool stand_in_watches_ = false;  // whether a thread is stuck
-  clock::time_point next_look_{};
-  std::uint64_t taken_at_look_ = 0;
+  bool stand_in_checks_ = false;  // from time to time, whether a thread is stuck
+  clock::time_point next_check_{};
+  std::uint64_t taken_at_check_ = 0;
   bool ended_ = false;
   std::thread stand_in_thread_;
 };
@@ -280,7 +281,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   /// reached. Throws what a handler throws.
   void call_tasks();
   void has_called_timers() noexcept { was_more_than_io_ = true; }
-  void is_connecting() noexcept { is_connecting_ = true; }
+  void share_completion_poll() noexcept { shares_completion_poll_ = true; }
   /// True once the stand-in thread does the work instead.
   [[nodiscard]] bool is_over() const { return kind_ != turn_kind::stand_in && loop_.context_ == nullptr; }
 
@@ -288,7 +289,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   [[nodiscard]] bool call_next_task();
   [[nodiscard]] bool complete_next();
   void finish();
-  void poll_after_turn();
+  void poll_completions_after_turn();
   void flush();
   void complete_elsewhere();
 
@@ -296,7 +297,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   const turn_kind kind_;
   const bool puts_writes_off_;
   bool was_more_than_io_ = false;
-  bool is_connecting_ = false;
+  bool shares_completion_poll_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
   std::vector<std::shared_ptr<user>> flushed_;

@@ -3,8 +3,8 @@
 
 namespace conn_grpc::engine {
 
-/// Decides whether to try what costs a little when it fails, and saves more when it succeeds:
-/// as long as it has succeeded lately, and else from time to time.
+/// Decides whether to try an operation whose failure costs little and whose success saves more. It
+/// is tried while it has succeeded lately, and otherwise once in 16 times.
 ///
 /// *Thread safety*: none.
 class occasional_try {
@@ -25,7 +25,7 @@ class occasional_try {
   static constexpr int between_tries = 16;
   static constexpr int most_confidence = 4;
 
-  int confidence_ = 0;  // failures until this stops to try
+  int confidence_ = 0;  // failures left before it is tried only now and then
   int until_try_ = between_tries;
 };
 

@@ -16,11 +16,11 @@ namespace {
 using namespace std::chrono_literals;
 
 // A closure that has waited for this long is run by the stand-in thread.
-constexpr auto patience = 2ms;
+constexpr auto closure_limit = 2ms;
 
 // A thread that has been inside of one call into gRPC for this long is stuck there. See
 // call_into_grpc::is_stuck.
-constexpr auto patience_with_calls = 50ms;
+constexpr auto call_limit = 50ms;
 
 }  // namespace
 
@@ -46,14 +46,14 @@ void event_loop::stand_in() {
   while (!ended_) {
     if (stands_in_for_all())
       stand_in_for_all(lock);
-    else if (stand_in_watches_ && clock::now() >= next_look_)
-      look(lock);  // also when there is always control work
+    else if (stand_in_checks_ && clock::now() >= next_check_)
+      check_for_stuck_threads(lock);  // also when there is always control work
     else if (!control_.empty())
       stand_in_for_control(lock);
-    else if (stand_in_watches_)
-      stand_in_wakes_.wait_until(lock, next_look_);
+    else if (stand_in_checks_)
+      stand_in_wakes_.wait_until(lock, next_check_);
     else if (!callbacks_.empty() || !detail::call_into_grpc::report_next())
-      watch();
+      watch_for_stuck_threads();
     else
       stand_in_wakes_.wait(lock);
   }
@@ -62,10 +62,10 @@ void event_loop::stand_in() {
 void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   const auto now = clock::now();
   const auto due = timers_.next();
-  if (!has_tasks() && flushing_.empty() && behind_.empty() && !polls_behind_ && !(due && *due <= now)) {
+  if (!has_tasks() && flushing_.empty() && behind_.empty() && !completion_poll_posted_ && !(due && *due <= now)) {
     settled_.notify_all();
     if (context_ != nullptr) {
-      const auto soon = now + patience;
+      const auto soon = now + closure_limit;
       if (stand_in_wakes_.wait_until(lock, due ? std::min(*due, soon) : soon) == std::cv_status::timeout)
         try_all_again(lock);
     } else if (due) {
@@ -75,7 +75,7 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
     }
     return;
   }
-  polls_behind_ = false;  // the end of this turn does that
+  completion_poll_posted_ = false;  // this turn polls at its end
   in_stand_in_turn(lock, [this](turn_here& here) {
     end_all_behind();
     call_due_timers(here);
@@ -83,7 +83,8 @@ void event_loop::stand_in_for_all(std::unique_lock<std::mutex>& lock) {
   });
 }
 
-// Of all that uses the context: the socket that a stuck thread needs is not known.
+// Reads and writes every socket: the loop does not know which one the stuck thread needs. Calls
+// the timers, too.
 void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
   std::vector<std::shared_ptr<user>> users;
   for (const auto& entry : users_)
@@ -98,7 +99,7 @@ void event_loop::try_all_again(std::unique_lock<std::mutex>& lock) {
 void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
   stand_in_sleeps_ = false;
   const auto taken = control_taken_;
-  stand_in_wakes_.wait_for(lock, patience, [this] { return ended_ || stands_in_for_all(); });
+  stand_in_wakes_.wait_for(lock, closure_limit, [this] { return ended_ || stands_in_for_all(); });
   while (!ended_ && !stands_in_for_all() && control_taken_ == taken && !control_.empty()) call_next(lock, true);
   stand_in_sleeps_ = true;
 }
@@ -106,34 +107,34 @@ void event_loop::stand_in_for_control(std::unique_lock<std::mutex>& lock) {
 void event_loop::call_begins() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    if (stand_in_watches_) return;
-    watch();
+    if (stand_in_checks_) return;
+    watch_for_stuck_threads();
   }
   stand_in_wakes_.notify_one();
 }
 
-void event_loop::watch() {
-  stand_in_watches_ = true;
-  next_look_ = clock::now() + patience_with_calls / 2;
-  taken_at_look_ = callbacks_taken_;
+void event_loop::watch_for_stuck_threads() {
+  stand_in_checks_ = true;
+  next_check_ = clock::now() + call_limit / 2;
+  taken_at_check_ = callbacks_taken_;
 }
 
 // gRPC queues some of the work that a stuck thread needs as functions, for example the report
 // of a lost connection. The loop cannot distinguish these from the user's callbacks. So it
-// leaves them to the context's threads, until one of these is stuck in a call into gRPC.
-void event_loop::look(std::unique_lock<std::mutex>& lock) {
-  const auto taken = taken_at_look_;
-  bool is_stuck = detail::call_into_grpc::is_stuck(patience_with_calls);  // asked in each look: it compares them
-  watch();
+// leaves them to the context's threads, until such a thread is stuck in a call into gRPC.
+void event_loop::check_for_stuck_threads(std::unique_lock<std::mutex>& lock) {
+  const auto taken = taken_at_check_;
+  bool is_stuck = detail::call_into_grpc::is_stuck(call_limit);  // in each check: it compares with the last one
+  watch_for_stuck_threads();
   if (is_stuck) {
     try_all_again(lock);
   } else if (callbacks_.empty() && callbacks_taken_ == taken) {
-    stand_in_watches_ = false;  // nothing happens, so it sleeps until something is queued, or a call begins
+    stand_in_checks_ = false;  // nothing happens, so it sleeps until something is queued, or a call begins
     return;
   }
   while (is_stuck && callbacks_taken_ == taken && !callbacks_.empty() && !ended_ && !stands_in_for_all()) {
     call_next(lock, false);
-    is_stuck = detail::call_into_grpc::is_stuck(patience_with_calls);
+    is_stuck = detail::call_into_grpc::is_stuck(call_limit);
   }
 }
 

@@ -56,8 +56,8 @@ bool event_loop::turn_here::call_behind(std::function<void(bool)>&& task) {
 
 void event_loop::turn_here::call(task& called, bool is_control) {
   was_more_than_io_ = was_more_than_io_ || is_control;
-  using may = detail::call_into_grpc::may;
-  const detail::call_into_grpc inside(is_control ? may::call_nobody : may::call_user);
+  using may_call = detail::call_into_grpc::may_call;
+  const detail::call_into_grpc inside(is_control ? may_call::only_grpc : may_call::user);
   called();
 }
 
@@ -119,18 +119,18 @@ void event_loop::turn_here::finish() {
     }
   }
   flush();
-  poll_after_turn();
-  // What has completed there may have written, and may have ended RPCs.
+  poll_completions_after_turn();
+  // The completions of that poll may have written, and may have ended RPCs.
   flush();
   complete_elsewhere();
 }
 
-void event_loop::turn_here::poll_after_turn() {
+void event_loop::turn_here::poll_completions_after_turn() {
   using detail::awaited_completions;
   const auto expected = awaited();
   if (expected == awaited_completions::none) return;
   if (!was_more_than_io_ && expected == awaited_completions::changes) return;
-  if (!is_connecting_ || !loop_.poll_behind()) poll_completions();
+  if (!shares_completion_poll_ || !loop_.post_completion_poll()) poll_completions();
 }
 
 void event_loop::turn_here::flush() {

@@ -78,9 +78,9 @@ void change(int depth) noexcept {
 
 }  // namespace
 
-call_into_grpc::call_into_grpc(may its_kind) noexcept
+call_into_grpc::call_into_grpc(may_call its_kind) noexcept
     : outer_may_call_user_(of_this_thread.may_call_user.load(std::memory_order_relaxed)) {
-  of_this_thread.may_call_user.store(its_kind == may::call_user, std::memory_order_relaxed);
+  of_this_thread.may_call_user.store(its_kind == may_call::user, std::memory_order_relaxed);
   change(1);
   if (reports_next.load() && reports_next.exchange(false)) callback_loop::call_has_begun();
 }
@@ -96,7 +96,7 @@ bool call_into_grpc::report_next() noexcept {
   return std::ranges::all_of(all().calls, [](const calls_of_thread& thread) { return thread.depth.load() == 0; });
 }
 
-bool call_into_grpc::is_stuck(nanoseconds patience) {
+bool call_into_grpc::is_stuck(nanoseconds limit) {
   const auto now = clock::now();
   const std::lock_guard lock(all().mutex);
   bool stuck = false;
@@ -109,8 +109,8 @@ bool call_into_grpc::is_stuck(nanoseconds patience) {
       thread.cpu_time_then = thread.cpu_time();
     } else {
       const bool may_block = thread.may_call_user.load(std::memory_order_relaxed);
-      const bool works = thread.cpu_time() - thread.cpu_time_then >= patience / 2;
-      stuck = stuck || works || (!may_block && now - thread.seen_first >= patience);
+      const bool works = thread.cpu_time() - thread.cpu_time_then >= limit / 2;
+      stuck = stuck || works || (!may_block && now - thread.seen_first >= limit);
     }
   }
   return stuck;

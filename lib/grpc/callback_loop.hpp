@@ -26,8 +26,8 @@ class deferred_completion {
   ~deferred_completion() = default;
 };
 
-/// What may arrive in the library's completion queue. Control work and timers of gRPC's bring the
-/// changes of channels. Any turn may bring parts of calls.
+/// What may arrive in the library's completion queue. Changes of channels arrive only in turns with
+/// control work or timers. Parts of RPCs may arrive in any turn.
 enum class awaited_completions { none, changes, changes_and_calls };
 
 /// Where gRPC's callbacks run, and its timers and sockets wait, while an
@@ -59,7 +59,8 @@ class callback_loop {
   /// @return false, if this thread runs no turn of a context. Then `task` is not called.
   static bool call_behind(std::function<void(bool is_last)> task);
 
-  /// As `call_into_grpc::report_next` asked for: a thread is inside of gRPC.
+  /// Notifies the current loop that a thread has called into gRPC, as `report_next` of
+  /// `call_into_grpc` has requested.
   static void call_has_begun() noexcept;
 
   /// While it exists, this thread waits for gRPC. If it is a thread of the loop, another

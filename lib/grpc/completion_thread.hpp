@@ -79,9 +79,9 @@ class pending_completion {
 /// cancelled while a user of the library still holds its channel (grpc#21948). It stays
 /// pending, and the session stays.
 ///
-/// A session that begins inside of an event_engine_scope has no thread: nothing of gRPC's
-/// happens but in the scope's loop, so that polls the queue when something may have
-/// completed. When the scope ends first, the session gets the thread.
+/// A session that begins inside of an event_engine_scope has no thread. gRPC's work is done
+/// only in the scope's loop, so the loop polls the queue when something may have completed.
+/// When the scope ends first, the session gets the thread.
 ///
 /// Thread-safe.
 class completion_thread {

@@ -126,7 +126,8 @@ struct stream_call::state {
       begin_write(next);
   }
 
-  /// gRPC has ended the call, the news of a loss has arrived, and all reads and writes have completed.
+  /// gRPC has ended the call, has reported the loss if there may be one, and all reads and
+  /// writes have completed.
   [[nodiscard]] bool can_finish() const { return done && !awaits_loss && deferred_now == 0; }
 
   [[nodiscard]] bool accepts_requests() const {
@@ -187,18 +188,14 @@ class stream_call::deferred final : public deferred_completion {
       : call_(std::move(call)), pending_(std::move(pending)), ok_(ok) {}
 
   void complete_deferred() override {
-    const at_end counts_down{*call_};  // also when the handler throws
+    const auto count_down = [](stream_call* call) {  // also when the handler throws
+      if (call->state_->deferred_now.fetch_sub(1) == 1 && call->state_->done) call->complete_finish();
+    };
+    const std::unique_ptr<stream_call, decltype(count_down)> counted(call_.get(), count_down);
     pending_->complete(ok_);
   }
 
  private:
-  struct at_end {
-    stream_call& call;
-    ~at_end() {
-      if (call.state_->deferred_now.fetch_sub(1) == 1 && call.state_->done) call.complete_finish();
-    }
-  };
-
   const std::shared_ptr<stream_call> call_;
   const std::shared_ptr<bool_operation> pending_;
   const bool ok_;
@@ -553,33 +550,28 @@ void stream_call::cancel() noexcept {
   if (context && !state_->done) context->get().TryCancel();
 }
 
-// While the report of a loss is awaited, the status is known. So `finish` completes with it.
+// Once gRPC has ended the call, the status is known. So `finish` does not wait for anything else.
 void stream_call::cancel_finish() noexcept {
-  auto& s = *state_;
-  {
-    const std::lock_guard lock(s.mutex);
-    if (s.done) s.awaits_loss = false;
-  }
-  if (s.done)
-    complete_finish();
-  else
-    cancel();
+  if (!complete_finish(true)) cancel();
 }
 
-/// Completes `finish`, unless something has to come first, which then calls this again. The handler
-/// is posted: behind those of reads and writes, which may have been posted, too.
-void stream_call::complete_finish() noexcept {
+/// Completes `finish` if `can_finish()`. Otherwise what it waits for calls this again. The handler
+/// is posted, because handlers of reads and writes may have been posted before.
+/// @param at_once It is enough that gRPC has ended the call.
+/// @returns false while gRPC has not ended the call.
+bool stream_call::complete_finish(bool at_once) noexcept {
   auto& s = *state_;
   std::shared_ptr<status_operation> finished;
   grpc::Status status;
   {
     const std::lock_guard lock(s.mutex);
-    if (!s.can_finish()) return;
-    finished = std::move(s.finishing);
+    if (!s.done) return false;
+    if (at_once || s.can_finish()) finished = std::move(s.finishing);
     if (finished) status = std::move(s.status);
   }
   const core::dispatch_permission none;
   if (finished) finished->complete(std::move(status));
+  return true;
 }
 
 void stream_call::unhold() {

@@ -128,8 +128,12 @@ runtime::connection_loss watched_channel::loss() const {
   // gRPC gives no other reason.
   auto loss = monitor_ ? monitor_->loss() : runtime::connection_loss{.reason = "closed by the peer"};
   loss.reconnects = monitor_ && loss.kind != runtime::loss_kind::broken && reconnects();
-  if (options_->sends_keepalive && loss.reason.starts_with("closed by the peer"))
-    loss.reason += "; or by keepalive, which got no answer";
+  if (loss.reason.starts_with("closed by the peer")) {
+    if (loop_ != nullptr && callback_loop::current().get() != loop_)
+      loss.reason = "its event_engine_scope has ended";
+    else if (options_->sends_keepalive)
+      loss.reason += "; or by keepalive, which got no answer";
+  }
   return loss;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "grpc/call_monitor.hpp"
+#include "grpc/callback_loop.hpp"
 #include "grpc/health_watch.hpp"
 #include "grpc/tls_diagnosis.hpp"
 #include "grpc/unmonitored_connection.hpp"
@@ -129,7 +130,8 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   const std::shared_ptr<const watch_options> options_;
   const std::string address_;
-  const std::shared_ptr<call_monitor> monitor_;  // null when the user created the channel
+  const std::shared_ptr<call_monitor> monitor_;              // null when the user created the channel
+  const void* const loop_ = callback_loop::current().get();  // only compared; null: gRPC's own engine
   gpr_timespec next_attempt_of_grpc_{};
   mutable std::mutex mutex_;
   runtime::connection_state state_ = runtime::connection_state::connecting;

@@ -186,8 +186,8 @@ TEST_CASE("messages that are kept leave when the loop ends that should look at t
   }
 }
 
-// The first handler is called inside of a turn, and in it both of the others are begun.
-TEST_CASE("the status comes after a reply that had arrived before", "[engine]") {
+// The handler of the first read runs inside of a turn. It begins the second read and `finish`.
+TEST_CASE("finish() completes after a read whose reply had arrived before", "[engine]") {
   chat_fixture f;
   f.run([&](chat_stream&) -> asio::awaitable<void> {
     CountdownRequest request;

@@ -6,7 +6,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <conn_grpc/streams.hpp>
+#include <conn_grpc/telemetry.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "engine/engine_fixture.hpp"
 
@@ -162,10 +165,12 @@ TEST_CASE("a pool outlives the scope, and connects with gRPC's own engine", "[en
   const server_process server(greeter_server(), "127.0.0.1:0");
   asio::io_context io;
   std::optional<event_engine_scope> scope(io);
-  conn_grpc::pool pool{io,
-                       {.name = "pool",
-                        .pool_size = 3,
-                        .channel = {.address = address_of(server), .backoff = {.min = 10ms, .max = 10ms}}}};
+  conn_grpc::channel_options options{.address = address_of(server), .backoff = {.min = 10ms, .max = 10ms}};
+  options.telemetry = std::make_shared<conn_grpc::telemetry>();
+  std::vector<std::string> reasons;
+  options.telemetry->attach("reasons", conn_grpc::event::channel_disconnected,
+                            [&](const conn_grpc::telemetry_event& e) { reasons.emplace_back(e.error); });
+  conn_grpc::pool pool{io, {.name = "pool", .pool_size = 3, .channel = options}};
   pool.async_run(asio::detached);
   std::vector<grpc::Status> statuses;
   asio::co_spawn(
@@ -189,6 +194,8 @@ TEST_CASE("a pool outlives the scope, and connects with gRPC's own engine", "[en
   REQUIRE(statuses.size() == 2);
   CHECK(statuses[0].ok());
   CHECK(statuses[1].error_message().empty());
+  reasons.resize(3);  // without those of the stop
+  CHECK(reasons == std::vector<std::string>(3, "its event_engine_scope has ended"));
 }
 
 TEST_CASE("a pool ends after its context and its scope", "[engine][life]") {

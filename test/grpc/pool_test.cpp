@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "support/background.hpp"
 #include "support/catch.hpp"
 #include "support/environment.hpp"
 #include "support/greeting.hpp"
@@ -184,6 +185,8 @@ TEST_CASE("all pools share one thread", "[pool]") {
   asio::io_context io;
   observer seen;
   const auto options = seen.watch({.address = "127.0.0.1:" + std::to_string(server.port())});
+  // An earlier test's scope may have left a session that still has the thread.
+  if (is_in_scope()) wait_until([] { return threads_named("conn_grpc") == 0; });
   std::deque<conn_grpc::pool> pools;
   for (int i = 0; i < 4; ++i) {
     pools.emplace_back(io, conn_grpc::pool_options{.pool_size = 3, .channel = options});

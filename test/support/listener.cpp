@@ -60,11 +60,11 @@ asio::awaitable<void> listener::treat(tcp::socket socket) {
   // before the client reads the answer.
   (void)co_await socket.async_read_some(asio::buffer(buffer), no_throw);
   if (manner_ == manner::speaks_http1) (void)co_await asio::async_write(socket, asio::buffer(http1_answer), no_throw);
-  if (manner_ == manner::says_goaway || manner_ == manner::leaves) {
+  if (manner_ == manner::says_goaway || manner_ == manner::says_goaway_and_closes) {
     acceptor_.close();
     (void)co_await asio::async_write(socket, asio::buffer(settings_and_goaway), no_throw);
   }
-  if (manner_ == manner::leaves) {
+  if (manner_ == manner::says_goaway_and_closes) {
     asio::steady_timer open(acceptor_.get_executor(), std::chrono::milliseconds(100));
     (void)co_await open.async_wait(no_throw);
   }

@@ -29,12 +29,12 @@ inline constexpr auto no_throw = boost::asio::as_tuple(boost::asio::deferred);
 
 /// What a listener does with each connection that it accepts.
 enum class manner {
-  closes,        // accepts and closes
-  speaks_http1,  // answers like a web server
-  flaps,         // sends SETTINGS, so that gRPC says READY, and closes
-  stays_silent,  // accepts, and never writes
-  says_goaway,   // sends SETTINGS and GOAWAY at once, and does not accept again
-  leaves,        // the same, and closes after 100 ms
+  closes,                  // accepts and closes
+  speaks_http1,            // answers like a web server
+  flaps,                   // sends SETTINGS, so that gRPC says READY, and closes
+  stays_silent,            // accepts, and never writes
+  says_goaway,             // sends SETTINGS and GOAWAY at once, and does not accept again
+  says_goaway_and_closes,  // the same, and closes after 100 ms
 };
 
 /// A TCP server that is not a gRPC server, on the loopback and on the test's io_context.

@@ -140,7 +140,7 @@ class CONN_GRPC_API stream_call : public std::enable_shared_from_this<stream_cal
   void reply_is_taken();
   void cancel() noexcept;
   void cancel_finish() noexcept;
-  void complete_finish() noexcept;
+  bool complete_finish(bool at_once = false) noexcept;
   void loss_reported();
   void unhold();
 
