@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/completion_thread.hpp"
 
+#include "grpc/grpc_compat.hpp"
 #include "grpc/grpc_time.hpp"
 #include "runtime/quiet_thread.hpp"
 
@@ -154,10 +155,12 @@ std::shared_ptr<grpc_session> completion_thread::begin() {
   check_descriptors();
   sessions_.push_back(std::make_unique<grpc_session>(callback_loop::current()));
   try {
-    if (sessions_.back()->has_thread)
+    if (sessions_.back()->has_thread) {
+      threads_of_grpc_ = threads_of_grpc();
       run_thread();
-    else
+    } else {
       without_thread_.fetch_add(1);
+    }
   } catch (const std::system_error& e) {
     sessions_.pop_back();
     throw unavailable("the completion thread cannot be started: " + e.code().message());
@@ -326,6 +329,10 @@ void completion_thread::at_exit() {
   if (!forked_after_ && current_.expired()) join_if_ended(lock, 20ms);
 }
 
+// A child that was forked while gRPC's engine was alive would use that engine, whose threads it
+// does not have.
+bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() != 0 || !threads_of_grpc_.expired(); }
+
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
   if (used_ && use_.expired()) {
@@ -334,11 +341,10 @@ void completion_thread::before_fork() {
     // unless the program uses gRPC itself, or has kept a channel.
     join_if_ended(lock, 1s);
     const auto end = std::chrono::steady_clock::now() + 500ms;
-    while (!running_ && ::grpc_is_initialized() != 0 && std::chrono::steady_clock::now() < end)
-      std::this_thread::sleep_for(1ms);
+    while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
     used_ = false;  // the next fork does not wait again
   }
-  in_use_at_fork_ = running_ ? "conn_grpc" : ::grpc_is_initialized() != 0 ? "gRPC" : nullptr;
+  in_use_at_fork_ = running_ ? "conn_grpc" : is_grpc_alive() ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over
 }
 

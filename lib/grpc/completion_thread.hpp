@@ -156,6 +156,7 @@ class completion_thread {
   void run_thread();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
   [[nodiscard]] std::shared_ptr<grpc_session> begin();
+  [[nodiscard]] bool is_grpc_alive() const;
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
   void at_exit();
@@ -166,6 +167,7 @@ class completion_thread {
   std::condition_variable ended_;
   std::weak_ptr<grpc_session> current_;
   std::weak_ptr<const grpc_session_use> use_;          // of the current session
+  std::weak_ptr<void> threads_of_grpc_;                // of the last session that has the thread
   std::list<std::unique_ptr<grpc_session>> sessions_;  // all but the last are ending; the thread serves the first
   std::thread thread_;
   bool running_ = false;  // the thread has sessions

@@ -3,7 +3,12 @@
 // version has, not on its number.
 #pragma once
 
+#include <conn_grpc/detail/features.hpp>
+
 #include <grpcpp/security/tls_certificate_provider.h>
+#if defined(CONN_GRPC_HAS_EVENT_ENGINE)
+#include <grpc/event_engine/event_engine.h>
+#endif
 
 #include <memory>
 #include <string>
@@ -35,6 +40,17 @@ void take_identity_from(Options& options, const provider_ptr& provider) {
     options.set_certificate_provider(provider);
     options.watch_identity_key_cert_pairs();
   }
+}
+
+/// The engine that has gRPC's threads. Call it while gRPC is in use. Null with 1.51, whose threads
+/// end with gRPC's shutdown. The engine of 1.83 may live some milliseconds longer.
+inline std::weak_ptr<void> threads_of_grpc() {
+#if defined(CONN_GRPC_HAS_EVENT_ENGINE)
+  const std::shared_ptr<void> engine = ::grpc_event_engine::experimental::GetDefaultEventEngine();
+  return engine;
+#else
+  return {};
+#endif
 }
 
 /// @tparam Descriptor of protobuf; its `name()` is a std::string up to 29 and a
