@@ -4,6 +4,7 @@
 #include <conn_grpc/conn_grpc.hpp>
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <string>
 
@@ -24,6 +25,7 @@ asio::awaitable<void> greet(conn_grpc::pool& pool) {
   auto channel = co_await pool.get_channel(1s);  // throws if no channel connects within a second
   auto stub = Greeter::NewStub(channel);
   grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + 1s);
   HelloRequest request;
   request.set_name("world");
   HelloReply reply;
@@ -34,7 +36,10 @@ asio::awaitable<void> greet(conn_grpc::pool& pool) {
 void run(asio::io_context& io, const std::string& address) {
   conn_grpc::pool pool(io, {.name = "greeter", .pool_size = 5, .channel = {.address = address}});
   pool.async_run(asio::detached);  // connects, retries and reconnects until stop()
-  asio::co_spawn(io, greet(pool), [&](auto) { pool.stop(); });
+  asio::co_spawn(io, greet(pool), [&](const std::exception_ptr& failed) {
+    pool.stop();
+    if (failed) std::rethrow_exception(failed);  // out of io.run(); its text has the cause
+  });
   io.run();
 }
 //]
