@@ -3,6 +3,7 @@
 
 #include "grpc/grpc_compat.hpp"
 #include "grpc/grpc_time.hpp"
+#include "grpc/openssl_use.hpp"
 #include "runtime/quiet_thread.hpp"
 
 #include <dlfcn.h>
@@ -140,6 +141,7 @@ completion_thread::completion_thread() {
 
 std::shared_ptr<const grpc_session_use> completion_thread::use() {
   const std::lock_guard lock(mutex_);
+  if (exiting_) throw unavailable("the process exits");
   if (forked_after_)
     throw unavailable(std::string("the process was forked after ") + forked_after_ +
                       " was started, and gRPC does not work in the child: fork before the first async_run, or exec");
@@ -179,6 +181,7 @@ std::shared_ptr<grpc_session> completion_thread::current() {
 }
 
 void completion_thread::run_thread() {
+  if (!std::exchange(leaves_at_exit_, true)) before_openssl_ends([] { instance().leave_grpc_at_exit(); });
   if (running_) return;
   if (thread_.joinable()) thread_.join();  // it has left run()
   thread_ = runtime::quiet_thread([this] { run(); });
@@ -213,10 +216,9 @@ void completion_thread::run() {
   std::unique_lock lock(mutex_);
   while (auto* const session = first_with_thread()) {
     lock.unlock();
-    void* tag = nullptr;
-    bool ok = false;
-    while (session->queue.Next(&tag, &ok)) complete(tag, ok);
+    const bool at_the_end = run_to_the_end_of(session->queue);
     lock.lock();
+    if (!at_the_end) break;
     auto ended = take(*session);
     lock.unlock();
     ended.reset();
@@ -224,6 +226,17 @@ void completion_thread::run() {
   }
   running_ = false;
   ended_.notify_all();
+}
+
+/// @returns false when the process exits before the queue ends.
+bool completion_thread::run_to_the_end_of(::grpc::CompletionQueue& queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue.Next(&tag, &ok)) {
+    complete(tag, ok);
+    if (exiting_) return false;
+  }
+  return true;
 }
 
 void completion_thread::complete(void* tag, bool ok) {
@@ -303,7 +316,7 @@ void completion_thread::loop_has_ended() {
   // The thread may destroy a session, so no turn may be polling its queue any more.
   for (int polls = 0; (polls = polls_requested_.load()) > 0;) polls_requested_.wait(polls);
   const std::lock_guard lock(mutex_);
-  if (any && !forked_after_) run_thread();
+  if (any && !forked_after_ && !exiting_) run_thread();
 }
 
 /// The session's last user has gone, and nothing is pending.
@@ -321,6 +334,24 @@ void completion_thread::end(grpc_session& ending) noexcept {
 
 void completion_thread::join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout) {
   if (ended_.wait_for(lock, timeout, [this] { return !running_; }) && thread_.joinable()) thread_.join();
+}
+
+/// gRPC 1.51 makes TLS handshakes on the thread, inside of Next(). So the thread leaves gRPC
+/// before OpenSSL destroys what a handshake needs. That may be before static objects are
+/// destroyed.
+void completion_thread::leave_grpc_at_exit() {
+  std::unique_lock lock(mutex_);
+  exiting_ = true;
+  if (forked_after_ || !running_ || std::this_thread::get_id() == thread_.get_id()) return;
+  if (auto session = current_.lock(); session && session->has_thread) {
+    lock.unlock();
+    auto nothing = std::make_unique<delayed_call>([] {});
+    auto& waits = *nothing;
+    submit_to(std::move(session), std::move(nothing),
+              [&](::grpc::CompletionQueue* queue, void* tag) { waits.set({}, queue, tag); });
+    lock.lock();
+  }
+  join_if_ended(lock, 1s);
 }
 
 void completion_thread::at_exit() {

@@ -109,16 +109,7 @@ class completion_thread {
   bool submit(std::unique_ptr<pending_completion> what, Start start) {
     auto session = current();
     if (!session) return false;
-    auto& queue = session->queue;
-    const auto loop = session->loop;
-    const bool is_of_call = what->is_of_call();
-    if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
-    what->session_ = std::move(session);
-    {
-      const call_into_grpc calls;
-      start(&queue, static_cast<void*>(what.release()));
-    }
-    if (loop) poll_soon_in(*loop);
+    submit_to(std::move(session), std::move(what), start);
     return true;
   }
 
@@ -147,7 +138,22 @@ class completion_thread {
  private:
   completion_thread();
 
+  template <class Start>
+  void submit_to(std::shared_ptr<grpc_session> session, std::unique_ptr<pending_completion> what, Start start) {
+    auto& queue = session->queue;
+    const auto loop = session->loop;
+    const bool is_of_call = what->is_of_call();
+    if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
+    what->session_ = std::move(session);
+    {
+      const call_into_grpc calls;
+      start(&queue, static_cast<void*>(what.release()));
+    }
+    if (loop) poll_soon_in(*loop);
+  }
+
   void run();
+  [[nodiscard]] bool run_to_the_end_of(::grpc::CompletionQueue& queue);
   void complete(void* tag, bool ok);
   static void poll_soon_in(callback_loop& loop);
   void poll_queues();
@@ -159,6 +165,7 @@ class completion_thread {
   [[nodiscard]] bool is_grpc_alive() const;
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
+  void leave_grpc_at_exit();
   void at_exit();
   void before_fork();
   void after_fork_in_child();
@@ -170,8 +177,9 @@ class completion_thread {
   std::weak_ptr<void> threads_of_grpc_;                // of the last session that has the thread
   std::list<std::unique_ptr<grpc_session>> sessions_;  // all but the last are ending; the thread serves the first
   std::thread thread_;
-  bool running_ = false;  // the thread has sessions
-  bool used_ = false;     // the session was used since the last fork
+  bool running_ = false;         // the thread has sessions
+  bool used_ = false;            // the session was used since the last fork
+  bool leaves_at_exit_ = false;  // the thread will be made to leave gRPC
   std::atomic<bool> exiting_{false};
   std::atomic<int> without_thread_{0};  // sessions
   std::atomic<int> pending_calls_{0};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/pem.hpp"
 
+#include "grpc/openssl_use.hpp"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -32,13 +34,17 @@ using chain_ptr = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * c
 using file_ptr = std::unique_ptr<std::FILE, decltype([](std::FILE* file) { std::fclose(file); })>;
 
 /// Restores OpenSSL's queue of errors, which belongs to the thread and not to the
-/// library.
-class quiet {
+/// library. Begins when the files have been read: a file may hang, and the process would
+/// wait for it at exit.
+class quiet_use {
  public:
-  quiet() { ERR_set_mark(); }
-  ~quiet() { ERR_pop_to_mark(); }
-  quiet(const quiet&) = delete;
-  quiet& operator=(const quiet&) = delete;
+  quiet_use() { ERR_set_mark(); }
+  ~quiet_use() { ERR_pop_to_mark(); }
+  quiet_use(const quiet_use&) = delete;
+  quiet_use& operator=(const quiet_use&) = delete;
+
+ private:
+  openssl_use use_;
 };
 
 std::string contents(const std::filesystem::path& path) {
@@ -67,7 +73,6 @@ void* no_password() {
 }
 
 std::vector<certificate_ptr> certificates(std::string_view text) {
-  const quiet errors;
   std::vector<certificate_ptr> found;
   const auto from = reader(text);
   while (certificate_ptr next{PEM_read_bio_X509(from.get(), nullptr, nullptr, no_password())})
@@ -97,18 +102,21 @@ std::string description(const X509* certificate) {
 }  // namespace
 
 std::optional<std::string> fault_of_certificates(const std::filesystem::path& file) try {
-  if (certificates(contents(file)).empty()) return "no certificate in " + file.string();
+  const auto text = contents(file);
+  const quiet_use openssl;
+  if (certificates(text).empty()) return "no certificate in " + file.string();
   return {};
 } catch (const std::system_error& e) {
   return e.what();
 }
 
 std::optional<std::string> fault_of_key(const std::filesystem::path& key, const std::filesystem::path& chain) try {
-  const quiet errors;
   const auto text = contents(key);
+  const auto text_of_chain = contents(chain);
+  const quiet_use openssl;
   const key_ptr parsed(PEM_read_bio_PrivateKey(reader(text).get(), nullptr, nullptr, no_password()));
   if (!parsed) return "no key, or one with a passphrase, in " + key.string();
-  const auto owners = certificates(contents(chain));
+  const auto owners = certificates(text_of_chain);
   if (owners.empty() || X509_check_private_key(owners.front().get(), parsed.get()) != 1)
     return key.string() + " is not the key of the first certificate in " + chain.string();
   return {};
@@ -116,18 +124,17 @@ std::optional<std::string> fault_of_key(const std::filesystem::path& key, const 
   return e.what();
 }
 
-std::optional<std::string> fault_of_server(std::string_view chain, const std::filesystem::path& roots) {
-  const quiet errors;
+std::optional<std::string> fault_of_server(std::string_view chain, const std::filesystem::path& roots) try {
+  const auto text_of_roots = roots.empty() ? std::string() : contents(roots);
+  const quiet_use openssl;
   const auto sent = certificates(chain);
   if (sent.empty()) return "none was sent";
   const chain_ptr intermediates(sk_X509_new_null());
   for (const auto& certificate : sent) sk_X509_push(intermediates.get(), certificate.get());
 
   const store_ptr store(X509_STORE_new());
-  if (roots.empty())
-    X509_STORE_set_default_paths(store.get());
-  else
-    X509_STORE_load_locations(store.get(), roots.c_str(), nullptr);
+  if (roots.empty()) X509_STORE_set_default_paths(store.get());
+  for (const auto& root : certificates(text_of_roots)) X509_STORE_add_cert(store.get(), root.get());
   const verification_ptr verification(X509_STORE_CTX_new());
   X509_STORE_CTX_init(verification.get(), store.get(), sent.front().get(), intermediates.get());
   X509_STORE_CTX_set_default(verification.get(), "ssl_server");
@@ -136,10 +143,14 @@ std::optional<std::string> fault_of_server(std::string_view chain, const std::fi
   const auto* culprit = X509_STORE_CTX_get_current_cert(verification.get());
   return X509_verify_cert_error_string(X509_STORE_CTX_get_error(verification.get())) +
          (" (" + description(culprit ? culprit : sent.front().get()) + ")");
+} catch (const std::system_error& e) {
+  return e.what();
 }
 
 std::string description_of_first(const std::filesystem::path& chain) {
-  const auto found = certificates(contents(chain));
+  const auto text = contents(chain);
+  const quiet_use openssl;
+  const auto found = certificates(text);
   if (found.empty()) return "holds no certificate";
   const auto* first = found.front().get();
   std::string validity = "is valid now";

@@ -3,6 +3,7 @@
 
 #include "core/option_checks.hpp"
 #include "grpc/grpc_compat.hpp"
+#include "grpc/openssl_use.hpp"
 #include "grpc/tls_diagnosis.hpp"
 #include "runtime/file_reader.hpp"
 
@@ -57,8 +58,11 @@ class reporting_verifier final : public experimental::ExternalCertificateVerifie
   bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
               ::grpc::Status* verdict) override {
     const auto chain = request->peer_cert_full_chain();
-    if (reader_->run([answer = std::move(answer), chain = std::string(chain.data(), chain.size()),
-                      roots = root_certs_] { answer(refused(detail::verification_report(chain, roots))); }))
+    if (reader_->run(
+            [answer = std::move(answer), chain = std::string(chain.data(), chain.size()), roots = root_certs_] {
+              const detail::openssl_use use;
+              answer(refused(detail::verification_report(chain, roots)));
+            }))
       return false;
     *verdict = refused({});
     return true;

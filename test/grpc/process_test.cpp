@@ -12,7 +12,9 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <conn_grpc/pool.hpp>
+#include <conn_grpc/tls.hpp>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -21,6 +23,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/certificates.hpp"
 #include "support/late_server.hpp"
 #include "support/sanitizers.hpp"
 
@@ -29,7 +32,7 @@ using namespace conn_grpc::test;
 namespace {
 
 /// The text that `body` returns in a process of its own, or how that process ended.
-std::string in_child(const std::function<std::string()>& body) {
+std::string in_child(const std::function<std::string()>& body, void (*exit)(int) = ::_exit) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
   const pid_t child = ::fork();
@@ -42,7 +45,7 @@ std::string in_child(const std::function<std::string()>& body) {
       said = std::string("threw ") + e.what();
     }
     (void)!::write(ends[1], said.data(), said.size());
-    ::_exit(0);
+    exit(0);
   }
   ::close(ends[1]);
   std::string said;
@@ -203,6 +206,27 @@ TEST_CASE("the completion thread receives no signals", "[process]") {
           const auto mask = std::stoull(*blocked, nullptr, 16) & all_but_kill_and_stop;
           return std::string(mask == all_but_kill_and_stop ? "all are blocked" : "some are not");
         }) == "all are blocked");
+}
+
+TEST_CASE("a process exits while servers' certificates are refused", "[process]") {
+  certificates made;
+  made.add_ca("other");
+  made.issue("server");
+  const server_process server(greeter_server(), "127.0.0.1:0", {"--tls", made.chain("server"), made.key("server")});
+  auto options = options_for("127.0.0.1:" + std::to_string(server.port()));
+  options.pool_size = 20;
+  for (int i = 0; i < 10; ++i) {
+    CAPTURE(i);
+    CHECK_THAT(in_child(
+                   [&] {
+                     options.channel.credentials = conn_grpc::tls_credentials({.root_certs = made.chain("other")});
+                     asio::io_context io;
+                     conn_grpc::pool pool(io, options);
+                     return outcome(io, pool);
+                   },
+                   std::exit),
+               has_text("certificate verify failed"));
+  }
 }
 
 // UBSan needs a descriptor, for a pipe through which it checks an object before it
