@@ -336,13 +336,40 @@ void completion_thread::join_if_ended(std::unique_lock<std::mutex>& lock, std::c
   if (ended_.wait_for(lock, timeout, [this] { return !running_; }) && thread_.joinable()) thread_.join();
 }
 
-/// gRPC 1.51 makes TLS handshakes on the thread, inside of Next(). So the thread leaves gRPC
-/// before OpenSSL destroys what a handshake needs. That may be before static objects are
-/// destroyed.
-void completion_thread::leave_grpc_at_exit() {
+void completion_thread::at_exit() {
   std::unique_lock lock(mutex_);
   exiting_ = true;
-  if (forked_after_ || !running_ || std::this_thread::get_id() == thread_.get_id()) return;
+  if (!forked_after_ && current_.expired()) join_if_ended(lock, 20ms);
+}
+
+// A child that was forked while gRPC's engine was alive would use that engine, whose threads it
+// does not have.
+bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() != 0 || !threads_of_grpc_.expired(); }
+
+/// The last pool may have been destroyed a moment ago. Then what was pending completes, the
+/// thread ends, and gRPC shuts down on threads of its own. That takes milliseconds, unless
+/// the program uses gRPC itself, or has kept a channel.
+void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock) {
+  if (!used_ || !use_.expired()) return;
+  join_if_ended(lock, 1s);
+  const auto end = std::chrono::steady_clock::now() + 500ms;
+  while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) {
+    lock.unlock();
+    std::this_thread::sleep_for(1ms);
+    lock.lock();
+  }
+  used_ = false;  // it is not awaited again
+}
+
+/// Called before OpenSSL destroys what a TLS handshake needs, which may be before static
+/// objects are destroyed. gRPC 1.51 makes handshakes on the completion thread, inside of
+/// Next(), so the thread leaves gRPC. Later versions make them on threads of their own.
+void completion_thread::leave_grpc_at_exit() {
+  std::unique_lock lock(mutex_);
+  const bool may_wait = forked_after_ == nullptr && std::this_thread::get_id() != thread_.get_id();
+  if (may_wait && has_used_openssl() && !threads_of_grpc_.expired()) await_end_of_grpc(lock);
+  exiting_ = true;
+  if (!may_wait || !running_) return;
   if (auto session = current_.lock(); session && session->has_thread) {
     lock.unlock();
     auto nothing = std::make_unique<delayed_call>([] {});
@@ -354,27 +381,9 @@ void completion_thread::leave_grpc_at_exit() {
   join_if_ended(lock, 1s);
 }
 
-void completion_thread::at_exit() {
-  std::unique_lock lock(mutex_);
-  exiting_ = true;
-  if (!forked_after_ && current_.expired()) join_if_ended(lock, 20ms);
-}
-
-// A child that was forked while gRPC's engine was alive would use that engine, whose threads it
-// does not have.
-bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() != 0 || !threads_of_grpc_.expired(); }
-
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
-  if (used_ && use_.expired()) {
-    // The last pool may have been destroyed a moment ago. Then what was pending completes,
-    // the thread ends, and gRPC shuts down on threads of its own. That takes milliseconds,
-    // unless the program uses gRPC itself, or has kept a channel.
-    join_if_ended(lock, 1s);
-    const auto end = std::chrono::steady_clock::now() + 500ms;
-    while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
-    used_ = false;  // the next fork does not wait again
-  }
+  await_end_of_grpc(lock);
   in_use_at_fork_ = running_ ? "conn_grpc" : is_grpc_alive() ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over
 }

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // No mutex: a child that is forked while another thread holds it could not exit.
+std::atomic<bool> used{false};
 std::atomic<int> uses{0};
 std::atomic<std::thread::id> exiting{};  // the thread that has called exit
 
@@ -35,6 +36,7 @@ void before_openssl_ends(void (*called)()) {
 
 openssl_use::openssl_use() {
   [[maybe_unused]] static const bool waits = (before_openssl_ends(wait_for_uses), true);
+  used = true;
   ++uses;
   const auto thread = exiting.load();
   if (thread == std::thread::id() || thread == std::this_thread::get_id()) return;
@@ -43,5 +45,7 @@ openssl_use::openssl_use() {
 }
 
 openssl_use::~openssl_use() { --uses; }
+
+bool has_used_openssl() { return used; }
 
 }  // namespace conn_grpc::detail

@@ -18,4 +18,7 @@ class openssl_use {
   openssl_use& operator=(const openssl_use&) = delete;
 };
 
+/// True once there was an openssl_use: the program uses TLS credentials of this library.
+[[nodiscard]] bool has_used_openssl();
+
 }  // namespace conn_grpc::detail
