@@ -139,6 +139,11 @@ completion_thread::completion_thread() {
                    [] { instance().after_fork_in_child(); });
 }
 
+void completion_thread::may_use_tls() {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(may_use_tls_, true)) before_openssl_ends([] { instance().leave_grpc_at_exit(); });
+}
+
 std::shared_ptr<const grpc_session_use> completion_thread::use() {
   const std::lock_guard lock(mutex_);
   if (exiting_) throw unavailable("the process exits");
@@ -181,7 +186,6 @@ std::shared_ptr<grpc_session> completion_thread::current() {
 }
 
 void completion_thread::run_thread() {
-  if (!std::exchange(leaves_at_exit_, true)) before_openssl_ends([] { instance().leave_grpc_at_exit(); });
   if (running_) return;
   if (thread_.joinable()) thread_.join();  // it has left run()
   thread_ = runtime::quiet_thread([this] { run(); });
@@ -349,41 +353,48 @@ bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() !
 /// The last pool may have been destroyed a moment ago. Then what was pending completes, the
 /// thread ends, and gRPC shuts down on threads of its own. That takes milliseconds, unless
 /// the program uses gRPC itself, or has kept a channel.
-void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock) {
+template <class HasEnded>
+void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock, HasEnded has_ended) {
   if (!used_ || !use_.expired()) return;
   join_if_ended(lock, 1s);
   const auto end = std::chrono::steady_clock::now() + 500ms;
-  while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) {
+  while (!running_ && !has_ended() && std::chrono::steady_clock::now() < end) {
     lock.unlock();
     std::this_thread::sleep_for(1ms);
     lock.lock();
   }
-  used_ = false;  // it is not awaited again
+  if (use_.expired()) used_ = false;  // it is not awaited again
 }
 
-/// Called before OpenSSL destroys what a TLS handshake needs, which may be before static
-/// objects are destroyed. gRPC 1.51 makes handshakes on the completion thread, inside of
-/// Next(), so the thread leaves gRPC. Later versions make them on threads of their own.
+/// Called before OpenSSL destroys what a TLS handshake needs, and before static objects are
+/// destroyed. gRPC 1.51 makes handshakes on the completion thread, inside of Next(), so the
+/// thread leaves gRPC. Later versions make them on threads of their own.
 void completion_thread::leave_grpc_at_exit() {
   std::unique_lock lock(mutex_);
   const bool may_wait = forked_after_ == nullptr && std::this_thread::get_id() != thread_.get_id();
-  if (may_wait && has_used_openssl() && !threads_of_grpc_.expired()) await_end_of_grpc(lock);
+  if (may_wait && !threads_of_grpc_.expired()) await_end_of_grpc(lock, [this] { return threads_of_grpc_.expired(); });
   exiting_ = true;
   if (!may_wait || !running_) return;
   if (auto session = current_.lock(); session && session->has_thread) {
     lock.unlock();
-    auto nothing = std::make_unique<delayed_call>([] {});
-    auto& waits = *nothing;
-    submit_to(std::move(session), std::move(nothing),
-              [&](::grpc::CompletionQueue* queue, void* tag) { waits.set({}, queue, tag); });
+    wake(std::move(session));
     lock.lock();
   }
   join_if_ended(lock, 1s);
 }
 
+/// Makes Next() return.
+void completion_thread::wake(std::shared_ptr<grpc_session> session) noexcept try {
+  auto nothing = std::make_unique<delayed_call>([] {});
+  auto& waits = *nothing;
+  submit_to(std::move(session), std::move(nothing),
+            [&](::grpc::CompletionQueue* queue, void* tag) { waits.set({}, queue, tag); });
+} catch (const std::bad_alloc&) {  // the exit waits for the thread in vain
+}
+
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
-  await_end_of_grpc(lock);
+  await_end_of_grpc(lock, [this] { return !is_grpc_alive(); });
   in_use_at_fork_ = running_ ? "conn_grpc" : is_grpc_alive() ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over
 }

@@ -96,10 +96,14 @@ class completion_thread {
   /// static storage is destroyed before the thread is awaited.
   static completion_thread& instance();
 
+  /// Connections may use TLS. An exit then waits, for some seconds at most, until the thread
+  /// no longer uses OpenSSL, and when no pool is left, until gRPC's own threads have ended.
+  void may_use_tls();
+
   /// The session, which exists at least as long as the result is held. Starts a session
   /// when there is none.
   /// @throws unavailable: no descriptors are free for gRPC, the thread cannot be started,
-  /// or the process was forked while gRPC was in use.
+  /// the process was forked while gRPC was in use, or it exits.
   [[nodiscard]] std::shared_ptr<const grpc_session_use> use();
 
   /// Calls `start(queue, tag)`, after which the queue will return the tag. The caller
@@ -165,8 +169,10 @@ class completion_thread {
   [[nodiscard]] bool is_grpc_alive() const;
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
-  void await_end_of_grpc(std::unique_lock<std::mutex>& lock);
+  template <class HasEnded>
+  void await_end_of_grpc(std::unique_lock<std::mutex>& lock, HasEnded has_ended);
   void leave_grpc_at_exit();
+  void wake(std::shared_ptr<grpc_session> session) noexcept;
   void at_exit();
   void before_fork();
   void after_fork_in_child();
@@ -178,9 +184,9 @@ class completion_thread {
   std::weak_ptr<void> threads_of_grpc_;                // of the last session that has the thread
   std::list<std::unique_ptr<grpc_session>> sessions_;  // all but the last are ending; the thread serves the first
   std::thread thread_;
-  bool running_ = false;         // the thread has sessions
-  bool used_ = false;            // the session was used since the last fork
-  bool leaves_at_exit_ = false;  // the thread will be made to leave gRPC
+  bool running_ = false;  // the thread has sessions
+  bool used_ = false;     // the session was used since the last fork
+  bool may_use_tls_ = false;
   std::atomic<bool> exiting_{false};
   std::atomic<int> without_thread_{0};  // sessions
   std::atomic<int> pending_calls_{0};

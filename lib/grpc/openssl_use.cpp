@@ -2,11 +2,13 @@
 #include "grpc/openssl_use.hpp"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <mutex>
 #include <thread>
 
 namespace conn_grpc::detail {
@@ -15,12 +17,11 @@ namespace {
 using namespace std::chrono_literals;
 
 // No mutex: a child that is forked while another thread holds it could not exit.
-std::atomic<bool> used{false};
 std::atomic<int> uses{0};
-std::atomic<std::thread::id> exiting{};  // the thread that has called exit
+std::atomic<bool> exiting{false};
 
 void wait_for_uses() {
-  exiting = std::this_thread::get_id();
+  exiting = true;
   const auto end = std::chrono::steady_clock::now() + 1s;
   while (uses > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
 }
@@ -34,18 +35,24 @@ void before_openssl_ends(void (*called)()) {
   std::atexit(called);
 }
 
+void openssl_use::prepare() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    ::pthread_atfork(nullptr, nullptr, [] { uses = 0; });  // a child has none of these threads
+    before_openssl_ends(wait_for_uses);
+  });
+}
+
 openssl_use::openssl_use() {
-  [[maybe_unused]] static const bool waits = (before_openssl_ends(wait_for_uses), true);
-  used = true;
   ++uses;
-  const auto thread = exiting.load();
-  if (thread == std::thread::id() || thread == std::this_thread::get_id()) return;
+  if (!exiting) return;
   --uses;
   while (true) ::pause();
 }
 
-openssl_use::~openssl_use() { --uses; }
-
-bool has_used_openssl() { return used; }
+openssl_use::~openssl_use() {
+  ::OPENSSL_thread_stop();
+  --uses;
+}
 
 }  // namespace conn_grpc::detail

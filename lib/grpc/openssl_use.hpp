@@ -4,21 +4,22 @@
 namespace conn_grpc::detail {
 
 /// When the process exits, OpenSSL destroys what its functions need, whatever the threads
-/// do. Calls `called` before that. It may be called in a child that was forked later.
+/// do. `called` is called before that, also in a child that is forked later.
 void before_openssl_ends(void (*called)());
 
-/// Held while a thread uses OpenSSL, itself or through gRPC, for a moment. When the process
-/// exits, it waits for these threads before OpenSSL ends, for a second at most.
+/// Held, for a moment, by a thread that nobody joins, while it uses OpenSSL, itself or
+/// through gRPC. An exit waits for these threads before OpenSSL ends, for a second at most.
 class openssl_use {
  public:
-  /// Once the process exits, it returns only on the thread that has called exit.
+  /// To be called before such a thread is started.
+  static void prepare();
+
+  /// Once the process exits, it does not return.
   openssl_use();
+  /// Frees what OpenSSL keeps for this thread.
   ~openssl_use();
   openssl_use(const openssl_use&) = delete;
   openssl_use& operator=(const openssl_use&) = delete;
 };
-
-/// True once there was an openssl_use: the program uses TLS credentials of this library.
-[[nodiscard]] bool has_used_openssl();
 
 }  // namespace conn_grpc::detail

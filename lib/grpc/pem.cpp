@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "grpc/pem.hpp"
 
-#include "grpc/openssl_use.hpp"
-
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -34,17 +32,13 @@ using chain_ptr = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * c
 using file_ptr = std::unique_ptr<std::FILE, decltype([](std::FILE* file) { std::fclose(file); })>;
 
 /// Restores OpenSSL's queue of errors, which belongs to the thread and not to the
-/// library. Begins when the files have been read: a file may hang, and the process would
-/// wait for it at exit.
-class quiet_use {
+/// library.
+class quiet {
  public:
-  quiet_use() { ERR_set_mark(); }
-  ~quiet_use() { ERR_pop_to_mark(); }
-  quiet_use(const quiet_use&) = delete;
-  quiet_use& operator=(const quiet_use&) = delete;
-
- private:
-  openssl_use use_;
+  quiet() { ERR_set_mark(); }
+  ~quiet() { ERR_pop_to_mark(); }
+  quiet(const quiet&) = delete;
+  quiet& operator=(const quiet&) = delete;
 };
 
 std::string contents(const std::filesystem::path& path) {
@@ -72,7 +66,7 @@ void* no_password() {
   return &empty;
 }
 
-std::vector<certificate_ptr> certificates(std::string_view text) {
+std::vector<certificate_ptr> parsed(std::string_view text) {
   std::vector<certificate_ptr> found;
   const auto from = reader(text);
   while (certificate_ptr next{PEM_read_bio_X509(from.get(), nullptr, nullptr, no_password())})
@@ -101,40 +95,44 @@ std::string description(const X509* certificate) {
 
 }  // namespace
 
-std::optional<std::string> fault_of_certificates(const std::filesystem::path& file) try {
-  const auto text = contents(file);
-  const quiet_use openssl;
-  if (certificates(text).empty()) return "no certificate in " + file.string();
-  return {};
+file read(const std::filesystem::path& path) try {
+  return {.path = path, .text = contents(path)};
 } catch (const std::system_error& e) {
-  return e.what();
+  return {.path = path, .text = {}, .why_unread = e.what()};
 }
 
-std::optional<std::string> fault_of_key(const std::filesystem::path& key, const std::filesystem::path& chain) try {
-  const auto text = contents(key);
-  const auto text_of_chain = contents(chain);
-  const quiet_use openssl;
-  const key_ptr parsed(PEM_read_bio_PrivateKey(reader(text).get(), nullptr, nullptr, no_password()));
-  if (!parsed) return "no key, or one with a passphrase, in " + key.string();
-  const auto owners = certificates(text_of_chain);
-  if (owners.empty() || X509_check_private_key(owners.front().get(), parsed.get()) != 1)
-    return key.string() + " is not the key of the first certificate in " + chain.string();
+std::optional<std::string> fault_of_certificates(const file& certificates) {
+  const quiet errors;
+  if (!certificates.why_unread.empty()) return certificates.why_unread;
+  if (parsed(certificates.text).empty()) return "no certificate in " + certificates.path.string();
   return {};
-} catch (const std::system_error& e) {
-  return e.what();
 }
 
-std::optional<std::string> fault_of_server(std::string_view chain, const std::filesystem::path& roots) try {
-  const auto text_of_roots = roots.empty() ? std::string() : contents(roots);
-  const quiet_use openssl;
-  const auto sent = certificates(chain);
+std::optional<std::string> fault_of_key(const file& key, const file& chain) {
+  const quiet errors;
+  for (const auto* file : {&key, &chain})
+    if (!file->why_unread.empty()) return file->why_unread;
+  const key_ptr usable(PEM_read_bio_PrivateKey(reader(key.text).get(), nullptr, nullptr, no_password()));
+  if (!usable) return "no key, or one with a passphrase, in " + key.path.string();
+  const auto owners = parsed(chain.text);
+  if (owners.empty() || X509_check_private_key(owners.front().get(), usable.get()) != 1)
+    return key.path.string() + " is not the key of the first certificate in " + chain.path.string();
+  return {};
+}
+
+std::optional<std::string> fault_of_server(std::string_view chain, const std::optional<file>& roots) {
+  const quiet errors;
+  if (roots && !roots->why_unread.empty()) return roots->why_unread;
+  const auto sent = parsed(chain);
   if (sent.empty()) return "none was sent";
   const chain_ptr intermediates(sk_X509_new_null());
   for (const auto& certificate : sent) sk_X509_push(intermediates.get(), certificate.get());
 
   const store_ptr store(X509_STORE_new());
-  if (roots.empty()) X509_STORE_set_default_paths(store.get());
-  for (const auto& root : certificates(text_of_roots)) X509_STORE_add_cert(store.get(), root.get());
+  if (!roots)
+    X509_STORE_set_default_paths(store.get());
+  else
+    for (const auto& root : parsed(roots->text)) X509_STORE_add_cert(store.get(), root.get());
   const verification_ptr verification(X509_STORE_CTX_new());
   X509_STORE_CTX_init(verification.get(), store.get(), sent.front().get(), intermediates.get());
   X509_STORE_CTX_set_default(verification.get(), "ssl_server");
@@ -143,20 +141,19 @@ std::optional<std::string> fault_of_server(std::string_view chain, const std::fi
   const auto* culprit = X509_STORE_CTX_get_current_cert(verification.get());
   return X509_verify_cert_error_string(X509_STORE_CTX_get_error(verification.get())) +
          (" (" + description(culprit ? culprit : sent.front().get()) + ")");
-} catch (const std::system_error& e) {
-  return e.what();
 }
 
-std::string description_of_first(const std::filesystem::path& chain) {
-  const auto text = contents(chain);
-  const quiet_use openssl;
-  const auto found = certificates(text);
-  if (found.empty()) return "holds no certificate";
+std::string description_of_first(const file& chain) {
+  const quiet errors;
+  if (!chain.why_unread.empty()) return chain.why_unread;
+  const auto path = chain.path.string();
+  const auto found = parsed(chain.text);
+  if (found.empty()) return path + " holds no certificate";
   const auto* first = found.front().get();
-  std::string validity = "is valid now";
-  if (X509_cmp_current_time(X509_get0_notAfter(first)) < 0) validity = "has expired";
-  if (X509_cmp_current_time(X509_get0_notBefore(first)) > 0) validity = "is not valid yet";
-  return validity + " (" + description(first) + ")";
+  std::string validity = " is valid now";
+  if (X509_cmp_current_time(X509_get0_notAfter(first)) < 0) validity = " has expired";
+  if (X509_cmp_current_time(X509_get0_notBefore(first)) > 0) validity = " is not valid yet";
+  return path + validity + " (" + description(first) + ")";
 }
 
 }  // namespace conn_grpc::detail::pem

@@ -60,8 +60,9 @@ class reporting_verifier final : public experimental::ExternalCertificateVerifie
     const auto chain = request->peer_cert_full_chain();
     if (reader_->run(
             [answer = std::move(answer), chain = std::string(chain.data(), chain.size()), roots = root_certs_] {
-              const detail::openssl_use use;
-              answer(refused(detail::verification_report(chain, roots)));
+              const auto report = detail::verification_report(chain, roots);
+              const detail::openssl_use by_grpc;
+              answer(refused(report));
             }))
       return false;
     *verdict = refused({});
@@ -92,6 +93,7 @@ std::shared_ptr<::grpc::ChannelCredentials> make_certificate_fetch(
 }  // namespace
 
 std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files) {
+  detail::openssl_use::prepare();
   check(files);
   const auto provider = make_provider(files);
   auto options = watching_roots(files, provider);

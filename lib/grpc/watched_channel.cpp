@@ -87,21 +87,24 @@ void watched_channel::abandon() noexcept {
   {
     const std::lock_guard lock(mutex_);
     changed.swap(changed_);
-    abandoned_ = state_ == connection_state::connecting && !health_;
-    if (!abandoned_) {
+    if (state_ == connection_state::connecting && !health_) {
+      // After the time that gRPC gives one address it continues with the next address, and
+      // would try all of them. Half of that time is added, so that the next attempt has not
+      // just begun.
+      abandoned_until_ = after(options_->connect_timeout / 2 * 3);
+    } else {
       dropped.swap(channel_);
       health.swap(health_);
       unmonitored_.reset();
     }
   }
   if (health) health->cancel();
-  if (!is_abandoned()) return;
-  // After the time that gRPC gives one address it continues with the next address, and
-  // would try all of them. Half of that time is added, so that the next attempt has not
-  // just begun.
+  const auto channel = current();
+  if (!channel || !is_abandoned()) return;
+  // This watch has the time of an abandoned attempt. From READY it would wait for a loss.
   try {
-    completion_thread::instance().call_later(options_->connect_timeout / 2 * 3,
-                                             [self = shared_from_this()] { self->end(connection_state::failed); });
+    const auto now = channel->GetState(false);
+    wait_for_change_from(channel, now == GRPC_CHANNEL_READY ? GRPC_CHANNEL_CONNECTING : now);
   } catch (const std::bad_alloc&) {  // then it is dropped when gRPC has ended the attempt
   }
 }
@@ -144,11 +147,16 @@ monitored_channel watched_channel::take_idle_channel() {
 }
 
 void watched_channel::wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last) {
-  const auto limit = is_certificate_fetch() ? time_for_certificate_fetch : options_->attempt_limit;
-  const auto deadline = last == GRPC_CHANNEL_READY ? gpr_inf_future(GPR_CLOCK_MONOTONIC) : after(limit);
+  const auto deadline = deadline_of_change_from(last);
   completion_thread::instance().submit(
       std::make_unique<watch>(shared_from_this(), last),
       [&](::grpc::CompletionQueue* queue, void* tag) { channel->NotifyOnStateChange(last, deadline, queue, tag); });
+}
+
+gpr_timespec watched_channel::deadline_of_change_from(grpc_connectivity_state last) const {
+  if (last == GRPC_CHANNEL_READY) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  if (is_certificate_fetch()) return after(time_for_certificate_fetch);
+  return locked(abandoned_until_).value_or(after(options_->attempt_limit));
 }
 
 void watched_channel::changed_from(grpc_connectivity_state last, bool in_time) {
@@ -182,7 +190,7 @@ void watched_channel::connected(const channel_ptr& channel) {
   std::shared_ptr<const runtime::connection_observer> changed;
   {
     const std::lock_guard lock(mutex_);
-    if (!abandoned_) {
+    if (!abandoned_until_) {
       if (!health) state_ = connection_state::connected;
       health_ = health;
       if (!monitor_) unmonitored_.emplace();

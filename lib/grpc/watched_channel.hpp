@@ -113,11 +113,12 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
 
   void begin();
   [[nodiscard]] channel_ptr current() const { return locked(channel_); }
-  [[nodiscard]] bool is_abandoned() const { return locked(abandoned_); }
+  [[nodiscard]] bool is_abandoned() const { return locked(abandoned_until_).has_value(); }
   [[nodiscard]] bool is_certificate_fetch() const { return !locked(failure_).empty(); }
   [[nodiscard]] std::string words_of_grpc() const { return locked(failure_); }
   [[nodiscard]] std::string words_of_silent_health_service() const;
   [[nodiscard]] bool reconnects() const { return locked(reconnects_); }
+  [[nodiscard]] gpr_timespec deadline_of_change_from(grpc_connectivity_state last) const;
   void wait_for_change_from(const channel_ptr& channel, grpc_connectivity_state last);
   void changed_from(grpc_connectivity_state last, bool in_time);
   void connected(const channel_ptr& channel);
@@ -142,7 +143,7 @@ class watched_channel : public std::enable_shared_from_this<watched_channel> {
   std::optional<unmonitored_connection> unmonitored_;            // while it is connected, if it has no monitor
   std::shared_ptr<const runtime::connection_observer> changed_;  // empty once abandoned
   bool reconnects_ = false;                                      // once lost: an RPC makes gRPC connect again
-  bool abandoned_ = false;                                       // abandoned while it was connecting
+  std::optional<gpr_timespec> abandoned_until_;                  // set when it is abandoned while it is connecting
 };
 
 }  // namespace conn_grpc::detail
