@@ -353,12 +353,11 @@ bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() !
 /// The last pool may have been destroyed a moment ago. Then what was pending completes, the
 /// thread ends, and gRPC shuts down on threads of its own. That takes milliseconds, unless
 /// the program uses gRPC itself, or has kept a channel.
-template <class HasEnded>
-void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock, HasEnded has_ended) {
+void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock) {
   if (!used_ || !use_.expired()) return;
   join_if_ended(lock, 1s);
   const auto end = std::chrono::steady_clock::now() + 500ms;
-  while (!running_ && !has_ended() && std::chrono::steady_clock::now() < end) {
+  while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) {
     lock.unlock();
     std::this_thread::sleep_for(1ms);
     lock.lock();
@@ -372,7 +371,7 @@ void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock, Ha
 void completion_thread::leave_grpc_at_exit() {
   std::unique_lock lock(mutex_);
   const bool may_wait = forked_after_ == nullptr && std::this_thread::get_id() != thread_.get_id();
-  if (may_wait && !threads_of_grpc_.expired()) await_end_of_grpc(lock, [this] { return threads_of_grpc_.expired(); });
+  if (may_wait && grpc_makes_handshakes_on_its_threads) await_end_of_grpc(lock);
   exiting_ = true;
   if (!may_wait || !running_) return;
   if (auto session = current_.lock(); session && session->has_thread) {
@@ -394,7 +393,7 @@ void completion_thread::wake(std::shared_ptr<grpc_session> session) noexcept try
 
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
-  await_end_of_grpc(lock, [this] { return !is_grpc_alive(); });
+  await_end_of_grpc(lock);
   in_use_at_fork_ = running_ ? "conn_grpc" : is_grpc_alive() ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over
 }

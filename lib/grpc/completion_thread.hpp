@@ -169,8 +169,7 @@ class completion_thread {
   [[nodiscard]] bool is_grpc_alive() const;
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
-  template <class HasEnded>
-  void await_end_of_grpc(std::unique_lock<std::mutex>& lock, HasEnded has_ended);
+  void await_end_of_grpc(std::unique_lock<std::mutex>& lock);
   void leave_grpc_at_exit();
   void wake(std::shared_ptr<grpc_session> session) noexcept;
   void at_exit();
