@@ -7,8 +7,8 @@ namespace conn_grpc::detail {
 /// do. `called` is called before that, also in a child that is forked later.
 void before_openssl_ends(void (*called)());
 
-/// Held, for a moment, by a thread that nobody joins, while it uses OpenSSL, itself or
-/// through gRPC. An exit waits for these threads before OpenSSL ends, for a second at most.
+/// Held, for a moment, by a detached thread while it uses OpenSSL, itself or through gRPC. An
+/// exit waits for these threads before OpenSSL ends, for a second at most.
 class openssl_use {
  public:
   /// To be called before such a thread is started.

@@ -145,7 +145,6 @@ std::optional<std::string> fault_of_server(std::string_view chain, const std::op
 
 std::string description_of_first(const file& chain) {
   const quiet errors;
-  if (!chain.why_unread.empty()) return chain.why_unread;
   const auto path = chain.path.string();
   const auto found = parsed(chain.text);
   if (found.empty()) return path + " holds no certificate";

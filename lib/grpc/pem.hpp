@@ -26,8 +26,8 @@ struct file {
 /// (subject CN=server, issuer ...)". Without roots, OpenSSL's default roots are used.
 [[nodiscard]] std::optional<std::string> fault_of_server(std::string_view chain, const std::optional<file>& roots);
 
-/// "cannot read ...", or the path and "has expired (subject CN=client, issuer ...)", "is
-/// valid now (...)".
+/// The path of a file that could be read, and "has expired (subject CN=client, issuer ...)",
+/// "is valid now (...)".
 [[nodiscard]] std::string description_of_first(const file& chain);
 
 }  // namespace conn_grpc::detail::pem
