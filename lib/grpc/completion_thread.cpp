@@ -3,7 +3,6 @@
 
 #include "grpc/grpc_compat.hpp"
 #include "grpc/grpc_time.hpp"
-#include "grpc/openssl_use.hpp"
 #include "runtime/quiet_thread.hpp"
 
 #include <dlfcn.h>
@@ -15,6 +14,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -126,12 +126,16 @@ completion_thread& completion_thread::instance() {
 namespace {
 
 // Constructed when the program starts. Before it constructs a pool, the program may make
-// credentials, which start gRPC, and may fork.
+// credentials, which start gRPC and OpenSSL, and may fork.
 [[maybe_unused]] const completion_thread& at_start = completion_thread::instance();
 
 }  // namespace
 
 completion_thread::completion_thread() {
+  // When the process exits, OpenSSL destroys what its functions need, while other threads may
+  // call them: gRPC's make TLS handshakes, and the library's examine certificates. After this
+  // call it destroys nothing, as OpenSSL 4 does. Only the first call of OpenSSL can say so.
+  ::OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   // gRPC may register fork handlers when it is first called. So a fork handler must not
   // be its first caller.
   (void)::grpc_is_initialized();
@@ -139,14 +143,8 @@ completion_thread::completion_thread() {
                    [] { instance().after_fork_in_child(); });
 }
 
-void completion_thread::may_use_tls() {
-  const std::lock_guard lock(mutex_);
-  if (!std::exchange(may_use_tls_, true)) before_openssl_ends([] { instance().leave_grpc_at_exit(); });
-}
-
 std::shared_ptr<const grpc_session_use> completion_thread::use() {
   const std::lock_guard lock(mutex_);
-  if (exiting_) throw unavailable("the process exits");
   if (forked_after_)
     throw unavailable(std::string("the process was forked after ") + forked_after_ +
                       " was started, and gRPC does not work in the child: fork before the first async_run, or exec");
@@ -163,7 +161,8 @@ std::shared_ptr<grpc_session> completion_thread::begin() {
   sessions_.push_back(std::make_unique<grpc_session>(callback_loop::current()));
   try {
     if (sessions_.back()->has_thread) {
-      threads_of_grpc_ = threads_of_grpc();
+      sessions_.back()->threads_of_grpc = threads_of_grpc();
+      threads_of_grpc_ = sessions_.back()->threads_of_grpc;
       run_thread();
     } else {
       without_thread_.fetch_add(1);
@@ -220,27 +219,30 @@ void completion_thread::run() {
   std::unique_lock lock(mutex_);
   while (auto* const session = first_with_thread()) {
     lock.unlock();
-    const bool at_the_end = run_to_the_end_of(session->queue);
+    void* tag = nullptr;
+    bool ok = false;
+    while (session->queue.Next(&tag, &ok)) complete(tag, ok);
     lock.lock();
-    if (!at_the_end) break;
     auto ended = take(*session);
     lock.unlock();
+    auto threads = std::move(ended->threads_of_grpc);
     ended.reset();
+    await_threads_of_grpc(std::move(threads));
     lock.lock();
   }
   running_ = false;
   ended_.notify_all();
 }
 
-/// @returns false when the process exits before the queue ends.
-bool completion_thread::run_to_the_end_of(::grpc::CompletionQueue& queue) {
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue.Next(&tag, &ok)) {
-    complete(tag, ok);
-    if (exiting_) return false;
-  }
-  return true;
+/// When nothing else owns gRPC's threads, their destruction waits until they have no work left.
+/// gRPC would not wait. When the program uses gRPC itself, the threads go on.
+void completion_thread::await_threads_of_grpc(std::shared_ptr<void> threads) {
+  const auto end = std::chrono::steady_clock::now() + 500ms;
+  const auto may_wait = [&] {
+    const std::lock_guard lock(mutex_);
+    return !exiting_ && first_with_thread() == nullptr && std::chrono::steady_clock::now() < end;
+  };
+  while (threads.use_count() > 1 && may_wait()) std::this_thread::sleep_for(1ms);
 }
 
 void completion_thread::complete(void* tag, bool ok) {
@@ -320,7 +322,7 @@ void completion_thread::loop_has_ended() {
   // The thread may destroy a session, so no turn may be polling its queue any more.
   for (int polls = 0; (polls = polls_requested_.load()) > 0;) polls_requested_.wait(polls);
   const std::lock_guard lock(mutex_);
-  if (any && !forked_after_ && !exiting_) run_thread();
+  if (any && !forked_after_) run_thread();
 }
 
 /// The session's last user has gone, and nothing is pending.
@@ -350,50 +352,17 @@ void completion_thread::at_exit() {
 // does not have.
 bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() != 0 || !threads_of_grpc_.expired(); }
 
-/// The last pool may have been destroyed a moment ago. Then what was pending completes, the
-/// thread ends, and gRPC shuts down on threads of its own. That takes milliseconds, unless
-/// the program uses gRPC itself, or has kept a channel.
-void completion_thread::await_end_of_grpc(std::unique_lock<std::mutex>& lock) {
-  if (!used_ || !use_.expired()) return;
-  join_if_ended(lock, 1s);
-  const auto end = std::chrono::steady_clock::now() + 500ms;
-  while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) {
-    lock.unlock();
-    std::this_thread::sleep_for(1ms);
-    lock.lock();
-  }
-  if (use_.expired()) used_ = false;  // it is not awaited again
-}
-
-/// Called before OpenSSL destroys what a TLS handshake needs, and before static objects are
-/// destroyed. gRPC 1.51 makes handshakes on the completion thread, inside of Next(), so the
-/// thread leaves gRPC. Later versions make them on threads of their own.
-void completion_thread::leave_grpc_at_exit() {
-  std::unique_lock lock(mutex_);
-  const bool may_wait = forked_after_ == nullptr && std::this_thread::get_id() != thread_.get_id();
-  if (may_wait && grpc_makes_handshakes_on_its_threads) await_end_of_grpc(lock);
-  exiting_ = true;
-  if (!may_wait || !running_) return;
-  if (auto session = current_.lock(); session && session->has_thread) {
-    lock.unlock();
-    wake(std::move(session));
-    lock.lock();
-  }
-  join_if_ended(lock, 1s);
-}
-
-/// Makes Next() return.
-void completion_thread::wake(std::shared_ptr<grpc_session> session) noexcept try {
-  auto nothing = std::make_unique<delayed_call>([] {});
-  auto& waits = *nothing;
-  submit_to(std::move(session), std::move(nothing),
-            [&](::grpc::CompletionQueue* queue, void* tag) { waits.set({}, queue, tag); });
-} catch (const std::bad_alloc&) {  // the exit waits for the thread in vain
-}
-
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);
-  await_end_of_grpc(lock);
+  if (used_ && use_.expired()) {
+    // The last pool may have been destroyed a moment ago. Then what was pending completes,
+    // the thread ends, and gRPC shuts down on threads of its own. That takes milliseconds,
+    // unless the program uses gRPC itself, or has kept a channel.
+    join_if_ended(lock, 1s);
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    while (!running_ && is_grpc_alive() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+    if (use_.expired()) used_ = false;  // the next fork does not wait again
+  }
   in_use_at_fork_ = running_ ? "conn_grpc" : is_grpc_alive() ? "gRPC" : nullptr;
   lock.release();  // it stays locked until the fork is over
 }

@@ -42,6 +42,7 @@ struct grpc_session {
   std::shared_ptr<::grpc::Channel> keeper;
   ::grpc::CompletionQueue queue;
   std::once_flag keeps_callback_threads;
+  std::shared_ptr<void> threads_of_grpc;  // null when they are not this session's
   bool has_thread;  // the thread polls the queue; changes with the mutex of the thread held
 };
 
@@ -96,14 +97,10 @@ class completion_thread {
   /// static storage is destroyed before the thread is awaited.
   static completion_thread& instance();
 
-  /// Connections may use TLS. An exit then waits, for some seconds at most, until the thread
-  /// no longer uses OpenSSL, and when no pool is left, until gRPC's own threads have ended.
-  void may_use_tls();
-
   /// The session, which exists at least as long as the result is held. Starts a session
   /// when there is none.
   /// @throws unavailable: no descriptors are free for gRPC, the thread cannot be started,
-  /// the process was forked while gRPC was in use, or it exits.
+  /// or the process was forked while gRPC was in use.
   [[nodiscard]] std::shared_ptr<const grpc_session_use> use();
 
   /// Calls `start(queue, tag)`, after which the queue will return the tag. The caller
@@ -113,7 +110,16 @@ class completion_thread {
   bool submit(std::unique_ptr<pending_completion> what, Start start) {
     auto session = current();
     if (!session) return false;
-    submit_to(std::move(session), std::move(what), start);
+    auto& queue = session->queue;
+    const auto loop = session->loop;
+    const bool is_of_call = what->is_of_call();
+    if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
+    what->session_ = std::move(session);
+    {
+      const call_into_grpc calls;
+      start(&queue, static_cast<void*>(what.release()));
+    }
+    if (loop) poll_soon_in(*loop);
     return true;
   }
 
@@ -142,36 +148,19 @@ class completion_thread {
  private:
   completion_thread();
 
-  template <class Start>
-  void submit_to(std::shared_ptr<grpc_session> session, std::unique_ptr<pending_completion> what, Start start) {
-    auto& queue = session->queue;
-    const auto loop = session->loop;
-    const bool is_of_call = what->is_of_call();
-    if (is_of_call) pending_calls_.fetch_add(1, std::memory_order_relaxed);
-    what->session_ = std::move(session);
-    {
-      const call_into_grpc calls;
-      start(&queue, static_cast<void*>(what.release()));
-    }
-    if (loop) poll_soon_in(*loop);
-  }
-
   void run();
-  [[nodiscard]] bool run_to_the_end_of(::grpc::CompletionQueue& queue);
   void complete(void* tag, bool ok);
   static void poll_soon_in(callback_loop& loop);
   void poll_queues();
   [[nodiscard]] grpc_session* first_with_thread() const;
   [[nodiscard]] std::unique_ptr<grpc_session> take(grpc_session& ended);
+  void await_threads_of_grpc(std::shared_ptr<void> threads);
   void run_thread();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
   [[nodiscard]] std::shared_ptr<grpc_session> begin();
   [[nodiscard]] bool is_grpc_alive() const;
   void end(grpc_session& ending) noexcept;
   void join_if_ended(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds timeout);
-  void await_end_of_grpc(std::unique_lock<std::mutex>& lock);
-  void leave_grpc_at_exit();
-  void wake(std::shared_ptr<grpc_session> session) noexcept;
   void at_exit();
   void before_fork();
   void after_fork_in_child();
@@ -185,7 +174,6 @@ class completion_thread {
   std::thread thread_;
   bool running_ = false;  // the thread has sessions
   bool used_ = false;     // the session was used since the last fork
-  bool may_use_tls_ = false;
   std::atomic<bool> exiting_{false};
   std::atomic<int> without_thread_{0};  // sessions
   std::atomic<int> pending_calls_{0};

@@ -42,19 +42,11 @@ void take_identity_from(Options& options, const provider_ptr& provider) {
   }
 }
 
-/// With 1.51 TLS handshakes are made on the threads that poll, for example in Next().
+/// The engine that has gRPC's threads. Call it while gRPC is in use. Whoever destroys the last
+/// pointer to it waits for these threads. Null with 1.51, whose threads end with gRPC's shutdown.
+inline std::shared_ptr<void> threads_of_grpc() {
 #if defined(CONN_GRPC_HAS_EVENT_ENGINE)
-inline constexpr bool grpc_makes_handshakes_on_its_threads = true;
-#else
-inline constexpr bool grpc_makes_handshakes_on_its_threads = false;
-#endif
-
-/// The engine that has gRPC's threads. Call it while gRPC is in use. Null with 1.51, whose threads
-/// end with gRPC's shutdown. The engine of 1.83 may live some milliseconds longer.
-inline std::weak_ptr<void> threads_of_grpc() {
-#if defined(CONN_GRPC_HAS_EVENT_ENGINE)
-  const std::shared_ptr<void> engine = ::grpc_event_engine::experimental::GetDefaultEventEngine();
-  return engine;
+  return ::grpc_event_engine::experimental::GetDefaultEventEngine();
 #else
   return {};
 #endif

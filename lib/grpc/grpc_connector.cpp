@@ -192,8 +192,7 @@ grpc_connector::grpc_connector(const channel_options& options, const std::string
           .proxy_for = proxy_finder(options),
           .diagnosis = tls_diagnosis::of(options, for_certificate_fetch(options, authority)),
           .health_service = options.health_service})) {
-  auto& thread = completion_thread::instance();
-  if (credentials_ || create_channel_) thread.may_use_tls();
+  completion_thread::instance();
 }
 
 std::unique_ptr<runtime::connection> grpc_connector::connect(const std::string& address,

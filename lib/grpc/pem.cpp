@@ -66,7 +66,8 @@ void* no_password() {
   return &empty;
 }
 
-std::vector<certificate_ptr> parsed(std::string_view text) {
+std::vector<certificate_ptr> certificates(std::string_view text) {
+  const quiet errors;
   std::vector<certificate_ptr> found;
   const auto from = reader(text);
   while (certificate_ptr next{PEM_read_bio_X509(from.get(), nullptr, nullptr, no_password())})
@@ -95,44 +96,38 @@ std::string description(const X509* certificate) {
 
 }  // namespace
 
-file read(const std::filesystem::path& path) try {
-  return {.path = path, .text = contents(path)};
+std::optional<std::string> fault_of_certificates(const std::filesystem::path& file) try {
+  if (certificates(contents(file)).empty()) return "no certificate in " + file.string();
+  return {};
 } catch (const std::system_error& e) {
-  return {.path = path, .text = {}, .why_unread = e.what()};
+  return e.what();
 }
 
-std::optional<std::string> fault_of_certificates(const file& certificates) {
+std::optional<std::string> fault_of_key(const std::filesystem::path& key, const std::filesystem::path& chain) try {
   const quiet errors;
-  if (!certificates.why_unread.empty()) return certificates.why_unread;
-  if (parsed(certificates.text).empty()) return "no certificate in " + certificates.path.string();
+  const auto text = contents(key);
+  const key_ptr parsed(PEM_read_bio_PrivateKey(reader(text).get(), nullptr, nullptr, no_password()));
+  if (!parsed) return "no key, or one with a passphrase, in " + key.string();
+  const auto owners = certificates(contents(chain));
+  if (owners.empty() || X509_check_private_key(owners.front().get(), parsed.get()) != 1)
+    return key.string() + " is not the key of the first certificate in " + chain.string();
   return {};
+} catch (const std::system_error& e) {
+  return e.what();
 }
 
-std::optional<std::string> fault_of_key(const file& key, const file& chain) {
+std::optional<std::string> fault_of_server(std::string_view chain, const std::filesystem::path& roots) {
   const quiet errors;
-  for (const auto* file : {&key, &chain})
-    if (!file->why_unread.empty()) return file->why_unread;
-  const key_ptr usable(PEM_read_bio_PrivateKey(reader(key.text).get(), nullptr, nullptr, no_password()));
-  if (!usable) return "no key, or one with a passphrase, in " + key.path.string();
-  const auto owners = parsed(chain.text);
-  if (owners.empty() || X509_check_private_key(owners.front().get(), usable.get()) != 1)
-    return key.path.string() + " is not the key of the first certificate in " + chain.path.string();
-  return {};
-}
-
-std::optional<std::string> fault_of_server(std::string_view chain, const std::optional<file>& roots) {
-  const quiet errors;
-  if (roots && !roots->why_unread.empty()) return roots->why_unread;
-  const auto sent = parsed(chain);
+  const auto sent = certificates(chain);
   if (sent.empty()) return "none was sent";
   const chain_ptr intermediates(sk_X509_new_null());
   for (const auto& certificate : sent) sk_X509_push(intermediates.get(), certificate.get());
 
   const store_ptr store(X509_STORE_new());
-  if (!roots)
+  if (roots.empty())
     X509_STORE_set_default_paths(store.get());
   else
-    for (const auto& root : parsed(roots->text)) X509_STORE_add_cert(store.get(), root.get());
+    X509_STORE_load_locations(store.get(), roots.c_str(), nullptr);
   const verification_ptr verification(X509_STORE_CTX_new());
   X509_STORE_CTX_init(verification.get(), store.get(), sent.front().get(), intermediates.get());
   X509_STORE_CTX_set_default(verification.get(), "ssl_server");
@@ -143,16 +138,14 @@ std::optional<std::string> fault_of_server(std::string_view chain, const std::op
          (" (" + description(culprit ? culprit : sent.front().get()) + ")");
 }
 
-std::string description_of_first(const file& chain) {
-  const quiet errors;
-  const auto path = chain.path.string();
-  const auto found = parsed(chain.text);
-  if (found.empty()) return path + " holds no certificate";
+std::string description_of_first(const std::filesystem::path& chain) {
+  const auto found = certificates(contents(chain));
+  if (found.empty()) return "holds no certificate";
   const auto* first = found.front().get();
-  std::string validity = " is valid now";
-  if (X509_cmp_current_time(X509_get0_notAfter(first)) < 0) validity = " has expired";
-  if (X509_cmp_current_time(X509_get0_notBefore(first)) > 0) validity = " is not valid yet";
-  return path + validity + " (" + description(first) + ")";
+  std::string validity = "is valid now";
+  if (X509_cmp_current_time(X509_get0_notAfter(first)) < 0) validity = "has expired";
+  if (X509_cmp_current_time(X509_get0_notBefore(first)) > 0) validity = "is not valid yet";
+  return validity + " (" + description(first) + ")";
 }
 
 }  // namespace conn_grpc::detail::pem

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What OpenSSL, on which gRPC is built, says about certificates and keys. Reading a file and
-// examining it are two steps: a file may hang, and OpenSSL is not to be in use for long.
+// What OpenSSL, on which gRPC is built, says about certificates and keys.
 #pragma once
 
 #include <filesystem>
@@ -10,24 +9,19 @@
 
 namespace conn_grpc::detail::pem {
 
-struct file {
-  std::filesystem::path path;
-  std::string text;
-  std::string why_unread{};  ///< "cannot read ...". Empty when it could be read
-};
-[[nodiscard]] file read(const std::filesystem::path& path);
-
 /// Each function says what is wrong with a file or a pair of files, as gRPC would read
 /// them. Null when nothing is wrong.
-[[nodiscard]] std::optional<std::string> fault_of_certificates(const file& certificates);
-[[nodiscard]] std::optional<std::string> fault_of_key(const file& key, const file& chain);
+[[nodiscard]] std::optional<std::string> fault_of_certificates(const std::filesystem::path& file);
+[[nodiscard]] std::optional<std::string> fault_of_key(const std::filesystem::path& key,
+                                                      const std::filesystem::path& chain);
 
 /// What OpenSSL finds wrong with this chain of a server: "certificate has expired
-/// (subject CN=server, issuer ...)". Without roots, OpenSSL's default roots are used.
-[[nodiscard]] std::optional<std::string> fault_of_server(std::string_view chain, const std::optional<file>& roots);
+/// (subject CN=server, issuer ...)". Without a path to roots, OpenSSL's default roots are
+/// used.
+[[nodiscard]] std::optional<std::string> fault_of_server(std::string_view chain, const std::filesystem::path& roots);
 
-/// The path of a file that could be read, and "has expired (subject CN=client, issuer ...)",
-/// "is valid now (...)".
-[[nodiscard]] std::string description_of_first(const file& chain);
+/// "has expired (subject CN=client, issuer ...)", "is valid now (...)".
+/// @throws std::system_error if the file cannot be read.
+[[nodiscard]] std::string description_of_first(const std::filesystem::path& chain);
 
 }  // namespace conn_grpc::detail::pem

@@ -3,7 +3,6 @@
 
 #include "core/option_checks.hpp"
 #include "grpc/grpc_compat.hpp"
-#include "grpc/openssl_use.hpp"
 #include "grpc/tls_diagnosis.hpp"
 #include "runtime/file_reader.hpp"
 
@@ -58,12 +57,8 @@ class reporting_verifier final : public experimental::ExternalCertificateVerifie
   bool Verify(experimental::TlsCustomVerificationCheckRequest* request, std::function<void(::grpc::Status)> answer,
               ::grpc::Status* verdict) override {
     const auto chain = request->peer_cert_full_chain();
-    if (reader_->run(
-            [answer = std::move(answer), chain = std::string(chain.data(), chain.size()), roots = root_certs_] {
-              const auto report = detail::verification_report(chain, roots);
-              const detail::openssl_use by_grpc;
-              answer(refused(report));
-            }))
+    if (reader_->run([answer = std::move(answer), chain = std::string(chain.data(), chain.size()),
+                      roots = root_certs_] { answer(refused(detail::verification_report(chain, roots))); }))
       return false;
     *verdict = refused({});
     return true;
@@ -93,7 +88,6 @@ std::shared_ptr<::grpc::ChannelCredentials> make_certificate_fetch(
 }  // namespace
 
 std::shared_ptr<grpc::ChannelCredentials> tls_credentials(const tls_files& files) {
-  detail::openssl_use::prepare();
   check(files);
   const auto provider = make_provider(files);
   auto options = watching_roots(files, provider);

@@ -2,7 +2,6 @@
 #include "grpc/tls_diagnosis.hpp"
 
 #include "grpc/completion_thread.hpp"
-#include "grpc/openssl_use.hpp"
 #include "grpc/pem.hpp"
 #include "runtime/file_reader.hpp"
 
@@ -30,46 +29,17 @@ constexpr std::array<std::string_view, 3> closed{"Socket closed", "Connection re
 constexpr const char* too_long = "the files could not be read within half a second";
 constexpr std::string_view verification_report_begins = "the server's certificate: ";
 
-/// Empty paths are not read.
-struct loaded_files {
-  explicit loaded_files(const tls_files& files)
-      : root_certs(read(files.root_certs)), cert_chain(read(files.cert_chain)), private_key(read(files.private_key)) {}
-
-  static std::optional<pem::file> read(const std::filesystem::path& path) {
-    if (path.empty()) return {};
-    return pem::read(path);
-  }
-
-  std::optional<pem::file> root_certs;
-  std::optional<pem::file> cert_chain;
-  std::optional<pem::file> private_key;
-};
-
-std::optional<file_fault> fault_of(const loaded_files& files) {
-  if (files.root_certs)
-    if (auto why = pem::fault_of_certificates(*files.root_certs))
-      return file_fault{.field = "root_certs", .why = *std::move(why)};
-  if (!files.cert_chain || !files.private_key) return {};
-  if (auto why = pem::fault_of_certificates(*files.cert_chain))
-    return file_fault{.field = "cert_chain", .why = *std::move(why)};
-  if (auto why = pem::fault_of_key(*files.private_key, *files.cert_chain))
-    return file_fault{.field = "private_key", .why = *std::move(why)};
-  return {};
-}
-
 std::string about_the_files(const tls_files& files) {
-  const loaded_files loaded(files);
-  const openssl_use use;
-  if (const auto fault = fault_of(loaded)) return fault->field + ": " + fault->why;
+  if (const auto fault = fault_of(files)) return fault->field + ": " + fault->why;
   return "the files are good now, and will be read within " + std::to_string(files.refresh_interval.count()) + " s";
 }
 
-std::string about_the_client(const tls_files& files) {
-  if (files.cert_chain.empty()) return "as servers do that require a client certificate; there is none";
-  const auto chain = pem::read(files.cert_chain);
-  const openssl_use use;
-  if (!chain.why_unread.empty()) return chain.why_unread;
-  return "as servers do that refuse a client certificate; " + pem::description_of_first(chain);
+std::string about_the_client(const tls_files& files) try {
+  const auto& chain = files.cert_chain;
+  if (chain.empty()) return "as servers do that require a client certificate; there is none";
+  return "as servers do that refuse a client certificate; " + chain.string() + " " + pem::description_of_first(chain);
+} catch (const std::system_error& e) {
+  return e.what();
 }
 
 /// Completes, on the completion thread, with what was read, or with a text that reading
@@ -139,7 +109,17 @@ struct deleter {
 
 }  // namespace
 
-std::optional<file_fault> fault_of(const tls_files& files) { return fault_of(loaded_files(files)); }
+std::optional<file_fault> fault_of(const tls_files& files) {
+  if (!files.root_certs.empty())
+    if (auto why = pem::fault_of_certificates(files.root_certs))
+      return file_fault{.field = "root_certs", .why = *std::move(why)};
+  if (files.cert_chain.empty()) return {};
+  if (auto why = pem::fault_of_certificates(files.cert_chain))
+    return file_fault{.field = "cert_chain", .why = *std::move(why)};
+  if (auto why = pem::fault_of_key(files.private_key, files.cert_chain))
+    return file_fault{.field = "private_key", .why = *std::move(why)};
+  return {};
+}
 
 std::shared_ptr<::grpc::ChannelCredentials> with_background(std::shared_ptr<::grpc::ChannelCredentials> credentials,
                                                             tls_background background) {
@@ -148,9 +128,7 @@ std::shared_ptr<::grpc::ChannelCredentials> with_background(std::shared_ptr<::gr
 }
 
 std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs) {
-  const auto roots = loaded_files::read(root_certs);
-  const openssl_use use;
-  const auto fault = pem::fault_of_server(server_chain, roots);
+  const auto fault = pem::fault_of_server(server_chain, root_certs);
   return std::string(verification_report_begins) + fault.value_or("accepted by OpenSSL when asked again");
 }
 

@@ -39,7 +39,7 @@ struct tls_background {
     std::shared_ptr<::grpc::ChannelCredentials> credentials, tls_background background);
 
 /// What OpenSSL finds wrong with the server's certificate. `tls_diagnosis` finds these
-/// words again in gRPC's reason. Called on the reader's thread.
+/// words again in gRPC's reason.
 [[nodiscard]] std::string verification_report(std::string_view server_chain, const std::filesystem::path& root_certs);
 
 /// Explains why attempts of a pool's channels failed. Thread-safe. Reads files on a

@@ -10,15 +10,17 @@
 namespace conn_grpc::runtime {
 
 /// A thread that receives no signals, like Asio's own threads. The program's threads
-/// handle the program's signals.
+/// handle the program's signals. Faults of the thread itself, such as SIGSEGV, are not blocked:
+/// the kernel would end the process without a call of the program's handler, which reports them.
 /// @throws std::system_error
 template <class Body>
 std::thread quiet_thread(Body body) {
   struct blocked {
     blocked() {
-      sigset_t all;
-      ::sigfillset(&all);
-      ::pthread_sigmask(SIG_BLOCK, &all, &before);
+      sigset_t signals;
+      ::sigfillset(&signals);
+      for (const int fault : {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) ::sigdelset(&signals, fault);
+      ::pthread_sigmask(SIG_BLOCK, &signals, &before);
     }
     ~blocked() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
     blocked(const blocked&) = delete;
