@@ -52,12 +52,22 @@ void check_descriptors() {
     throw completion_thread::unavailable("gRPC cannot be started: " + std::generic_category().message(error));
 }
 
-/// Code that a thread runs must stay mapped. The shared library is linked that way. The
-/// static library may be part of a plugin.
+/// Code that a thread runs must stay mapped, and so must OpenSSL, which may be linked
+/// statically. The shared library is linked that way. The static library may be part of a
+/// plugin.
 void keep_mapped() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&keep_mapped), &info) != 0)
     (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/// When the process exits, OpenSSL destroys what its functions need, while other threads may
+/// call them: gRPC's make TLS handshakes, and the library's examine certificates. After this
+/// call it destroys nothing. Only the first call of OpenSSL can say so. Hence the priority, the
+/// highest that programs may use: static objects of the program may use OpenSSL.
+[[gnu::constructor(101)]] void keep_openssl_at_exit() {
+  keep_mapped();
+  ::OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 }
 
 grpc_completion_queue* new_queue_without_pollers() {
@@ -126,16 +136,12 @@ completion_thread& completion_thread::instance() {
 namespace {
 
 // Constructed when the program starts. Before it constructs a pool, the program may make
-// credentials, which start gRPC and OpenSSL, and may fork.
+// credentials, which start gRPC, and may fork.
 [[maybe_unused]] const completion_thread& at_start = completion_thread::instance();
 
 }  // namespace
 
 completion_thread::completion_thread() {
-  // When the process exits, OpenSSL destroys what its functions need, while other threads may
-  // call them: gRPC's make TLS handshakes, and the library's examine certificates. After this
-  // call it destroys nothing, as OpenSSL 4 does. Only the first call of OpenSSL can say so.
-  ::OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   // gRPC may register fork handlers when it is first called. So a fork handler must not
   // be its first caller.
   (void)::grpc_is_initialized();
@@ -215,7 +221,6 @@ void completion_thread::call_off_grpc_threads(std::function<void()> called) {
 
 void completion_thread::run() {
   ::pthread_setname_np(::pthread_self(), "conn_grpc");
-  keep_mapped();
   std::unique_lock lock(mutex_);
   while (auto* const session = first_with_thread()) {
     lock.unlock();
@@ -227,7 +232,7 @@ void completion_thread::run() {
     lock.unlock();
     auto threads = std::move(ended->threads_of_grpc);
     ended.reset();
-    await_threads_of_grpc(std::move(threads));
+    if (threads) await_threads_of_grpc(std::move(threads));
     lock.lock();
   }
   running_ = false;
@@ -236,13 +241,16 @@ void completion_thread::run() {
 
 /// When nothing else owns gRPC's threads, their destruction waits until they have no work left.
 /// gRPC would not wait. When the program uses gRPC itself, the threads go on.
-void completion_thread::await_threads_of_grpc(std::shared_ptr<void> threads) {
-  const auto end = std::chrono::steady_clock::now() + 500ms;
-  const auto may_wait = [&] {
-    const std::lock_guard lock(mutex_);
-    return !exiting_ && first_with_thread() == nullptr && std::chrono::steady_clock::now() < end;
-  };
-  while (threads.use_count() > 1 && may_wait()) std::this_thread::sleep_for(1ms);
+void completion_thread::await_threads_of_grpc(std::shared_ptr<void> threads) noexcept try {
+  ++awaited_threads_;
+  const std::shared_ptr<void> awaited(nullptr, [this](void*) { --awaited_threads_; });
+  runtime::quiet_thread([this, awaited, last = std::move(threads)]() mutable {
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    while (last.use_count() > 1 && !exiting_ && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(1ms);
+    last.reset();
+  }).detach();
+} catch (const std::exception&) {  // no thread, or no memory: gRPC ends later
 }
 
 void completion_thread::complete(void* tag, bool ok) {
@@ -333,7 +341,7 @@ void completion_thread::end(grpc_session& ending) noexcept {
   if (loop) poll_soon_in(*loop);
   if (!exiting_) return;
   // A static object was the last user. The thread should end before static objects of
-  // gRPC and OpenSSL are destroyed.
+  // gRPC are destroyed.
   std::unique_lock lock(mutex_);
   if (std::this_thread::get_id() != thread_.get_id()) join_if_ended(lock, 20ms);
 }
@@ -350,7 +358,9 @@ void completion_thread::at_exit() {
 
 // A child that was forked while gRPC's engine was alive would use that engine, whose threads it
 // does not have.
-bool completion_thread::is_grpc_alive() const { return ::grpc_is_initialized() != 0 || !threads_of_grpc_.expired(); }
+bool completion_thread::is_grpc_alive() const {
+  return ::grpc_is_initialized() != 0 || awaited_threads_ > 0 || !threads_of_grpc_.expired();
+}
 
 void completion_thread::before_fork() {
   std::unique_lock lock(mutex_);

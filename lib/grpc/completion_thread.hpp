@@ -43,7 +43,7 @@ struct grpc_session {
   ::grpc::CompletionQueue queue;
   std::once_flag keeps_callback_threads;
   std::shared_ptr<void> threads_of_grpc;  // null when they are not this session's
-  bool has_thread;  // the thread polls the queue; changes with the mutex of the thread held
+  bool has_thread;                        // the thread polls the queue; changes with the mutex of the thread held
 };
 
 /// An object that may begin something in the session owns this, for example a pool. When the
@@ -154,7 +154,7 @@ class completion_thread {
   void poll_queues();
   [[nodiscard]] grpc_session* first_with_thread() const;
   [[nodiscard]] std::unique_ptr<grpc_session> take(grpc_session& ended);
-  void await_threads_of_grpc(std::shared_ptr<void> threads);
+  void await_threads_of_grpc(std::shared_ptr<void> threads) noexcept;
   void run_thread();
   [[nodiscard]] std::shared_ptr<grpc_session> current();
   [[nodiscard]] std::shared_ptr<grpc_session> begin();
@@ -175,7 +175,8 @@ class completion_thread {
   bool running_ = false;  // the thread has sessions
   bool used_ = false;     // the session was used since the last fork
   std::atomic<bool> exiting_{false};
-  std::atomic<int> without_thread_{0};  // sessions
+  std::atomic<int> awaited_threads_{0};  // of gRPC, by threads of their own
+  std::atomic<int> without_thread_{0};   // sessions
   std::atomic<int> pending_calls_{0};
   std::atomic<int> polls_requested_{0};
   const char* in_use_at_fork_ = nullptr;  // what was in use, while the process is being forked

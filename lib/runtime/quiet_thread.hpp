@@ -10,8 +10,9 @@
 namespace conn_grpc::runtime {
 
 /// A thread that receives no signals, like Asio's own threads. The program's threads
-/// handle the program's signals. Faults of the thread itself, such as SIGSEGV, are not blocked:
-/// the kernel would end the process without a call of the program's handler, which reports them.
+/// handle the program's signals. The thread does receive the signals of its own faults, such as
+/// SIGSEGV: when they are blocked, the kernel ends the process without a call of the program's
+/// handler.
 /// @throws std::system_error
 template <class Body>
 std::thread quiet_thread(Body body) {
@@ -20,7 +21,7 @@ std::thread quiet_thread(Body body) {
       sigset_t signals;
       ::sigfillset(&signals);
       for (const int fault : {SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) ::sigdelset(&signals, fault);
-      ::pthread_sigmask(SIG_BLOCK, &signals, &before);
+      ::pthread_sigmask(SIG_SETMASK, &signals, &before);
     }
     ~blocked() { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); }
     blocked(const blocked&) = delete;
