@@ -38,7 +38,7 @@ void run(asio::io_context& io, const std::string& address) {
   pool.async_run(asio::detached);  // connects, retries and reconnects until stop()
   asio::co_spawn(io, greet(pool), [&](const std::exception_ptr& failed) {
     pool.stop();
-    if (failed) std::rethrow_exception(failed);  // out of io.run(); its text has the cause
+    if (failed) std::rethrow_exception(failed);  // io.run() throws it; what() has the cause
   });
   io.run();
 }

@@ -24,7 +24,7 @@ using socket_address = EventEngine::ResolvedAddress;
 
 /// A connected socket that gRPC reads from and writes to.
 ///
-/// Reads and writes are tried at once, where they may succeed, and else wait for the context. Asio
+/// Reads and writes are tried at once if they may succeed. Otherwise they wait for the context. Asio
 /// only waits until the socket is ready. The connection itself reads and writes, so the stand-in
 /// thread can do that, too. A write is put off while more may follow before long, from other
 /// callbacks or from turns that are ready: gRPC collects what they write, and sends it as one.

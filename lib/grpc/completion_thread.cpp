@@ -52,8 +52,8 @@ void check_descriptors() {
     throw completion_thread::unavailable("gRPC cannot be started: " + std::generic_category().message(error));
 }
 
-/// Code that a thread runs must stay mapped, and so must OpenSSL, which may be linked
-/// statically. The shared library is linked that way. The static library may be part of a
+/// Code that a thread runs must stay mapped. OpenSSL must, too, and may be linked into the same
+/// object. The shared library is linked with -z nodelete. The static library may be part of a
 /// plugin.
 void keep_mapped() {
   Dl_info info{};
@@ -62,9 +62,9 @@ void keep_mapped() {
 }
 
 /// When the process exits, OpenSSL destroys what its functions need, while other threads may
-/// call them: gRPC's make TLS handshakes, and the library's examine certificates. After this
-/// call it destroys nothing. Only the first call of OpenSSL can say so. Hence the priority, the
-/// highest that programs may use: static objects of the program may use OpenSSL.
+/// call them: gRPC's threads make TLS handshakes, and the library's threads examine certificates.
+/// After this call OpenSSL destroys nothing. Only the first call of OpenSSL can set this. Static
+/// objects of the program may use OpenSSL, so the priority is the highest that programs may use.
 [[gnu::constructor(101)]] void keep_openssl_at_exit() {
   keep_mapped();
   ::OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
@@ -239,8 +239,9 @@ void completion_thread::run() {
   ended_.notify_all();
 }
 
-/// When nothing else owns gRPC's threads, their destruction waits until they have no work left.
-/// gRPC would not wait. When the program uses gRPC itself, the threads go on.
+/// Waits, on a thread of its own, until `threads` is the last pointer to gRPC's engine, for 500 ms
+/// at most, and releases it. The engine's destructor then waits for gRPC's threads. gRPC itself
+/// releases the engine without waiting. When the program still uses gRPC, the engine stays.
 void completion_thread::await_threads_of_grpc(std::shared_ptr<void> threads) noexcept try {
   ++awaited_threads_;
   const std::shared_ptr<void> awaited(nullptr, [this](void*) { --awaited_threads_; });
@@ -321,10 +322,16 @@ void completion_thread::poll_queues() {
 }
 
 void completion_thread::loop_has_ended() {
+  const auto threads = without_thread_ > 0 ? threads_of_grpc() : nullptr;
   bool any = false;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& session : sessions_) any = !std::exchange(session->has_thread, true) || any;
+    for (const auto& session : sessions_) {
+      if (std::exchange(session->has_thread, true)) continue;
+      session->threads_of_grpc = threads;
+      threads_of_grpc_ = threads;
+      any = true;
+    }
     without_thread_ = 0;
   }
   // The thread may destroy a session, so no turn may be polling its queue any more.

@@ -22,8 +22,8 @@ namespace conn_grpc::detail {
 
 /// The time in which the library uses gRPC. It begins with the first attempt of the first
 /// pool. It ends when the last pool that was run has been destroyed and no completion is
-/// pending. Before and after, nothing of gRPC's exists, unless the program uses gRPC
-/// itself. So a process may fork then.
+/// pending. Before it, and some milliseconds after it, nothing of gRPC's exists, unless the
+/// program uses gRPC itself. So a process may fork then. A fork soon after it waits.
 struct grpc_session {
   /// @param used the loop that polls the queue. Null: the thread does.
   explicit grpc_session(std::shared_ptr<callback_loop> used);
@@ -42,7 +42,7 @@ struct grpc_session {
   std::shared_ptr<::grpc::Channel> keeper;
   ::grpc::CompletionQueue queue;
   std::once_flag keeps_callback_threads;
-  std::shared_ptr<void> threads_of_grpc;  // null when they are not this session's
+  std::shared_ptr<void> threads_of_grpc;  // gRPC's engine; null with a loop, and with 1.51
   bool has_thread;                        // the thread polls the queue; changes with the mutex of the thread held
 };
 
@@ -169,13 +169,13 @@ class completion_thread {
   std::condition_variable ended_;
   std::weak_ptr<grpc_session> current_;
   std::weak_ptr<const grpc_session_use> use_;          // of the current session
-  std::weak_ptr<void> threads_of_grpc_;                // of the last session that has the thread
+  std::weak_ptr<void> threads_of_grpc_;                // gRPC's engine, of the last session that has the thread
   std::list<std::unique_ptr<grpc_session>> sessions_;  // all but the last are ending; the thread serves the first
   std::thread thread_;
   bool running_ = false;  // the thread has sessions
   bool used_ = false;     // the session was used since the last fork
   std::atomic<bool> exiting_{false};
-  std::atomic<int> awaited_threads_{0};  // of gRPC, by threads of their own
+  std::atomic<int> awaited_threads_{0};  // engines of gRPC, each awaited by a detached thread
   std::atomic<int> without_thread_{0};   // sessions
   std::atomic<int> pending_calls_{0};
   std::atomic<int> polls_requested_{0};

@@ -42,8 +42,9 @@ void take_identity_from(Options& options, const provider_ptr& provider) {
   }
 }
 
-/// The engine that has gRPC's threads. Call it while gRPC is in use. Whoever destroys the last
-/// pointer to it waits for these threads. Null with 1.51, whose threads end with gRPC's shutdown.
+/// The engine that has gRPC's threads. Call this function while gRPC is in use. The destruction of
+/// the last pointer waits for these threads. Null with 1.51, whose threads end with gRPC's
+/// shutdown.
 inline std::shared_ptr<void> threads_of_grpc() {
 #if defined(CONN_GRPC_HAS_EVENT_ENGINE)
   return ::grpc_event_engine::experimental::GetDefaultEventEngine();

@@ -89,8 +89,8 @@ void watched_channel::abandon() noexcept {
     changed.swap(changed_);
     if (state_ == connection_state::connecting && !health_) {
       // After the time that gRPC gives one address it continues with the next address, and
-      // would try all of them. Half of that time is added, so that the next attempt has not
-      // just begun.
+      // would try all of them. Half of that time is added. Otherwise the channel could be
+      // dropped when the attempt at the next address has just begun.
       abandoned_until_ = after(options_->connect_timeout / 2 * 3);
     } else {
       dropped.swap(channel_);
@@ -101,7 +101,7 @@ void watched_channel::abandon() noexcept {
   if (health) health->cancel();
   const auto channel = current();
   if (!channel || !is_abandoned()) return;
-  // This watch has the time of an abandoned attempt. From READY it would wait for a loss.
+  // This watch ends at `abandoned_until_`. A watch from READY has no deadline.
   try {
     const auto now = channel->GetState(false);
     wait_for_change_from(channel, now == GRPC_CHANNEL_READY ? GRPC_CHANNEL_CONNECTING : now);

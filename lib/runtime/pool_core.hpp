@@ -226,8 +226,9 @@ class pool_core : public std::enable_shared_from_this<pool_core<Clock>>, public 
     if (why == errc::stopped && life_.is_over_limit())
       text.append(": ").append(make_error_code(errc::restart_limit).message());
     if (why == errc::not_connected && picker_.leases().is_full())
-      text.append(": every connected channel has max_in_flight leases, ")
-          .append(std::to_string(options_.max_in_flight));
+      text.append(": every connected channel has ")
+          .append(std::to_string(options_.max_in_flight))
+          .append(" leases (max_in_flight)");
     const auto all = channels_.all();
     const auto look_up = options_.resolve ? look_up_text(all->empty()) : why_no_channel(all->empty());
     return with_unavailable_reason(std::move(text), why, *all, look_up);

@@ -9,10 +9,9 @@
 
 namespace conn_grpc::runtime {
 
-/// A thread that receives no signals, like Asio's own threads. The program's threads
-/// handle the program's signals. The thread does receive the signals of its own faults, such as
-/// SIGSEGV: when they are blocked, the kernel ends the process without a call of the program's
-/// handler.
+/// A thread that blocks all signals, except those of its own faults, such as SIGSEGV. The
+/// program's threads handle the program's signals. When the signal of a fault is blocked, the
+/// kernel ends the process without calling the program's handler.
 /// @throws std::system_error
 template <class Body>
 std::thread quiet_thread(Body body) {

@@ -180,7 +180,7 @@ TEST_CASE("a pool outlives the scope, and connects with gRPC's own engine", "[en
         auto channel = co_await pool.get_channel();
         statuses.push_back(co_await say_hello(channel));
         scope.reset();
-        while (pool.status().current_size > 0) {
+        while (reasons.size() < 3) {  // one channel may be connected again before another is lost
           asio::steady_timer soon(co_await asio::this_coro::executor, 1ms);
           co_await soon.async_wait(asio::use_awaitable);
         }

@@ -39,7 +39,7 @@ namespace {
 std::string in_child(const std::function<std::string()>& body, void (*exit)(int) = ::_exit) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
-  (void)std::fflush(nullptr);  // so that the child does not write it again
+  (void)std::fflush(nullptr);  // so that the child does not write the buffered output again
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(60);
@@ -217,7 +217,7 @@ TEST_CASE("a pool fails at once in a child that was forked while the program had
   CHECK_THAT(said, has_text("the process was forked after gRPC was started"));
 }
 
-TEST_CASE("the completion thread receives no signals but its own faults", "[process]") {
+TEST_CASE("the completion thread blocks all signals except those of its own faults", "[process]") {
   const server_process server(greeter_server(), "127.0.0.1:0");
   CHECK(in_child([&] {
           asio::io_context io;
@@ -239,7 +239,7 @@ TEST_CASE("a process exits while servers' certificates are refused", "[process]"
   made.add_ca("other");
   made.issue("server");
   const server_process server(greeter_server(), "127.0.0.1:0", {"--tls", made.chain("server"), made.key("server")});
-  const bool has_roots = GENERATE(true, false);  // without roots OpenSSL's own are used
+  const bool has_roots = GENERATE(true, false);  // without roots, OpenSSL's default roots are used
   const bool pool_is_destroyed = GENERATE(true, false);
   const auto body = [&] {
     auto options = options_for("127.0.0.1:" + std::to_string(server.port()));
