@@ -23,9 +23,9 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "support/background.hpp"
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
 #include "support/late_server.hpp"
@@ -172,7 +172,7 @@ TEST_CASE("a pool connects in the child when the parent's pools were destroyed d
             conn_grpc::pool pool(io, options);
             (void)outcome(io, pool);
           }
-          while (::grpc_is_initialized() != 0) std::this_thread::sleep_for(1ms);  // up to 2 s with 1.51
+          wait_until([] { return ::grpc_is_initialized() == 0; });  // up to 2 s with 1.51
           return in_child([&] { return outcome(address); });
         }) == "connected");
 }
