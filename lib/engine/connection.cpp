@@ -30,7 +30,7 @@ constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used 
 // Reads that succeed at once, in a row. Then the context's other handlers have their turn.
 constexpr int most_reads_in_a_row = 8;
 
-constexpr std::size_t most_slices_of_send = 64;
+constexpr std::size_t most_slices_of_send = 256;
 
 // gRPC makes the status of the RPCs that end with the connection of this. The words are
 // those of its own engine: they are what the library looks for.
@@ -61,9 +61,14 @@ connection::connection(std::shared_ptr<event_loop> loop, stream_socket socket, M
       local_(local_address_of(socket.native_handle())),
       room_(::grpc_empty_slice()),
       usual_size_(smallest_read),
-      socket_(std::move(socket)) {}
+      socket_(std::move(socket)) {
+  ::grpc_slice_buffer_init(&unsent_);
+}
 
-connection::~connection() { ::grpc_slice_unref(room_); }
+connection::~connection() {
+  ::grpc_slice_unref(room_);
+  ::grpc_slice_buffer_destroy(&unsent_);
+}
 
 void connection::start() { registration_.emplace(loop_, weak_from_this()); }
 
@@ -137,7 +142,7 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
 bool connection::continue_reading() {
   std::ptrdiff_t size = 0;
   int error = 0;
-  pending ended;
+  pending_read ended;
   {
     const std::lock_guard lock(mutex_);
     if (!reading_ || !socket_) return true;
@@ -155,15 +160,14 @@ bool connection::continue_reading() {
 
 // ---- Writing
 
-connection::outcome connection::send(stream_socket& socket, SliceBuffer& from, absl::Status& error) {
-  const grpc_slice_buffer& all = *from.c_slice_buffer();
-  while (written_slices_ < all.count) {
+connection::outcome connection::send(stream_socket& socket, absl::Status& error) {
+  while (sent_slices_ < unsent_.count) {
     std::array<iovec, most_slices_of_send> parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 1 KiB for each RPC
     std::size_t count = 0;
-    std::size_t offset = written_of_slice_;
-    for (auto i = written_slices_; i < all.count && count < parts.size(); ++i, ++count) {
-      parts[count] = {.iov_base = GRPC_SLICE_START_PTR(all.slices[i]) + offset,
-                      .iov_len = GRPC_SLICE_LENGTH(all.slices[i]) - offset};
+    std::size_t offset = sent_of_slice_;
+    for (auto i = sent_slices_; i < unsent_.count && count < parts.size(); ++i, ++count) {
+      parts[count] = {.iov_base = GRPC_SLICE_START_PTR(unsent_.slices[i]) + offset,
+                      .iov_len = GRPC_SLICE_LENGTH(unsent_.slices[i]) - offset};
       offset = 0;
     }
     msghdr message{};
@@ -173,45 +177,56 @@ connection::outcome connection::send(stream_socket& socket, SliceBuffer& from, a
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
-      error = failed("sendmsg", errno);
+      error = send_error_ = failed("sendmsg", errno);
+      drop_slices();
       return outcome::failed;
     }
-    count_sent(static_cast<std::size_t>(sent), all);
+    count_sent(static_cast<std::size_t>(sent));
   }
+  drop_slices();
   return outcome::done;
 }
 
-void connection::count_sent(std::size_t size, const grpc_slice_buffer& all) {
-  while (written_slices_ < all.count) {
-    const auto rest = GRPC_SLICE_LENGTH(all.slices[written_slices_]) - written_of_slice_;
+void connection::count_sent(std::size_t size) {
+  while (sent_slices_ < unsent_.count) {
+    const auto rest = GRPC_SLICE_LENGTH(unsent_.slices[sent_slices_]) - sent_of_slice_;
     if (size < rest) {
-      written_of_slice_ += size;
+      sent_of_slice_ += size;
       return;
     }
     size -= rest;
-    written_of_slice_ = 0;
-    ++written_slices_;
+    sent_of_slice_ = 0;
+    ++sent_slices_;
   }
+}
+
+void connection::drop_slices() {
+  ::grpc_slice_buffer_reset_and_unref(&unsent_);
+  sent_slices_ = 0;
+  sent_of_slice_ = 0;
 }
 
 bool connection::write(callback called, SliceBuffer* from) {
   absl::Status error;
   auto result = outcome::waits;
-  bool put_off = false;
+  bool begins_wait = false;
   {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
-    written_slices_ = 0;
-    written_of_slice_ = 0;
-    if (!socket_) {
-      error = why_closed();
+    if (!socket_ || !send_error_.ok()) {
+      error = socket_ ? send_error_ : why_closed();
       result = outcome::failed;
-    } else if (!is_calling_back_ && loop_->will_flush(shared_from_this())) {
-      put_off = write_is_put_off_ = true;
     } else {
-      result = send(*socket_, *from, error);
+      ::grpc_slice_buffer_move_into(from->c_slice_buffer(), &unsent_);
+      if (!write_is_put_off_ && !write_waits_) {
+        write_is_put_off_ = !is_calling_back_ && loop_->will_flush(shared_from_this());
+        if (!write_is_put_off_) {
+          result = send(*socket_, error);
+          begins_wait = result == outcome::waits;
+        }
+      }
+      if (result == outcome::waits) writing_ = std::move(called);
     }
-    if (result == outcome::waits) writing_ = {.called = std::move(called), .buffer = from};
   }
   if (result == outcome::done) {
     loop_->has_sent();
@@ -219,12 +234,21 @@ bool connection::write(callback called, SliceBuffer* from) {
   }
   if (result == outcome::failed)
     fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only when the write waits
-  else if (!put_off)
+  else if (begins_wait)
     loop_->begin_in_context(shared_from_this());
   return false;
 }
 
 void connection::flush() {
+  callback accepted;
+  {
+    const std::lock_guard lock(mutex_);
+    if (write_is_put_off_) accepted = std::exchange(writing_, nullptr);
+  }
+  if (accepted) {
+    const detail::call_into_grpc inside;
+    accepted(absl::OkStatus());  // writes what gRPC has collected meanwhile
+  }
   {
     const std::lock_guard lock(mutex_);
     write_is_put_off_ = false;
@@ -244,18 +268,18 @@ void connection::try_again() {
 
 bool connection::continue_writing() {
   absl::Status error;
-  pending ended;
+  callback ended;
   {
     const std::lock_guard lock(mutex_);
-    if (!writing_ || !socket_ || write_is_put_off_) return true;
-    if (send(*socket_, *writing_.buffer, error) == outcome::waits) return false;
-    ended = std::exchange(writing_, {});
+    if (!has_unsent() || !socket_ || write_is_put_off_) return true;
+    if (send(*socket_, error) == outcome::waits) return false;
+    ended = std::exchange(writing_, nullptr);
     is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
   }
   if (error.ok()) loop_->has_sent();
-  {
+  if (ended) {
     const detail::call_into_grpc inside;
-    ended.called(error);
+    ended(error);
   }
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;
@@ -269,7 +293,7 @@ void connection::begin() noexcept {
   auto* const context = loop_->context();
   if (!socket_ || context == nullptr) return;
   if (reading_ && !read_waits_) wait(stream_socket::wait_read, read_waits_, &connection::continue_reading, *context);
-  if (writing_ && !write_waits_ && !write_is_put_off_)
+  if (has_unsent() && !write_waits_ && !write_is_put_off_)
     wait(stream_socket::wait_write, write_waits_, &connection::continue_writing, *context);
 }
 
@@ -291,18 +315,20 @@ void connection::wait(stream_socket::wait_type ready, bool& waits, bool (connect
 }
 
 void connection::close(const absl::Status& why) noexcept {
-  pending read;
-  pending write;
+  pending_read read;
+  callback write;
   {
     const std::lock_guard lock(mutex_);
     if (!socket_) return;
+    absl::Status ignored;
+    (void)send(*socket_, ignored);  // what gRPC has been told is written, like a GOAWAY
     closed_ = why;
     socket_.reset();
     read = std::exchange(reading_, {});
-    write = std::exchange(writing_, {});
+    write = std::exchange(writing_, nullptr);
   }
   if (read) fail_later(std::move(read.called), why);
-  if (write) fail_later(std::move(write.called), why);
+  if (write) fail_later(std::move(write), why);
 }
 
 void connection::detached() noexcept {

@@ -60,7 +60,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
 
  private:
   enum class outcome { done, waits, failed };
-  struct pending {
+  struct pending_read {
     callback called;
     SliceBuffer* buffer = nullptr;
     explicit operator bool() const noexcept { return buffer != nullptr; }
@@ -73,8 +73,11 @@ class connection final : public event_loop::user, public std::enable_shared_from
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_reading();
-  [[nodiscard]] outcome send(stream_socket& socket, SliceBuffer& from, absl::Status& error);
-  void count_sent(std::size_t size, const grpc_slice_buffer& all);
+  /// Sends what is unsent.
+  [[nodiscard]] outcome send(stream_socket& socket, absl::Status& error);
+  void count_sent(std::size_t size);
+  void drop_slices();
+  [[nodiscard]] bool has_unsent() const { return unsent_.count > 0; }
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
   /// Waits for the socket, and then calls `go_on`.
@@ -97,10 +100,12 @@ class connection final : public event_loop::user, public std::enable_shared_from
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
   absl::Status closed_;
-  pending reading_;
-  pending writing_;
-  std::size_t written_slices_ = 0;
-  std::size_t written_of_slice_ = 0;
+  pending_read reading_;
+  callback writing_;            // called when all is sent, or before the rest is collected
+  grpc_slice_buffer unsent_{};  // what gRPC has written; the first of it may be sent
+  std::size_t sent_slices_ = 0;
+  std::size_t sent_of_slice_ = 0;
+  absl::Status send_error_;
   bool read_waits_ = false;   // for Asio
   bool write_waits_ = false;  // for Asio
   bool write_is_put_off_ = false;

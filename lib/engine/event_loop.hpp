@@ -297,6 +297,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   const turn_kind kind_;
   const bool puts_writes_off_;
   bool was_more_than_io_ = false;
+  bool may_have_written_ = false;
   bool shares_completion_poll_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;

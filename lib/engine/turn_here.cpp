@@ -59,6 +59,7 @@ void event_loop::turn_here::call(task& called, bool is_control) {
   using may_call = detail::call_into_grpc::may_call;
   const detail::call_into_grpc inside(is_control ? may_call::only_grpc : may_call::user);
   called();
+  may_have_written_ = true;
 }
 
 // A handler may begin an RPC. On a lost connection gRPC retries that, until the task has run
@@ -102,6 +103,7 @@ bool event_loop::turn_here::complete_next() {
   }
   allow_dispatch();
   deferred->complete_deferred();
+  may_have_written_ = true;
   forbid_dispatch();
   return true;
 }
@@ -113,9 +115,10 @@ void event_loop::turn_here::finish() {
     if (kind_ == turn_kind::queued || (kind_ == turn_kind::stand_in && loop_.stands_in_for_all())) {
       loop_.gathering_.flush();
       std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
-    } else if (puts_writes_off_ && !flushed_.empty() && loop_.context_ != nullptr) {
-      loop_.gathering_.put_off();
+    } else if (puts_writes_off_ && loop_.context_ != nullptr) {
       std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
+      // Of a connection whose write is put off already, gRPC itself collects the writes.
+      if (may_have_written_ && !loop_.flushing_.empty()) loop_.gathering_.put_off();
     }
   }
   flush();
