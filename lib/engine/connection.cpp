@@ -27,8 +27,9 @@ constexpr std::size_t smallest_read = std::size_t{4} * 1024;
 constexpr std::size_t largest_read = std::size_t{256} * 1024;
 constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used down to this
 
-// Reads that succeed at once, in a row. Then the context's other handlers have their turn.
-constexpr int most_reads_in_a_row = 8;
+// A read that has led to more callbacks is not made larger: what was read first leaves the CPU's
+// caches, and other sockets wait.
+constexpr std::uint64_t most_callbacks_of_read = 16;
 
 constexpr std::size_t most_slices_of_send = 256;
 
@@ -88,13 +89,12 @@ void connection::make_room(std::int64_t hint) {
 }
 
 void connection::take_bytes(std::size_t size, SliceBuffer& into) {
-  const auto room = GRPC_SLICE_LENGTH(room_);
-  if (size == room) {
-    read_at_once_.succeeded();  // there may be more
+  const auto called = loop_->callbacks_called();
+  const auto callbacks = called - std::exchange(called_before_, called);
+  if (size == GRPC_SLICE_LENGTH(room_) && callbacks <= most_callbacks_of_read)
     usual_size_ = std::min(usual_size_ * 2, largest_read);
-  } else if (size < usual_size_ / 8) {
+  else if (size < usual_size_ / 8 || callbacks > most_callbacks_of_read)
     usual_size_ = std::max(usual_size_ / 2, smallest_read);
-  }
   ::grpc_slice_buffer_add(into.c_slice_buffer(), ::grpc_slice_split_head(&room_, size));
 }
 
@@ -109,28 +109,14 @@ std::ptrdiff_t connection::receive(stream_socket& socket) {
 bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
   into->Clear();
   make_room(hint);
-  std::ptrdiff_t size = 0;
   absl::Status error;
   {
     const std::lock_guard lock(mutex_);
     if (reading_) std::abort();  // gRPC reads twice at the same time
-    if (!socket_) {
+    if (socket_)
+      reading_ = {.called = std::move(called), .buffer = into};
+    else
       error = why_closed();
-    } else if (reads_in_a_row_ < most_reads_in_a_row && read_at_once_.is_worth_it()) {
-      size = receive(*socket_);
-      size > 0 ? read_at_once_.succeeded() : read_at_once_.failed();
-      if (size == 0) error = socket_closed();
-      if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK) error = failed("recv", errno);
-    }
-    if (size <= 0) {
-      reads_in_a_row_ = 0;
-      if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
-    }
-  }
-  if (size > 0) {
-    ++reads_in_a_row_;
-    take_bytes(static_cast<std::size_t>(size), *into);
-    return true;
   }
   if (!error.ok())
     fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only without an error
@@ -162,7 +148,7 @@ bool connection::continue_reading() {
 
 connection::outcome connection::send(stream_socket& socket, absl::Status& error) {
   while (sent_slices_ < unsent_.count) {
-    std::array<iovec, most_slices_of_send> parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 1 KiB for each RPC
+    std::array<iovec, most_slices_of_send> parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 4 KiB for each RPC
     std::size_t count = 0;
     std::size_t offset = sent_of_slice_;
     for (auto i = sent_slices_; i < unsent_.count && count < parts.size(); ++i, ++count) {
@@ -247,7 +233,7 @@ void connection::flush() {
   }
   if (accepted) {
     const detail::call_into_grpc inside;
-    accepted(absl::OkStatus());  // writes what gRPC has collected meanwhile
+    accepted(absl::OkStatus());  // gRPC writes what it has collected meanwhile
   }
   {
     const std::lock_guard lock(mutex_);
@@ -271,10 +257,10 @@ bool connection::continue_writing() {
   callback ended;
   {
     const std::lock_guard lock(mutex_);
-    if (!has_unsent() || !socket_ || write_is_put_off_) return true;
+    if (!is_writing() || !socket_ || write_is_put_off_) return true;
     if (send(*socket_, error) == outcome::waits) return false;
     ended = std::exchange(writing_, nullptr);
-    is_calling_back_ = true;  // what gRPC writes then, it has collected meanwhile
+    is_calling_back_ = true;  // what gRPC writes then is all that it has collected
   }
   if (error.ok()) loop_->has_sent();
   if (ended) {
@@ -293,7 +279,7 @@ void connection::begin() noexcept {
   auto* const context = loop_->context();
   if (!socket_ || context == nullptr) return;
   if (reading_ && !read_waits_) wait(stream_socket::wait_read, read_waits_, &connection::continue_reading, *context);
-  if (has_unsent() && !write_waits_ && !write_is_put_off_)
+  if (is_writing() && !write_waits_ && !write_is_put_off_)
     wait(stream_socket::wait_write, write_waits_, &connection::continue_writing, *context);
 }
 
@@ -321,7 +307,7 @@ void connection::close(const absl::Status& why) noexcept {
     const std::lock_guard lock(mutex_);
     if (!socket_) return;
     absl::Status ignored;
-    (void)send(*socket_, ignored);  // what gRPC has been told is written, like a GOAWAY
+    (void)send(*socket_, ignored);  // gRPC may believe that it is sent, for example a GOAWAY
     closed_ = why;
     socket_.reset();
     read = std::exchange(reading_, {});

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "engine/event_loop.hpp"
-#include "engine/occasional_try.hpp"
 
 #include <absl/status/status.h>
 #include <grpc/event_engine/event_engine.h>
@@ -11,6 +10,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,10 +24,12 @@ using socket_address = EventEngine::ResolvedAddress;
 
 /// A connected socket that gRPC reads from and writes to.
 ///
-/// Reads and writes are tried at once if they may succeed. Otherwise they wait for the context. Asio
-/// only waits until the socket is ready. The connection itself reads and writes, so the stand-in
-/// thread can do that, too. A write is put off while more may follow before long, from other
-/// callbacks or from turns that are ready: gRPC collects what they write, and sends it as one.
+/// A read waits for the context. So the RPCs that end with what was read are completed before more
+/// is read. A write is tried at once, or put off while more may follow before long, from other
+/// callbacks or from turns that are ready. gRPC collects what they write. When it is time to send,
+/// the connection tells gRPC that the write has ended, and takes what was collected, too: both leave
+/// as one. Asio only waits until the socket is ready. The connection itself reads and writes, so
+/// the stand-in thread can do that, too.
 ///
 /// *Thread safety*: all functions. gRPC has at most one read and one write pending.
 class connection final : public event_loop::user, public std::enable_shared_from_this<connection> {
@@ -77,7 +79,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   [[nodiscard]] outcome send(stream_socket& socket, absl::Status& error);
   void count_sent(std::size_t size);
   void drop_slices();
-  [[nodiscard]] bool has_unsent() const { return unsent_.count > 0; }
+  [[nodiscard]] bool is_writing() const { return writing_ || unsent_.count > 0; }
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
   /// Waits for the socket, and then calls `go_on`.
@@ -94,18 +96,17 @@ class connection final : public event_loop::user, public std::enable_shared_from
   grpc_slice room_;         // what the next bytes are read into
   std::size_t usual_size_;  // of a read
   bool has_read_ = false;
-  int reads_in_a_row_ = 0;  // without waiting
-  occasional_try read_at_once_;
+  std::uint64_t called_before_ = 0;  // callbacks that gRPC had called at the last read
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
   absl::Status closed_;
   pending_read reading_;
-  callback writing_;            // called when all is sent, or before the rest is collected
-  grpc_slice_buffer unsent_{};  // what gRPC has written; the first of it may be sent
+  callback writing_;            // of the write that is pending; `unsent_` may have more than this write
+  grpc_slice_buffer unsent_{};  // the front of it may be sent
   std::size_t sent_slices_ = 0;
   std::size_t sent_of_slice_ = 0;
-  absl::Status send_error_;
+  absl::Status send_error_;   // bytes were lost: nothing is sent after that
   bool read_waits_ = false;   // for Asio
   bool write_waits_ = false;  // for Asio
   bool write_is_put_off_ = false;

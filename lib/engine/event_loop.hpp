@@ -157,6 +157,11 @@ class event_loop final : public detail::callback_loop,
     context.get_executor().on_work_finished();
   }
 
+  /// How many callbacks of gRPC's have been called, those of `run_control` not counted.
+  [[nodiscard]] std::uint64_t callbacks_called() const noexcept {
+    return callbacks_taken_.load(std::memory_order_relaxed);
+  }
+
   /// True on a thread that runs the context, and on the stand-in thread.
   [[nodiscard]] bool is_worker() const;
   /// Null once detached.
@@ -247,7 +252,7 @@ class event_loop final : public detail::callback_loop,
   int posted_turns_ = 0;
   int running_turns_ = 0;
   std::uint64_t control_taken_ = 0;
-  std::uint64_t callbacks_taken_ = 0;
+  std::atomic<std::uint64_t> callbacks_taken_{0};  // changes with the mutex held
   std::thread::id first_thread_;
   bool turns_overlap_ = false;  // or may: several threads run the context, or handlers of turns do
 

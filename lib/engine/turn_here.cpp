@@ -116,9 +116,9 @@ void event_loop::turn_here::finish() {
       loop_.gathering_.flush();
       std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
     } else if (puts_writes_off_ && loop_.context_ != nullptr) {
+      // gRPC itself collects what is written to a connection whose write is put off already.
+      if (!flushed_.empty() || (may_have_written_ && !loop_.flushing_.empty())) loop_.gathering_.put_off();
       std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
-      // Of a connection whose write is put off already, gRPC itself collects the writes.
-      if (may_have_written_ && !loop_.flushing_.empty()) loop_.gathering_.put_off();
     }
   }
   flush();

@@ -3,12 +3,14 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
 #include <functional>
 #include <future>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,13 +56,15 @@ class turns_fixture {
   }
 
   /// @returns true when it was written at once.
-  bool write(std::size_t size = 10) {
+  bool write(std::string_view text = "0123456789") {
     bytes.Clear();
-    ::grpc_slice_buffer_add(bytes.c_slice_buffer(), ::grpc_slice_malloc(size));
+    ::grpc_slice_buffer_add(bytes.c_slice_buffer(), ::grpc_slice_from_copied_buffer(text.data(), text.size()));
     return endpoint->Write(
         [this](const absl::Status& s) {
           was_ok = s.ok();
+          words = s.message();
           ++written;
+          if (after_write) std::exchange(after_write, nullptr)();
         },
         &bytes, {});
   }
@@ -72,9 +76,9 @@ class turns_fixture {
     if (!put_off) throw std::runtime_error("no turn has put its write off");
   }
   /// Writes in a turn that will call more. Call it in a turn.
-  void put_off_in_this_turn() {
+  void put_off_in_this_turn(std::string_view text = "0123456789") {
     engine->Run([] {});
-    if (write()) throw std::runtime_error("the turn has not put its write off");
+    if (write(text)) throw std::runtime_error("the turn has not put its write off");
   }
 
   /// As the library does in a destructor. @returns whether the write has ended meanwhile.
@@ -86,9 +90,33 @@ class turns_fixture {
   std::optional<asio::io_context> io{std::in_place};
   std::shared_ptr<io_engine> engine = io_engine::make(*io);
   SliceBuffer bytes;
+  std::function<void()> after_write;  // called once, by the callback of a write
   std::atomic<int> written{0};
   std::atomic<bool> was_ok{false};
+  std::string words;
   endpoint_ptr endpoint;
+};
+
+/// A socket that the connection of a fixture is connected to.
+class peer {
+ public:
+  [[nodiscard]] socket_address address() const {
+    const auto local = acceptor_.local_endpoint();
+    return {local.data(), static_cast<socklen_t>(local.size())};
+  }
+  [[nodiscard]] asio::ip::tcp::socket accept() { return acceptor_.accept(); }
+  /// All that the connection sends until it is closed.
+  [[nodiscard]] std::string all() {
+    auto socket = accept();
+    std::string text;
+    boost::system::error_code end;
+    asio::read(socket, asio::dynamic_buffer(text), end);
+    return text;
+  }
+
+ private:
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_{io_, {asio::ip::address_v4::loopback(), 0}};
 };
 
 class completion final : public deferred_completion {
@@ -160,6 +188,60 @@ TEST_CASE("a write that is put off ends once", "[turns]") {
   }
   CHECK(f.written == 1);
   CHECK(f.was_ok == ok);
+}
+
+// gRPC is told that a put-off write has ended before its bytes have left.
+TEST_CASE("what was put off leaves first, and in any case", "[turns]") {
+  peer other;
+  turns_fixture f(other.address());
+  SECTION("when gRPC writes more as soon as it may") {
+    f.in_handler([&] {
+      f.after_write = [&] {
+        f.after_write = [&] { CHECK(f.write("three")); };
+        CHECK_FALSE(f.write("two, "));
+      };
+      f.engine->loop()->in_turn([&] { f.put_off_in_this_turn("one, "); });
+    });
+    CHECK(f.written == 2);
+    f.endpoint.reset();
+    CHECK(other.all() == "one, two, three");
+  }
+  SECTION("when gRPC destroys the endpoint as soon as it may") {
+    f.in_handler([&] {
+      f.after_write = [&] { f.endpoint.reset(); };
+      f.engine->loop()->in_turn([&] { f.put_off_in_this_turn("the last words"); });
+    });
+    CHECK(other.all() == "the last words");
+  }
+  CHECK(f.was_ok);
+}
+
+TEST_CASE("a put-off write that fails after it has ended fails the next one", "[turns]") {
+  peer other;
+  turns_fixture f(other.address());
+  auto accepted = other.accept();
+  accepted.set_option(asio::socket_base::linger(true, 0));
+  accepted.close();  // resets the connection
+  f.in_handler([&] { f.engine->loop()->in_turn([&] { f.put_off_in_this_turn(); }); });
+  CHECK(f.was_ok);
+  f.in_handler([&] { CHECK_FALSE(f.write()); });
+  CHECK(f.written == 2);
+  CHECK_FALSE(f.was_ok);
+  CHECK_THAT(f.words, has_text("Connection reset by peer"));  // and not the next error
+}
+
+// Only the first turn writes to the connection. What the next ones write, gRPC collects.
+TEST_CASE("turns that are ready together put writes off each time", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  constexpr int rounds = 100;
+  int put_off = 0;
+  for (int round = 0; round < rounds; ++round)
+    f.in_handler([&] {
+      f.engine->loop()->in_turn([&] { put_off += f.write() ? 0 : 1; });
+      f.engine->loop()->in_turn([&] { f.engine->Run([] {}); });
+    });
+  CHECK(put_off > rounds * 3 / 4);
 }
 
 TEST_CASE("a write that is put off leaves while its thread waits for gRPC", "[turns]") {
@@ -278,19 +360,17 @@ TEST_CASE("what a call into gRPC waits for is called while the only thread is st
 
 TEST_CASE("a write goes on when the peer reads, while its thread waits for gRPC", "[turns]") {
   constexpr std::size_t size = 64 * 1024 * 1024;
-  asio::io_context other;
-  asio::ip::tcp::acceptor acceptor(other, {asio::ip::address_v4::loopback(), 0});
-  const auto address = acceptor.local_endpoint();
-  turns_fixture f({address.data(), static_cast<socklen_t>(address.size())});
-  auto peer = acceptor.accept();
+  peer other;
+  turns_fixture f(other.address());
+  auto accepted = other.accept();
   bool ended = false;
   std::jthread reader;
   f.in_handler([&] {
-    f.engine->loop()->in_turn([&] { CHECK_FALSE(f.write(size)); });
+    f.engine->loop()->in_turn([&] { CHECK_FALSE(f.write(std::string(size, 'x'))); });
     reader = std::jthread([&] {
       std::vector<char> bytes(1024 * 1024);
       boost::system::error_code error;
-      for (std::size_t read = 0; read < size && !error;) read += peer.read_some(asio::buffer(bytes), error);
+      for (std::size_t read = 0; read < size && !error;) read += accepted.read_some(asio::buffer(bytes), error);
     });
     ended = f.ends_while_this_thread_waits();
   });
