@@ -62,14 +62,9 @@ connection::connection(std::shared_ptr<event_loop> loop, stream_socket socket, M
       local_(local_address_of(socket.native_handle())),
       room_(::grpc_empty_slice()),
       usual_size_(smallest_read),
-      socket_(std::move(socket)) {
-  ::grpc_slice_buffer_init(&unsent_);
-}
+      socket_(std::move(socket)) {}
 
-connection::~connection() {
-  ::grpc_slice_unref(room_);
-  ::grpc_slice_buffer_destroy(&unsent_);
-}
+connection::~connection() { ::grpc_slice_unref(room_); }
 
 void connection::start() { registration_.emplace(loop_, weak_from_this()); }
 
@@ -77,7 +72,7 @@ void connection::fail_later(callback called, const absl::Status& why) {
   loop_->run(task::function([called = std::move(called), why]() mutable { called(why); }));
 }
 
-absl::Status connection::why_closed() const { return closed_.ok() ? socket_closed() : closed_; }
+absl::Status connection::why_unusable() const { return closed_.ok() ? send_error_ : closed_; }
 
 // ---- Reading
 
@@ -89,8 +84,7 @@ void connection::make_room(std::int64_t hint) {
 }
 
 void connection::take_bytes(std::size_t size, SliceBuffer& into) {
-  const auto called = loop_->callbacks_called();
-  const auto callbacks = called - std::exchange(called_before_, called);
+  const auto callbacks = callbacks_of_read_.load(std::memory_order_relaxed);
   if (size == GRPC_SLICE_LENGTH(room_) && callbacks <= most_callbacks_of_read)
     usual_size_ = std::min(usual_size_ * 2, largest_read);
   else if (size < usual_size_ / 8 || callbacks > most_callbacks_of_read)
@@ -113,10 +107,8 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
   {
     const std::lock_guard lock(mutex_);
     if (reading_) std::abort();  // gRPC reads twice at the same time
-    if (socket_)
-      reading_ = {.called = std::move(called), .buffer = into};
-    else
-      error = why_closed();
+    error = why_unusable();
+    if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
   }
   if (!error.ok())
     fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only without an error
@@ -139,75 +131,53 @@ bool connection::continue_reading() {
   }
   if (size > 0) take_bytes(static_cast<std::size_t>(size), *ended.buffer);
   if (size > 0 && !std::exchange(has_read_, true)) loop_->share_completion_poll();  // the peer's SETTINGS
-  const detail::call_into_grpc inside;
-  ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
+  const auto queued_before = loop_->callbacks_queued();
+  {
+    const detail::call_into_grpc inside;
+    ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
+  }
+  callbacks_of_read_.store(loop_->callbacks_queued() - queued_before, std::memory_order_relaxed);
   return true;
 }
 
 // ---- Writing
 
-connection::outcome connection::send(stream_socket& socket, absl::Status& error) {
-  while (sent_slices_ < unsent_.count) {
+connection::outcome connection::send(stream_socket& socket, send_result& result) {
+  while (!unsent_.empty()) {
     std::array<iovec, most_slices_of_send> parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 4 KiB for each RPC
-    std::size_t count = 0;
-    std::size_t offset = sent_of_slice_;
-    for (auto i = sent_slices_; i < unsent_.count && count < parts.size(); ++i, ++count) {
-      parts[count] = {.iov_base = GRPC_SLICE_START_PTR(unsent_.slices[i]) + offset,
-                      .iov_len = GRPC_SLICE_LENGTH(unsent_.slices[i]) - offset};
-      offset = 0;
-    }
     msghdr message{};
     message.msg_iov = parts.data();
-    message.msg_iovlen = count;
-    const auto sent = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
+    message.msg_iovlen = unsent_.next(parts);
+    const auto size = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (size < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
-      error = send_error_ = failed("sendmsg", errno);
-      drop_slices();
+      result.error = send_error_ = failed("sendmsg", errno);
+      result.slices = unsent_.give_up();
       return outcome::failed;
     }
-    count_sent(static_cast<std::size_t>(sent));
+    unsent_.sent(static_cast<std::size_t>(size));
   }
-  drop_slices();
+  result.slices = unsent_.give_up();
   return outcome::done;
 }
 
-void connection::count_sent(std::size_t size) {
-  while (sent_slices_ < unsent_.count) {
-    const auto rest = GRPC_SLICE_LENGTH(unsent_.slices[sent_slices_]) - sent_of_slice_;
-    if (size < rest) {
-      sent_of_slice_ += size;
-      return;
-    }
-    size -= rest;
-    sent_of_slice_ = 0;
-    ++sent_slices_;
-  }
-}
-
-void connection::drop_slices() {
-  ::grpc_slice_buffer_reset_and_unref(&unsent_);
-  sent_slices_ = 0;
-  sent_of_slice_ = 0;
-}
-
 bool connection::write(callback called, SliceBuffer* from) {
-  absl::Status error;
+  send_result sent;
   auto result = outcome::waits;
   bool begins_wait = false;
   {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
-    if (!socket_ || !send_error_.ok()) {
-      error = socket_ ? send_error_ : why_closed();
+    sent.error = why_unusable();
+    if (!sent.error.ok()) {
       result = outcome::failed;
     } else {
-      ::grpc_slice_buffer_move_into(from->c_slice_buffer(), &unsent_);
+      unsent_.take(*from);
       if (!write_is_put_off_ && !write_waits_) {
         write_is_put_off_ = !is_calling_back_ && loop_->will_flush(shared_from_this());
         if (!write_is_put_off_) {
-          result = send(*socket_, error);
+          result = send(*socket_, sent);
           begins_wait = result == outcome::waits;
         }
       }
@@ -219,7 +189,8 @@ bool connection::write(callback called, SliceBuffer* from) {
     return true;
   }
   if (result == outcome::failed)
-    fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only when the write waits
+    fail_later(std::move(called),
+               sent.error);  // NOLINT(bugprone-use-after-move): it is moved only when the write waits
   else if (begins_wait)
     loop_->begin_in_context(shared_from_this());
   return false;
@@ -253,19 +224,23 @@ void connection::try_again() {
 }
 
 bool connection::continue_writing() {
-  absl::Status error;
+  send_result sent;
   callback ended;
+  pending_read failing;
   {
     const std::lock_guard lock(mutex_);
     if (!is_writing() || !socket_ || write_is_put_off_) return true;
-    if (send(*socket_, error) == outcome::waits) return false;
+    if (send(*socket_, sent) == outcome::waits) return false;
+    if (!closed_.ok()) socket_.reset();
     ended = std::exchange(writing_, nullptr);
+    if (!ended && !sent.error.ok()) failing = std::exchange(reading_, {});  // nothing else of gRPC's can fail now
     is_calling_back_ = true;  // what gRPC writes then is all that it has collected
   }
-  if (error.ok()) loop_->has_sent();
+  if (sent.error.ok()) loop_->has_sent();
+  if (failing) fail_later(std::move(failing.called), sent.error);
   if (ended) {
     const detail::call_into_grpc inside;
-    ended(error);
+    ended(sent.error);
   }
   const std::lock_guard lock(mutex_);
   is_calling_back_ = false;
@@ -300,25 +275,32 @@ void connection::wait(stream_socket::wait_type ready, bool& waits, bool (connect
   });
 }
 
-void connection::close(const absl::Status& why) noexcept {
+void connection::close(const absl::Status& why) noexcept { end(why, true); }
+
+void connection::detached() noexcept {
+  end(absl::UnavailableError("Socket closed: gRPC's io_context or its event_engine_scope has ended"), false);
+}
+
+void connection::end(const absl::Status& why, bool may_linger) noexcept {
+  send_result sent;
   pending_read read;
   callback write;
+  bool lingers = false;
   {
     const std::lock_guard lock(mutex_);
     if (!socket_) return;
-    absl::Status ignored;
-    (void)send(*socket_, ignored);  // gRPC may believe that it is sent, for example a GOAWAY
-    closed_ = why;
-    socket_.reset();
+    if (closed_.ok()) closed_ = why;
     read = std::exchange(reading_, {});
     write = std::exchange(writing_, nullptr);
+    write_is_put_off_ = false;
+    const bool waits = send(*socket_, sent) == outcome::waits;
+    lingers = waits && may_linger && !write;
+    if (!lingers) socket_.reset();
+    if (waits && !lingers) sent.slices = unsent_.give_up();
   }
   if (read) fail_later(std::move(read.called), why);
   if (write) fail_later(std::move(write), why);
-}
-
-void connection::detached() noexcept {
-  close(absl::UnavailableError("Socket closed: gRPC's io_context or its event_engine_scope has ended"));
+  if (lingers) loop_->begin_in_context(shared_from_this());
 }
 
 }  // namespace conn_grpc::engine

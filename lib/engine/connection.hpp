@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/event_loop.hpp"
+#include "engine/unsent_bytes.hpp"
 
 #include <absl/status/status.h>
 #include <grpc/event_engine/event_engine.h>
@@ -9,6 +10,7 @@
 #include <grpc/event_engine/slice_buffer.h>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,7 +20,6 @@
 namespace conn_grpc::engine {
 
 using grpc_event_engine::experimental::MemoryAllocator;
-using grpc_event_engine::experimental::SliceBuffer;
 using stream_socket = asio::generic::stream_protocol::socket;
 using socket_address = EventEngine::ResolvedAddress;
 
@@ -49,7 +50,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   bool read(callback called, SliceBuffer* into, std::int64_t hint);
   bool write(callback called, SliceBuffer* from);
 
-  /// Closes the socket. Pending reads and writes call back with that status.
+  /// Closes the socket. Pending reads and writes call back with that status. What gRPC has been
+  /// told is sent is sent before. If the peer does not read, the socket waits for it.
   void close(const absl::Status& why) noexcept;
 
   [[nodiscard]] const socket_address& peer() const noexcept { return peer_; }
@@ -62,6 +64,10 @@ class connection final : public event_loop::user, public std::enable_shared_from
 
  private:
   enum class outcome { done, waits, failed };
+  struct send_result {
+    absl::Status error;
+    SliceBuffer slices;  // destroy them without the mutex: that may call a function of the user's
+  };
   struct pending_read {
     callback called;
     SliceBuffer* buffer = nullptr;
@@ -69,19 +75,18 @@ class connection final : public event_loop::user, public std::enable_shared_from
   };
 
   void fail_later(callback called, const absl::Status& why);
-  [[nodiscard]] absl::Status why_closed() const;
+  /// OK while gRPC may read and write.
+  [[nodiscard]] absl::Status why_unusable() const;
   void make_room(std::int64_t hint);
   void take_bytes(std::size_t size, SliceBuffer& into);
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_reading();
-  /// Sends what is unsent.
-  [[nodiscard]] outcome send(stream_socket& socket, absl::Status& error);
-  void count_sent(std::size_t size);
-  void drop_slices();
-  [[nodiscard]] bool is_writing() const { return writing_ || unsent_.count > 0; }
+  [[nodiscard]] outcome send(stream_socket& socket, send_result& result);
+  [[nodiscard]] bool is_writing() { return writing_ || !unsent_.empty(); }
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
+  void end(const absl::Status& why, bool may_linger) noexcept;
   /// Waits for the socket, and then calls `go_on`.
   /// @param waits a member, and true until the socket is ready.
   void wait(stream_socket::wait_type ready, bool& waits, bool (connection::*go_on)(), asio::io_context& context);
@@ -96,16 +101,14 @@ class connection final : public event_loop::user, public std::enable_shared_from
   grpc_slice room_;         // what the next bytes are read into
   std::size_t usual_size_;  // of a read
   bool has_read_ = false;
-  std::uint64_t called_before_ = 0;  // callbacks that gRPC had called at the last read
+  std::atomic<std::uint64_t> callbacks_of_read_{0};  // that the last read has led to
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
   absl::Status closed_;
   pending_read reading_;
-  callback writing_;            // of the write that is pending; `unsent_` may have more than this write
-  grpc_slice_buffer unsent_{};  // the front of it may be sent
-  std::size_t sent_slices_ = 0;
-  std::size_t sent_of_slice_ = 0;
+  callback writing_;  // of the write that is pending; `unsent_` may have more than this write
+  unsent_bytes unsent_;
   absl::Status send_error_;   // bytes were lost: nothing is sent after that
   bool read_waits_ = false;   // for Asio
   bool write_waits_ = false;  // for Asio

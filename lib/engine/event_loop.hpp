@@ -157,9 +157,9 @@ class event_loop final : public detail::callback_loop,
     context.get_executor().on_work_finished();
   }
 
-  /// How many callbacks of gRPC's have been called, those of `run_control` not counted.
-  [[nodiscard]] std::uint64_t callbacks_called() const noexcept {
-    return callbacks_taken_.load(std::memory_order_relaxed);
+  /// How many functions `run` has queued.
+  [[nodiscard]] std::uint64_t callbacks_queued() const noexcept {
+    return callbacks_queued_.load(std::memory_order_relaxed);
   }
 
   /// True on a thread that runs the context, and on the stand-in thread.
@@ -236,6 +236,7 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> control_;    // closures
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
+  std::atomic<std::uint64_t> callbacks_queued_{0};
   std::deque<std::function<void(bool)>> behind_;  // of call_behind; a handler is posted for each
   std::vector<std::shared_ptr<user>> beginning_;
   std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted, or by the stand-in thread
@@ -252,7 +253,7 @@ class event_loop final : public detail::callback_loop,
   int posted_turns_ = 0;
   int running_turns_ = 0;
   std::uint64_t control_taken_ = 0;
-  std::atomic<std::uint64_t> callbacks_taken_{0};  // changes with the mutex held
+  std::uint64_t callbacks_taken_ = 0;
   std::thread::id first_thread_;
   bool turns_overlap_ = false;  // or may: several threads run the context, or handlers of turns do
 
@@ -279,7 +280,10 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   bool call_behind(std::function<void(bool)>&& task) override;
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
   /// What this turn has put off, for another one to flush.
-  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() { return std::exchange(flushed_, {}); }
+  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() {
+    std::erase(flushed_, nullptr);  // it may be flushing them now
+    return std::exchange(flushed_, {});
+  }
 
   void call(task& called, bool is_control);
   /// Calls tasks, and completes what they have deferred, until there are none, or the limit is

@@ -140,7 +140,7 @@ void event_loop::check_for_stuck_threads(std::unique_lock<std::mutex>& lock) {
 
 void event_loop::call_next(std::unique_lock<std::mutex>& lock, bool is_control) {
   auto next = is_control ? take_control() : take_callback();
-  is_control ? --control_taken_ : --callbacks_taken_;  // this thread has taken it: the other one may still be stuck
+  --(is_control ? control_taken_ : callbacks_taken_);  // this thread has taken it: the other one may still be stuck
   in_stand_in_turn(lock, [&](turn_here& here) {
     here.call(*next, is_control);
     next.reset();  // without the mutex, because its destructor may call the engine

@@ -213,21 +213,58 @@ TEST_CASE("what was put off leaves first, and in any case", "[turns]") {
     });
     CHECK(other.all() == "the last words");
   }
+  SECTION("when the peer does not read then") {
+    const std::string text(std::size_t{16} * 1024 * 1024, 'x');
+    f.in_handler([&] {
+      f.after_write = [&] { f.endpoint.reset(); };
+      f.engine->loop()->in_turn([&] { f.put_off_in_this_turn(text); });
+    });
+    CHECK(f.written == 1);
+    f.io->restart();
+    background running(*f.io);
+    CHECK((other.all() == text));  // not printed: it is long
+  }
   CHECK(f.was_ok);
 }
 
-TEST_CASE("a put-off write that fails after it has ended fails the next one", "[turns]") {
+// Nobody else would tell gRPC.
+TEST_CASE("a put-off write that fails after it has ended fails what gRPC does next", "[turns]") {
   peer other;
   turns_fixture f(other.address());
   auto accepted = other.accept();
   accepted.set_option(asio::socket_base::linger(true, 0));
   accepted.close();  // resets the connection
-  f.in_handler([&] { f.engine->loop()->in_turn([&] { f.put_off_in_this_turn(); }); });
-  CHECK(f.was_ok);
+  SliceBuffer got;
+  std::string words_of_read;
+  const bool reads = GENERATE(false, true);
+  f.in_handler([&] {
+    if (reads) CHECK_FALSE(f.endpoint->Read([&](const absl::Status& s) { words_of_read = s.message(); }, &got, {}));
+    f.engine->loop()->in_turn([&] { f.put_off_in_this_turn(); });
+    CHECK(f.was_ok);
+  });
+  if (reads) CHECK_THAT(words_of_read, has_text("sendmsg: Connection reset by peer"));
   f.in_handler([&] { CHECK_FALSE(f.write()); });
   CHECK(f.written == 2);
   CHECK_FALSE(f.was_ok);
   CHECK_THAT(f.words, has_text("Connection reset by peer"));  // and not the next error
+}
+
+// As the destroy function of a grpc::Slice of the user's may.
+TEST_CASE("a slice that is released after it was sent may write", "[turns]") {
+  const echo_server server;
+  turns_fixture f(server.address());
+  bool released = false;
+  SliceBuffer from_user;
+  std::function<void()> release = [&] {
+    released = true;
+    f.write();
+  };
+  std::string text(1'000, 'x');
+  const auto slice = ::grpc_slice_new_with_user_data(
+      text.data(), text.size(), [](void* called) { (*static_cast<std::function<void()>*>(called))(); }, &release);
+  ::grpc_slice_buffer_add(from_user.c_slice_buffer(), slice);
+  f.in_handler([&] { CHECK(f.endpoint->Write([](const absl::Status&) {}, &from_user, {})); });
+  CHECK(released);
 }
 
 // Only the first turn writes to the connection. What the next ones write, gRPC collects.
