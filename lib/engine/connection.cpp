@@ -31,6 +31,8 @@ constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used 
 // caches, and other sockets wait.
 constexpr std::uint64_t most_callbacks_of_read = 16;
 
+constexpr int most_reads_of_close = 64;
+
 constexpr std::size_t most_slices_of_send = 256;
 
 // gRPC makes the status of the RPCs that end with the connection of this. The words are
@@ -72,8 +74,6 @@ void connection::fail_later(callback called, const absl::Status& why) {
   loop_->run(task::function([called = std::move(called), why]() mutable { called(why); }));
 }
 
-absl::Status connection::why_unusable() const { return closed_.ok() ? send_error_ : closed_; }
-
 // ---- Reading
 
 void connection::make_room(std::int64_t hint) {
@@ -107,7 +107,7 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
   {
     const std::lock_guard lock(mutex_);
     if (reading_) std::abort();  // gRPC reads twice at the same time
-    error = why_unusable();
+    error = closed_;
     if (error.ok()) reading_ = {.called = std::move(called), .buffer = into};
   }
   if (!error.ok())
@@ -119,14 +119,15 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
 
 bool connection::continue_reading() {
   std::ptrdiff_t size = 0;
-  int error = 0;
+  absl::Status error;
   pending_read ended;
   {
     const std::lock_guard lock(mutex_);
     if (!reading_ || !socket_) return true;
     size = receive(*socket_);
-    if (size < 0) error = errno;
-    if (error == EAGAIN || error == EWOULDBLOCK) return false;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (size <= 0) error = size < 0 ? failed("recv", errno) : socket_closed();
+    if (size <= 0 && !send_error_.ok()) error = send_error_;
     ended = std::exchange(reading_, {});
   }
   if (size > 0) take_bytes(static_cast<std::size_t>(size), *ended.buffer);
@@ -134,7 +135,7 @@ bool connection::continue_reading() {
   const auto queued_before = loop_->callbacks_queued();
   {
     const detail::call_into_grpc inside;
-    ended.called(size > 0 ? absl::OkStatus() : size == 0 ? socket_closed() : failed("recv", error));
+    ended.called(error);
   }
   callbacks_of_read_.store(loop_->callbacks_queued() - queued_before, std::memory_order_relaxed);
   return true;
@@ -154,11 +155,14 @@ connection::outcome connection::send(stream_socket& socket, send_result& result)
       if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
       result.error = send_error_ = failed("sendmsg", errno);
       result.slices = unsent_.give_up();
+      owes_bytes_ = false;
+      ::shutdown(socket.native_handle(), SHUT_RDWR);  // ends the read, after what has arrived
       return outcome::failed;
     }
     unsent_.sent(static_cast<std::size_t>(size));
   }
   result.slices = unsent_.give_up();
+  owes_bytes_ = false;
   return outcome::done;
 }
 
@@ -169,7 +173,7 @@ bool connection::write(callback called, SliceBuffer* from) {
   {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
-    sent.error = why_unusable();
+    sent.error = closed_.ok() ? send_error_ : closed_;
     if (!sent.error.ok()) {
       result = outcome::failed;
     } else {
@@ -201,6 +205,7 @@ void connection::flush() {
   {
     const std::lock_guard lock(mutex_);
     if (write_is_put_off_) accepted = std::exchange(writing_, nullptr);
+    owes_bytes_ = owes_bytes_ || accepted;
   }
   if (accepted) {
     const detail::call_into_grpc inside;
@@ -226,18 +231,15 @@ void connection::try_again() {
 bool connection::continue_writing() {
   send_result sent;
   callback ended;
-  pending_read failing;
   {
     const std::lock_guard lock(mutex_);
     if (!is_writing() || !socket_ || write_is_put_off_) return true;
     if (send(*socket_, sent) == outcome::waits) return false;
-    if (!closed_.ok()) socket_.reset();
+    if (!closed_.ok()) close_socket();
     ended = std::exchange(writing_, nullptr);
-    if (!ended && !sent.error.ok()) failing = std::exchange(reading_, {});  // nothing else of gRPC's can fail now
     is_calling_back_ = true;  // what gRPC writes then is all that it has collected
   }
   if (sent.error.ok()) loop_->has_sent();
-  if (failing) fail_later(std::move(failing.called), sent.error);
   if (ended) {
     const detail::call_into_grpc inside;
     ended(sent.error);
@@ -294,13 +296,23 @@ void connection::end(const absl::Status& why, bool may_linger) noexcept {
     write = std::exchange(writing_, nullptr);
     write_is_put_off_ = false;
     const bool waits = send(*socket_, sent) == outcome::waits;
-    lingers = waits && may_linger && !write;
-    if (!lingers) socket_.reset();
+    lingers = waits && may_linger && owes_bytes_;
+    if (!lingers) close_socket();
     if (waits && !lingers) sent.slices = unsent_.give_up();
   }
   if (read) fail_later(std::move(read.called), why);
   if (write) fail_later(std::move(write), why);
+  // Not here: gRPC may hold a mutex.
+  if (sent.slices.Count() > 0) loop_->run(task::function([released = std::move(sent.slices)] {}));
   if (lingers) loop_->begin_in_context(shared_from_this());
+}
+
+// With unread bytes, the kernel would reset the connection, and drop what it still has to send.
+void connection::close_socket() {
+  std::array<char, 4096> unread;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (int reads = 0; reads < most_reads_of_close; ++reads)
+    if (::recv(socket_->native_handle(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) break;
+  socket_.reset();
 }
 
 }  // namespace conn_grpc::engine

@@ -51,7 +51,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   bool write(callback called, SliceBuffer* from);
 
   /// Closes the socket. Pending reads and writes call back with that status. What gRPC has been
-  /// told is sent is sent before. If the peer does not read, the socket waits for it.
+  /// told is sent is sent before. If the peer does not read, the socket waits for it, but not for
+  /// longer than the loop uses the context.
   void close(const absl::Status& why) noexcept;
 
   [[nodiscard]] const socket_address& peer() const noexcept { return peer_; }
@@ -75,8 +76,6 @@ class connection final : public event_loop::user, public std::enable_shared_from
   };
 
   void fail_later(callback called, const absl::Status& why);
-  /// OK while gRPC may read and write.
-  [[nodiscard]] absl::Status why_unusable() const;
   void make_room(std::int64_t hint);
   void take_bytes(std::size_t size, SliceBuffer& into);
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
@@ -87,6 +86,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
   void end(const absl::Status& why, bool may_linger) noexcept;
+  /// With the mutex held.
+  void close_socket();
   /// Waits for the socket, and then calls `go_on`.
   /// @param waits a member, and true until the socket is ready.
   void wait(stream_socket::wait_type ready, bool& waits, bool (connection::*go_on)(), asio::io_context& context);
@@ -109,6 +110,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   pending_read reading_;
   callback writing_;  // of the write that is pending; `unsent_` may have more than this write
   unsent_bytes unsent_;
+  bool owes_bytes_ = false;   // gRPC has been told that they are sent
   absl::Status send_error_;   // bytes were lost: nothing is sent after that
   bool read_waits_ = false;   // for Asio
   bool write_waits_ = false;  // for Asio

@@ -280,10 +280,7 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   bool call_behind(std::function<void(bool)>&& task) override;
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
   /// What this turn has put off, for another one to flush.
-  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed() {
-    std::erase(flushed_, nullptr);  // it may be flushing them now
-    return std::exchange(flushed_, {});
-  }
+  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed();
 
   void call(task& called, bool is_control);
   /// Calls tasks, and completes what they have deferred, until there are none, or the limit is
@@ -310,7 +307,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   bool shares_completion_poll_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
-  std::vector<std::shared_ptr<user>> flushed_;
+  std::vector<std::shared_ptr<user>> flushed_;  // when this turn ends
+  std::size_t next_flushed_ = 0;
 };
 
 template <class Function>
