@@ -43,6 +43,15 @@ absl::Status failed(const char* what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", std::generic_category().message(error)));
 }
 
+// Call it before the socket is closed. With unread bytes, the kernel would reset the connection, and
+// drop what it still has to send.
+void discard_unread(stream_socket& socket) {
+  std::array<char, 4096> unread;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (int reads = 0; reads < most_reads_of_close; ++reads)
+    // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): MSG_DONTWAIT
+    if (::recv(socket.native_handle(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) return;
+}
+
 }  // namespace
 
 asio::generic::stream_protocol protocol_of(int family) {
@@ -174,7 +183,7 @@ bool connection::write(callback called, SliceBuffer* from) {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
     sent.error = closed_.ok() ? send_error_ : closed_;
-    if (!sent.error.ok()) {
+    if (!socket_ || !sent.error.ok()) {
       result = outcome::failed;
     } else {
       unsent_.take(*from);
@@ -193,8 +202,8 @@ bool connection::write(callback called, SliceBuffer* from) {
     return true;
   }
   if (result == outcome::failed)
-    fail_later(std::move(called),
-               sent.error);  // NOLINT(bugprone-use-after-move): it is moved only when the write waits
+    // NOLINTNEXTLINE(bugprone-use-after-move): it is moved only when the write waits
+    fail_later(std::move(called), sent.error);
   else if (begins_wait)
     loop_->begin_in_context(shared_from_this());
   return false;
@@ -235,7 +244,10 @@ bool connection::continue_writing() {
     const std::lock_guard lock(mutex_);
     if (!is_writing() || !socket_ || write_is_put_off_) return true;
     if (send(*socket_, sent) == outcome::waits) return false;
-    if (!closed_.ok()) close_socket();
+    if (!closed_.ok()) {
+      discard_unread(*socket_);
+      socket_.reset();
+    }
     ended = std::exchange(writing_, nullptr);
     is_calling_back_ = true;  // what gRPC writes then is all that it has collected
   }
@@ -297,22 +309,17 @@ void connection::end(const absl::Status& why, bool may_linger) noexcept {
     write_is_put_off_ = false;
     const bool waits = send(*socket_, sent) == outcome::waits;
     lingers = waits && may_linger && owes_bytes_;
-    if (!lingers) close_socket();
+    if (!lingers) {
+      discard_unread(*socket_);
+      socket_.reset();
+    }
     if (waits && !lingers) sent.slices = unsent_.give_up();
   }
   if (read) fail_later(std::move(read.called), why);
   if (write) fail_later(std::move(write), why);
-  // Not here: gRPC may hold a mutex.
+  // Later, because gRPC may hold a mutex now.
   if (sent.slices.Count() > 0) loop_->run(task::function([released = std::move(sent.slices)] {}));
   if (lingers) loop_->begin_in_context(shared_from_this());
-}
-
-// With unread bytes, the kernel would reset the connection, and drop what it still has to send.
-void connection::close_socket() {
-  std::array<char, 4096> unread;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  for (int reads = 0; reads < most_reads_of_close; ++reads)
-    if (::recv(socket_->native_handle(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) break;
-  socket_.reset();
 }
 
 }  // namespace conn_grpc::engine

@@ -86,8 +86,6 @@ class connection final : public event_loop::user, public std::enable_shared_from
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
   void end(const absl::Status& why, bool may_linger) noexcept;
-  /// With the mutex held.
-  void close_socket();
   /// Waits for the socket, and then calls `go_on`.
   /// @param waits a member, and true until the socket is ready.
   void wait(stream_socket::wait_type ready, bool& waits, bool (connection::*go_on)(), asio::io_context& context);
