@@ -27,11 +27,11 @@ constexpr std::size_t smallest_read = std::size_t{4} * 1024;
 constexpr std::size_t largest_read = std::size_t{256} * 1024;
 constexpr std::size_t smallest_room = 1024;  // what is left of a slice is used down to this
 
-// A read that has led to more callbacks is not made larger: what was read first leaves the CPU's
-// caches, and other sockets wait.
+// After a read that has led to more callbacks, the next slice is smaller. Otherwise what was read first
+// leaves the CPU's caches before it is completed, and the server is idle meanwhile.
 constexpr std::uint64_t most_callbacks_of_read = 16;
 
-constexpr int most_reads_of_close = 64;
+constexpr int most_reads_of_close = 64;  // the peer may send without end
 
 constexpr std::size_t most_slices_of_send = 256;
 
@@ -43,8 +43,8 @@ absl::Status failed(const char* what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", std::generic_category().message(error)));
 }
 
-// Call it before the socket is closed. With unread bytes, the kernel would reset the connection, and
-// drop what it still has to send.
+// Call it before the socket is closed. With unread bytes, the kernel resets the connection, and drops
+// what it still has to send. Bytes that arrive later have the same effect.
 void discard_unread(stream_socket& socket) {
   std::array<char, 4096> unread;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   for (int reads = 0; reads < most_reads_of_close; ++reads)
@@ -109,7 +109,7 @@ std::ptrdiff_t connection::receive(stream_socket& socket) {
   return size;
 }
 
-bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
+void connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
   into->Clear();
   make_room(hint);
   absl::Status error;
@@ -123,7 +123,6 @@ bool connection::read(callback called, SliceBuffer* into, std::int64_t hint) {
     fail_later(std::move(called), error);  // NOLINT(bugprone-use-after-move): it is moved only without an error
   else
     loop_->begin_in_context(shared_from_this());
-  return false;
 }
 
 bool connection::continue_reading() {
@@ -141,12 +140,12 @@ bool connection::continue_reading() {
   }
   if (size > 0) take_bytes(static_cast<std::size_t>(size), *ended.buffer);
   if (size > 0 && !std::exchange(has_read_, true)) loop_->share_completion_poll();  // the peer's SETTINGS
-  const auto queued_before = loop_->callbacks_queued();
+  const auto queued_before = loop_->callbacks_ever_queued();
   {
     const detail::call_into_grpc inside;
     ended.called(error);
   }
-  callbacks_of_read_.store(loop_->callbacks_queued() - queued_before, std::memory_order_relaxed);
+  callbacks_of_read_.store(loop_->callbacks_ever_queued() - queued_before, std::memory_order_relaxed);
   return true;
 }
 
@@ -154,24 +153,25 @@ bool connection::continue_reading() {
 
 connection::outcome connection::send(stream_socket& socket, send_result& result) {
   while (!unsent_.empty()) {
-    std::array<iovec, most_slices_of_send> parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 4 KiB for each RPC
+    std::array<iovec, most_slices_of_send>
+        parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 4 KiB for each send
     msghdr message{};
     message.msg_iov = parts.data();
-    message.msg_iovlen = unsent_.next(parts);
+    message.msg_iovlen = unsent_.fill(parts);
     const auto size = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (size < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
       result.error = send_error_ = failed("sendmsg", errno);
-      result.slices = unsent_.give_up();
-      owes_bytes_ = false;
+      result.slices = unsent_.take_all();
+      reported_as_sent_ = false;
       ::shutdown(socket.native_handle(), SHUT_RDWR);  // ends the read, after what has arrived
       return outcome::failed;
     }
-    unsent_.sent(static_cast<std::size_t>(size));
+    unsent_.record_sent(static_cast<std::size_t>(size));
   }
-  result.slices = unsent_.give_up();
-  owes_bytes_ = false;
+  result.slices = unsent_.take_all();
+  reported_as_sent_ = false;
   return outcome::done;
 }
 
@@ -186,7 +186,7 @@ bool connection::write(callback called, SliceBuffer* from) {
     if (!socket_ || !sent.error.ok()) {
       result = outcome::failed;
     } else {
-      unsent_.take(*from);
+      unsent_.append(*from);
       if (!write_is_put_off_ && !write_waits_) {
         write_is_put_off_ = !is_calling_back_ && loop_->will_flush(shared_from_this());
         if (!write_is_put_off_) {
@@ -210,15 +210,15 @@ bool connection::write(callback called, SliceBuffer* from) {
 }
 
 void connection::flush() {
-  callback accepted;
+  callback end_of_write;
   {
     const std::lock_guard lock(mutex_);
-    if (write_is_put_off_) accepted = std::exchange(writing_, nullptr);
-    owes_bytes_ = owes_bytes_ || accepted;
+    if (write_is_put_off_) end_of_write = std::exchange(writing_, nullptr);
+    reported_as_sent_ = reported_as_sent_ || end_of_write;
   }
-  if (accepted) {
+  if (end_of_write) {
     const detail::call_into_grpc inside;
-    accepted(absl::OkStatus());  // gRPC writes what it has collected meanwhile
+    end_of_write(absl::OkStatus());  // gRPC writes what it has collected meanwhile
   }
   {
     const std::lock_guard lock(mutex_);
@@ -242,7 +242,7 @@ bool connection::continue_writing() {
   callback ended;
   {
     const std::lock_guard lock(mutex_);
-    if (!is_writing() || !socket_ || write_is_put_off_) return true;
+    if (!has_unsent() || !socket_ || write_is_put_off_) return true;
     if (send(*socket_, sent) == outcome::waits) return false;
     if (!closed_.ok()) {
       discard_unread(*socket_);
@@ -268,7 +268,7 @@ void connection::begin() noexcept {
   auto* const context = loop_->context();
   if (!socket_ || context == nullptr) return;
   if (reading_ && !read_waits_) wait(stream_socket::wait_read, read_waits_, &connection::continue_reading, *context);
-  if (is_writing() && !write_waits_ && !write_is_put_off_)
+  if (has_unsent() && !write_waits_ && !write_is_put_off_)
     wait(stream_socket::wait_write, write_waits_, &connection::continue_writing, *context);
 }
 
@@ -308,16 +308,16 @@ void connection::end(const absl::Status& why, bool may_linger) noexcept {
     write = std::exchange(writing_, nullptr);
     write_is_put_off_ = false;
     const bool waits = send(*socket_, sent) == outcome::waits;
-    lingers = waits && may_linger && owes_bytes_;
+    lingers = waits && may_linger && reported_as_sent_;
     if (!lingers) {
       discard_unread(*socket_);
       socket_.reset();
     }
-    if (waits && !lingers) sent.slices = unsent_.give_up();
+    if (waits && !lingers) sent.slices = unsent_.take_all();
   }
   if (read) fail_later(std::move(read.called), why);
   if (write) fail_later(std::move(write), why);
-  // Later, because gRPC may hold a mutex now.
+  // The slices are released in a later callback, because gRPC may hold a mutex now.
   if (sent.slices.Count() > 0) loop_->run(task::function([released = std::move(sent.slices)] {}));
   if (lingers) loop_->begin_in_context(shared_from_this());
 }

@@ -25,12 +25,12 @@ using socket_address = EventEngine::ResolvedAddress;
 
 /// A connected socket that gRPC reads from and writes to.
 ///
-/// A read waits for the context. So the RPCs that end with what was read are completed before more
-/// is read. A write is tried at once, or put off while more may follow before long, from other
-/// callbacks or from turns that are ready. gRPC collects what they write. When it is time to send,
-/// the connection tells gRPC that the write has ended, and takes what was collected, too: both leave
-/// as one. Asio only waits until the socket is ready. The connection itself reads and writes, so
-/// the stand-in thread can do that, too.
+/// A read waits until the socket is readable. So with one thread that runs the context, the RPCs that
+/// end with what was read are completed before more is read. A write is tried at once, or put off
+/// while gRPC may write more soon, in other callbacks or in turns that are ready. gRPC collects that.
+/// When it is time to send, the connection tells gRPC that the write has ended. gRPC then writes the
+/// rest, and the connection sends both together. Asio only waits until the socket is ready. The
+/// connection itself reads and writes, so the stand-in thread can do that, too.
 ///
 /// *Thread safety*: all functions. gRPC has at most one read and one write pending.
 class connection final : public event_loop::user, public std::enable_shared_from_this<connection> {
@@ -46,13 +46,14 @@ class connection final : public event_loop::user, public std::enable_shared_from
   /// Registers with the loop. Call it once, before all others.
   void start();
 
+  /// As EventEngine::Endpoint. Always calls back later.
+  void read(callback called, SliceBuffer* into, std::int64_t hint);
   /// As EventEngine::Endpoint: true when it has succeeded, and will not call back.
-  bool read(callback called, SliceBuffer* into, std::int64_t hint);
   bool write(callback called, SliceBuffer* from);
 
-  /// Closes the socket. Pending reads and writes call back with that status. What gRPC has been
-  /// told is sent is sent before. If the peer does not read, the socket waits for it, but not for
-  /// longer than the loop uses the context.
+  /// Ends pending reads and writes with that status, and closes the socket. Before that it sends the
+  /// bytes that gRPC was told are sent. While the peer does not read them, the socket stays open, at
+  /// the latest until the loop is detached.
   void close(const absl::Status& why) noexcept;
 
   [[nodiscard]] const socket_address& peer() const noexcept { return peer_; }
@@ -67,7 +68,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   enum class outcome { done, waits, failed };
   struct send_result {
     absl::Status error;
-    SliceBuffer slices;  // destroy them without the mutex: that may call a function of the user's
+    SliceBuffer slices;  // to be destroyed without the mutex: that may call a function of the user's
   };
   struct pending_read {
     callback called;
@@ -82,7 +83,7 @@ class connection final : public event_loop::user, public std::enable_shared_from
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_reading();
   [[nodiscard]] outcome send(stream_socket& socket, send_result& result);
-  [[nodiscard]] bool is_writing() { return writing_ || !unsent_.empty(); }
+  [[nodiscard]] bool has_unsent() { return writing_ || !unsent_.empty(); }
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();
   void end(const absl::Status& why, bool may_linger) noexcept;
@@ -100,7 +101,9 @@ class connection final : public event_loop::user, public std::enable_shared_from
   grpc_slice room_;         // what the next bytes are read into
   std::size_t usual_size_;  // of a read
   bool has_read_ = false;
-  std::atomic<std::uint64_t> callbacks_of_read_{0};  // that the last read has led to
+
+  // Callbacks that the last read has led to. The next read may run on another thread.
+  std::atomic<std::uint64_t> callbacks_of_read_{0};
 
   mutable std::mutex mutex_;
   std::optional<stream_socket> socket_;  // empty once closed
@@ -108,10 +111,10 @@ class connection final : public event_loop::user, public std::enable_shared_from
   pending_read reading_;
   callback writing_;  // of the write that is pending; `unsent_` may have more than this write
   unsent_bytes unsent_;
-  bool owes_bytes_ = false;   // gRPC has been told that they are sent
-  absl::Status send_error_;   // bytes were lost: nothing is sent after that
-  bool read_waits_ = false;   // for Asio
-  bool write_waits_ = false;  // for Asio
+  bool reported_as_sent_ = false;  // gRPC was told that bytes of `unsent_` are sent
+  absl::Status send_error_;        // set when a send has failed; nothing is sent after that
+  bool read_waits_ = false;        // for Asio
+  bool write_waits_ = false;       // for Asio
   bool write_is_put_off_ = false;
   bool is_calling_back_ = false;  // the end of a write
 };
@@ -125,7 +128,8 @@ class endpoint final : public EventEngine::Endpoint {
   endpoint& operator=(const endpoint&) = delete;
 
   bool Read(absl::AnyInvocable<void(absl::Status)> on_read, SliceBuffer* buffer, ReadArgs args) override {
-    return connection_->read(std::move(on_read), buffer, args.read_hint_bytes());
+    connection_->read(std::move(on_read), buffer, args.read_hint_bytes());
+    return false;
   }
   bool Write(absl::AnyInvocable<void(absl::Status)> on_writable, SliceBuffer* data, WriteArgs) override {
     return connection_->write(std::move(on_writable), data);

@@ -56,7 +56,7 @@ void event_loop::run_control(task control) {
 void event_loop::run(task::function called) {
   std::unique_lock lock(mutex_);
   callbacks_.emplace_back(std::move(called));
-  callbacks_queued_.fetch_add(1, std::memory_order_relaxed);
+  callbacks_ever_queued_.fetch_add(1, std::memory_order_relaxed);
   callback_count_.store(callbacks_.size(), std::memory_order_relaxed);
   request_turn();
   const bool notify = wakes_stand_in(false);

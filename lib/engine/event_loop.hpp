@@ -157,9 +157,9 @@ class event_loop final : public detail::callback_loop,
     context.get_executor().on_work_finished();
   }
 
-  /// How many functions `run` has queued.
-  [[nodiscard]] std::uint64_t callbacks_queued() const noexcept {
-    return callbacks_queued_.load(std::memory_order_relaxed);
+  /// The number of callbacks that `run` has queued since the loop began.
+  [[nodiscard]] std::uint64_t callbacks_ever_queued() const noexcept {
+    return callbacks_ever_queued_.load(std::memory_order_relaxed);
   }
 
   /// True on a thread that runs the context, and on the stand-in thread.
@@ -236,7 +236,7 @@ class event_loop final : public detail::callback_loop,
   std::deque<task> control_;    // closures
   std::deque<task> callbacks_;  // all else, also the user's callbacks
   std::atomic<std::size_t> callback_count_{0};
-  std::atomic<std::uint64_t> callbacks_queued_{0};
+  std::atomic<std::uint64_t> callbacks_ever_queued_{0};
   std::deque<std::function<void(bool)>> behind_;  // of call_behind; a handler is posted for each
   std::vector<std::shared_ptr<user>> beginning_;
   std::vector<std::shared_ptr<user>> flushing_;  // in the turn that is posted, or by the stand-in thread
@@ -279,8 +279,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   void defer(const std::shared_ptr<detail::deferred_completion>& deferred) override { deferred_.push_back(deferred); }
   bool call_behind(std::function<void(bool)>&& task) override;
   [[nodiscard]] bool will_flush(const std::shared_ptr<user>& caller);
-  /// What this turn has put off, for another one to flush.
-  [[nodiscard]] std::vector<std::shared_ptr<user>> take_flushed();
+  /// The connections that this turn has not flushed yet.
+  [[nodiscard]] std::vector<std::shared_ptr<user>> take_unflushed();
 
   void call(task& called, bool is_control);
   /// Calls tasks, and completes what they have deferred, until there are none, or the limit is
@@ -307,8 +307,8 @@ class event_loop::turn_here final : public detail::callback_loop::turn {
   bool shares_completion_poll_ = false;
   std::vector<std::shared_ptr<detail::deferred_completion>> deferred_;
   std::size_t next_deferred_ = 0;
-  std::vector<std::shared_ptr<user>> flushed_;  // when this turn ends
-  std::size_t next_flushed_ = 0;
+  std::vector<std::shared_ptr<user>> to_flush_;  // at the end of this turn
+  std::size_t next_to_flush_ = 0;
 };
 
 template <class Function>

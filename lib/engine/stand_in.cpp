@@ -30,7 +30,8 @@ void event_loop::begin_waiting() noexcept {
     const std::lock_guard lock(mutex_);
     ++waiting_;
     // This thread waits inside of its turn, so the turn cannot flush them.
-    if (here != nullptr && context_ != nullptr) std::ranges::move(here->take_flushed(), std::back_inserter(flushing_));
+    if (here != nullptr && context_ != nullptr)
+      std::ranges::move(here->take_unflushed(), std::back_inserter(flushing_));
   }
   stand_in_wakes_.notify_one();
 }

@@ -42,7 +42,7 @@ bool event_loop::turn_here::will_flush(const std::shared_ptr<user>& caller) {
   const bool calls_more =
       next_deferred_ < deferred_.size() || loop_.callback_count_.load(std::memory_order_relaxed) > 0;
   if (!puts_writes_off_ && !calls_more) return false;
-  flushed_.push_back(caller);
+  to_flush_.push_back(caller);
   return true;
 }
 
@@ -115,11 +115,12 @@ void event_loop::turn_here::finish() {
     const std::lock_guard lock(loop_.mutex_);
     if (kind_ == turn_kind::queued || (kind_ == turn_kind::stand_in && loop_.stands_in_for_all())) {
       loop_.gathering_.flush();
-      std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(flushed_));
+      std::ranges::move(std::exchange(loop_.flushing_, {}), std::back_inserter(to_flush_));
     } else if (puts_writes_off_ && loop_.context_ != nullptr) {
-      // gRPC itself collects what is written to a connection whose write is put off already.
-      if (!flushed_.empty() || (may_have_written_ && !loop_.flushing_.empty())) loop_.gathering_.put_off();
-      std::ranges::move(std::exchange(flushed_, {}), std::back_inserter(loop_.flushing_));
+      // A turn that writes to connections whose writes are put off already has nothing to flush. It
+      // counts, too: gRPC collects what it writes.
+      if (!to_flush_.empty() || (may_have_written_ && !loop_.flushing_.empty())) loop_.gathering_.put_off();
+      std::ranges::move(std::exchange(to_flush_, {}), std::back_inserter(loop_.flushing_));
     }
   }
   flush();
@@ -137,16 +138,16 @@ void event_loop::turn_here::poll_completions_after_turn() {
   if (!shares_completion_poll_ || !loop_.post_completion_poll()) poll_completions();
 }
 
-std::vector<std::shared_ptr<event_loop::user>> event_loop::turn_here::take_flushed() {
-  flushed_.erase(flushed_.begin(), flushed_.begin() + static_cast<std::ptrdiff_t>(std::exchange(next_flushed_, 0)));
-  return std::exchange(flushed_, {});
+std::vector<std::shared_ptr<event_loop::user>> event_loop::turn_here::take_unflushed() {
+  to_flush_.erase(to_flush_.begin(), to_flush_.begin() + static_cast<std::ptrdiff_t>(std::exchange(next_to_flush_, 0)));
+  return std::exchange(to_flush_, {});
 }
 
-// More may come meanwhile. A function that waits for gRPC takes the rest.
+// A flush may add connections. If it waits for gRPC, the stand-in thread flushes the rest.
 void event_loop::turn_here::flush() {
-  while (next_flushed_ < flushed_.size()) std::exchange(flushed_[next_flushed_++], nullptr)->flush();
-  flushed_.clear();
-  next_flushed_ = 0;
+  while (next_to_flush_ < to_flush_.size()) std::exchange(to_flush_[next_to_flush_++], nullptr)->flush();
+  to_flush_.clear();
+  next_to_flush_ = 0;
 }
 
 // Also what is left when a handler has thrown. Without permission to dispatch, the handlers

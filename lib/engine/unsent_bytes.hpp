@@ -14,19 +14,19 @@ namespace conn_grpc::engine {
 
 using grpc_event_engine::experimental::SliceBuffer;
 
-/// A queue of bytes for a socket. It releases no slice itself, because that may call a function of
-/// the user's.
+/// A queue of bytes for a socket. Only its destructor releases slices, because a release may call a
+/// function of the user's. See `take_all`.
 ///
 /// *Thread safety*: none.
 class unsent_bytes {
  public:
-  /// Takes all slices of that buffer.
-  void take(SliceBuffer& from) { ::grpc_slice_buffer_move_into(from.c_slice_buffer(), slices_.c_slice_buffer()); }
+  /// Moves all slices of that buffer to the end.
+  void append(SliceBuffer& from) { ::grpc_slice_buffer_move_into(from.c_slice_buffer(), slices_.c_slice_buffer()); }
 
   [[nodiscard]] bool empty() { return sent_slices_ == slices_.Count(); }
 
-  /// Lets these refer to the next bytes. @returns how many of them do.
-  [[nodiscard]] std::size_t next(std::span<iovec> parts) {
+  /// Fills `parts` with the next unsent bytes. @returns the number of parts filled.
+  [[nodiscard]] std::size_t fill(std::span<iovec> parts) {
     const auto& all = *slices_.c_slice_buffer();
     std::size_t count = 0;
     std::size_t offset = sent_of_slice_;
@@ -38,8 +38,8 @@ class unsent_bytes {
     return count;
   }
 
-  /// So many bytes have been sent.
-  void sent(std::size_t size) {
+  /// Records that `size` more bytes have been sent.
+  void record_sent(std::size_t size) {
     const auto& all = *slices_.c_slice_buffer();
     while (sent_slices_ < all.count) {
       const auto rest = GRPC_SLICE_LENGTH(all.slices[sent_slices_]) - sent_of_slice_;
@@ -53,8 +53,8 @@ class unsent_bytes {
     }
   }
 
-  /// Gives up all slices, sent or not.
-  [[nodiscard]] SliceBuffer give_up() {
+  /// Moves all slices out, sent or not. The caller destroys them.
+  [[nodiscard]] SliceBuffer take_all() {
     sent_slices_ = 0;
     sent_of_slice_ = 0;
     return std::exchange(slices_, SliceBuffer());

@@ -190,8 +190,8 @@ TEST_CASE("a write that is put off ends once", "[turns]") {
   CHECK(f.was_ok == ok);
 }
 
-// gRPC is told that a put-off write has ended before its bytes have left.
-TEST_CASE("what was put off leaves first, and in any case", "[turns]") {
+// gRPC is told that a put-off write has ended. Its bytes leave later.
+TEST_CASE("a put-off write is sent before later ones, and before its endpoint is destroyed", "[turns]") {
   peer other;
   turns_fixture f(other.address());
   auto accepted = other.accept();
@@ -217,8 +217,7 @@ TEST_CASE("what was put off leaves first, and in any case", "[turns]") {
   CHECK(f.was_ok);
 }
 
-// Nobody else would tell gRPC.
-TEST_CASE("what was put off waits for its peer, although gRPC has destroyed the endpoint", "[turns]") {
+TEST_CASE("the socket stays open until the peer has read a put-off write", "[turns]") {
   peer other;
   turns_fixture f(other.address());
   auto accepted = other.accept();
@@ -229,7 +228,7 @@ TEST_CASE("what was put off waits for its peer, although gRPC has destroyed the 
   });
   CHECK(f.written == 1);
   CHECK(f.was_ok);
-  SECTION("which has something to say meanwhile") {
+  SECTION("also while the peer sends") {
     asio::write(accepted, asio::buffer("this is not read"));
     f.io->restart();
     const background running(*f.io);
@@ -245,7 +244,8 @@ TEST_CASE("what was put off waits for its peer, although gRPC has destroyed the 
   }
 }
 
-TEST_CASE("a put-off write that fails after it has ended fails what gRPC does next", "[turns]") {
+// gRPC was told that these bytes were sent.
+TEST_CASE("when a put-off write cannot be sent, the read and the next write fail with the reason", "[turns]") {
   peer other;
   turns_fixture f(other.address());
   auto accepted = other.accept();
@@ -264,7 +264,7 @@ TEST_CASE("a put-off write that fails after it has ended fails what gRPC does ne
   f.in_handler([&] { CHECK_FALSE(f.write()); });
   CHECK(f.written == 2);
   CHECK_FALSE(f.was_ok);
-  CHECK_THAT(f.words, has_text("Connection reset by peer"));  // and not the next error
+  CHECK_THAT(f.words, has_text("Connection reset by peer"));  // not "Broken pipe"
 }
 
 // As the destroy function of a grpc::Slice of the user's may.
@@ -285,8 +285,8 @@ TEST_CASE("a slice that is released after it was sent may write", "[turns]") {
   CHECK(released);
 }
 
-// Only the first turn writes to the connection. What the next ones write, gRPC collects.
-TEST_CASE("turns that are ready together put writes off each time", "[turns]") {
+// Only the first turn writes to the connection. gRPC would collect what the second one writes.
+TEST_CASE("turns that are ready together put writes off in most rounds", "[turns]") {
   const echo_server server;
   turns_fixture f(server.address());
   constexpr int rounds = 100;
