@@ -153,8 +153,8 @@ bool connection::continue_reading() {
 
 connection::outcome connection::send(stream_socket& socket, send_result& result) {
   while (!unsent_.empty()) {
-    std::array<iovec, most_slices_of_send>
-        parts;  // NOLINT(cppcoreguidelines-pro-type-member-init): 4 KiB for each send
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): 4 KiB for each send
+    std::array<iovec, most_slices_of_send> parts;
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = unsent_.fill(parts);
