@@ -43,13 +43,15 @@ absl::Status failed(const char* what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", std::generic_category().message(error)));
 }
 
-// Call it before the socket is closed. With unread bytes, the kernel resets the connection, and drops
-// what it still has to send. Bytes that arrive later have the same effect.
-void discard_unread(stream_socket& socket) {
+// With unread bytes, the kernel would reset the connection, and drop what it still has to send. Bytes
+// that arrive later still have this effect.
+void discard_unread_and_close(std::optional<stream_socket>& socket) {
+  if (!socket) return;
   std::array<char, 4096> unread;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   for (int reads = 0; reads < most_reads_of_close; ++reads)
     // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): MSG_DONTWAIT
-    if (::recv(socket.native_handle(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) return;
+    if (::recv(socket->native_handle(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) break;
+  socket.reset();
 }
 
 }  // namespace
@@ -151,61 +153,52 @@ bool connection::continue_reading() {
 
 // ---- Writing
 
-connection::outcome connection::send(stream_socket& socket, send_result& result) {
-  while (!unsent_.empty()) {
+bool connection::send(stream_socket& socket, send_result& result) {
+  while (!unsent_.empty() && result.error.ok()) {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): 4 KiB for each send
     std::array<iovec, most_slices_of_send> parts;
     msghdr message{};
     message.msg_iov = parts.data();
     message.msg_iovlen = unsent_.fill(parts);
     const auto size = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (size < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return outcome::waits;
+    if (size >= 0) {
+      unsent_.record_sent(static_cast<std::size_t>(size));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return false;
+    } else if (errno != EINTR) {
       result.error = send_error_ = failed("sendmsg", errno);
-      result.slices = unsent_.take_all();
-      reported_as_sent_ = false;
       ::shutdown(socket.native_handle(), SHUT_RDWR);  // ends the read, after what has arrived
-      return outcome::failed;
     }
-    unsent_.record_sent(static_cast<std::size_t>(size));
   }
   result.slices = unsent_.take_all();
   reported_as_sent_ = false;
-  return outcome::done;
+  return true;
 }
 
 bool connection::write(callback called, SliceBuffer* from) {
   send_result sent;
-  auto result = outcome::waits;
+  bool is_sent_later = false;
   bool begins_wait = false;
   {
     const std::lock_guard lock(mutex_);
     if (writing_) std::abort();  // gRPC writes twice at the same time
     sent.error = closed_.ok() ? send_error_ : closed_;
-    if (!socket_ || !sent.error.ok()) {
-      result = outcome::failed;
-    } else {
+    if (socket_ && sent.error.ok()) {
       unsent_.append(*from);
-      if (!write_is_put_off_ && !write_waits_) {
-        write_is_put_off_ = !is_calling_back_ && loop_->will_flush(shared_from_this());
-        if (!write_is_put_off_) {
-          result = send(*socket_, sent);
-          begins_wait = result == outcome::waits;
-        }
-      }
-      if (result == outcome::waits) writing_ = std::move(called);
+      is_sent_later = write_is_put_off_ || write_waits_;
+      if (!is_sent_later && !is_calling_back_)
+        is_sent_later = write_is_put_off_ = loop_->will_flush(shared_from_this());
+      if (!is_sent_later) is_sent_later = begins_wait = !send(*socket_, sent);
+      if (is_sent_later) writing_ = std::move(called);
     }
   }
-  if (result == outcome::done) {
+  if (begins_wait) loop_->begin_in_context(shared_from_this());
+  if (is_sent_later) return false;
+  if (sent.error.ok()) {
     loop_->has_sent();
     return true;
   }
-  if (result == outcome::failed)
-    // NOLINTNEXTLINE(bugprone-use-after-move): it is moved only when the write waits
-    fail_later(std::move(called), sent.error);
-  else if (begins_wait)
-    loop_->begin_in_context(shared_from_this());
+  fail_later(std::move(called), sent.error);  // NOLINT(bugprone-use-after-move): it is moved only when it is sent later
   return false;
 }
 
@@ -243,11 +236,8 @@ bool connection::continue_writing() {
   {
     const std::lock_guard lock(mutex_);
     if (!has_unsent() || !socket_ || write_is_put_off_) return true;
-    if (send(*socket_, sent) == outcome::waits) return false;
-    if (!closed_.ok()) {
-      discard_unread(*socket_);
-      socket_.reset();
-    }
+    if (!send(*socket_, sent)) return false;
+    if (!closed_.ok()) discard_unread_and_close(socket_);
     ended = std::exchange(writing_, nullptr);
     is_calling_back_ = true;  // what gRPC writes then is all that it has collected
   }
@@ -307,12 +297,9 @@ void connection::end(const absl::Status& why, bool may_linger) noexcept {
     read = std::exchange(reading_, {});
     write = std::exchange(writing_, nullptr);
     write_is_put_off_ = false;
-    const bool waits = send(*socket_, sent) == outcome::waits;
+    const bool waits = !send(*socket_, sent);
     lingers = waits && may_linger && reported_as_sent_;
-    if (!lingers) {
-      discard_unread(*socket_);
-      socket_.reset();
-    }
+    if (!lingers) discard_unread_and_close(socket_);
     if (waits && !lingers) sent.slices = unsent_.take_all();
   }
   if (read) fail_later(std::move(read.called), why);

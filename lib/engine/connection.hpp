@@ -65,7 +65,6 @@ class connection final : public event_loop::user, public std::enable_shared_from
   void try_again() override;
 
  private:
-  enum class outcome { done, waits, failed };
   struct send_result {
     absl::Status error;
     SliceBuffer slices;  // to be destroyed without the mutex: that may call a function of the user's
@@ -82,7 +81,8 @@ class connection final : public event_loop::user, public std::enable_shared_from
   [[nodiscard]] std::ptrdiff_t receive(stream_socket& socket);
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_reading();
-  [[nodiscard]] outcome send(stream_socket& socket, send_result& result);
+  /// Returns false when it must wait for the socket.
+  [[nodiscard]] bool send(stream_socket& socket, send_result& result);
   [[nodiscard]] bool has_unsent() { return writing_ || !unsent_.empty(); }
   /// Returns false when it must wait for the socket.
   [[nodiscard]] bool continue_writing();

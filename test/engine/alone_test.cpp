@@ -324,15 +324,14 @@ TEST_CASE("attempts are cancelled, time out and fail", "[alone]") {
   full.open(asio::ip::tcp::v4());
   full.bind({asio::ip::address_v4::loopback(), 0});
   full.listen(0);
-  const auto endpoint = full.local_endpoint();
-  const socket_address address(endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  const auto address = address_of(full);
   std::vector<asio::ip::tcp::socket> filling;
   for (int i = 0; i < 3; ++i) {
     filling.emplace_back(other);
     boost::system::error_code ignored;
     (void)filling.back().open(asio::ip::tcp::v4(), ignored);
     filling.back().non_blocking(true);
-    (void)::connect(filling.back().native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+    (void)::connect(filling.back().native_handle(), address.address(), address.size());
   }
   const auto timed_out = connect(*engine, address, 50ms);
   REQUIRE_FALSE(timed_out.ok());

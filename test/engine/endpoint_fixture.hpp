@@ -47,15 +47,17 @@ class no_config final : public grpc_event_engine::experimental::EndpointConfig {
 
 using endpoint_ptr = std::unique_ptr<EventEngine::Endpoint>;
 
+inline socket_address address_of(const asio::ip::tcp::acceptor& acceptor) {
+  const auto endpoint = acceptor.local_endpoint();
+  return {endpoint.data(), static_cast<socklen_t>(endpoint.size())};
+}
+
 /// Sends back what it gets.
 class echo_server {
  public:
   echo_server() { asio::co_spawn(io_, accept(), asio::detached); }
 
-  [[nodiscard]] socket_address address() const {
-    const auto endpoint = acceptor_.local_endpoint();
-    return {endpoint.data(), static_cast<socklen_t>(endpoint.size())};
-  }
+  [[nodiscard]] socket_address address() const { return address_of(acceptor_); }
 
  private:
   asio::awaitable<void> accept() {

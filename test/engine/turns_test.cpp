@@ -100,10 +100,7 @@ class turns_fixture {
 /// A socket that the connection of a fixture is connected to.
 class peer {
  public:
-  [[nodiscard]] socket_address address() const {
-    const auto local = acceptor_.local_endpoint();
-    return {local.data(), static_cast<socklen_t>(local.size())};
-  }
+  [[nodiscard]] socket_address address() const { return address_of(acceptor_); }
   [[nodiscard]] asio::ip::tcp::socket accept() { return acceptor_.accept(); }
 
  private:
